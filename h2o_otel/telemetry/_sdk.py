@@ -1,0 +1,363 @@
+"""Every private name of the OpenTelemetry SDK that this package touches, and nothing else does.
+
+opentelemetry-python has no MetricProducer, no cheap way to decide sampling and no way to hand
+over a finished span, so these reach inside.  ``check()`` says what an SDK release changed; a test
+calls it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk import trace as sdk_trace
+from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, ObservableGauge, UpDownCounter
+from opentelemetry.sdk.metrics import export as metrics_export
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData, ResourceMetrics, ScopeMetrics
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+
+__all__ = [
+    "CUSTOM",
+    "OFF",
+    "ON",
+    "LiveSpan",
+    "QuietSpan",
+    "SamplerRules",
+    "TracerAccess",
+    "attach_in",
+    "check",
+    "counting_reader_class",
+    "suppressed",
+    "temporality",
+]
+
+# What a sampler decides where that needs no call: a ratio is a bound >= 0 on the low 64 bits of the trace id.
+OFF, ON, CUSTOM = -1, -2, -3
+
+_SDK_KINDS: dict[str, str] = {
+    "counter": "_Counter",
+    "updowncounter": "_UpDownCounter",
+    "histogram": "_Histogram",
+    "gauge": "_ObservableGauge",
+}
+_SDK_CLASSES = {"counter": Counter, "updowncounter": UpDownCounter, "histogram": Histogram, "gauge": ObservableGauge}
+
+_context_variable: Any = getattr(getattr(context_api, "_RUNTIME_CONTEXT", None), "_current_context", None)
+
+
+def suppressed() -> bool:
+    """Whether the caller is an exporter, whose own requests must not be traced."""
+    return bool(context_api.get_value(context_api._SUPPRESS_INSTRUMENTATION_KEY))
+
+
+def attach_in(target: Any, context: Context) -> None:
+    """Make ``context`` current inside ``target``, a ``contextvars.Context`` that nobody runs yet."""
+    if _context_variable is not None:
+        target.run(_context_variable.set, context)
+    else:
+        target.run(context_api.attach, context)
+
+
+# -- metrics
+
+
+def temporality(reader: Any, kind: str) -> AggregationTemporality:
+    """Cumulative or delta, as ``reader`` prefers it for instruments of ``kind``."""
+    for cls, value in reader._instrument_class_temporality.items():
+        if cls.__name__ == _SDK_KINDS[kind]:
+            found: AggregationTemporality = value
+            return found
+    return AggregationTemporality.CUMULATIVE
+
+
+Produce = Callable[[Any], Sequence[ScopeMetrics]]
+
+if TYPE_CHECKING:
+    _ReaderBase = MetricReader
+else:
+    _ReaderBase = object
+
+
+class CountersReader(_ReaderBase):
+    """In front of any ``MetricReader``: adds the points made by ``h2o_produce`` to what the SDK collected."""
+
+    h2o_produce: Produce | None = None
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        produce = self.h2o_produce
+        if produce is not None and metrics_data is not None and metrics_data.resource_metrics:
+            scopes = produce(self)
+            if scopes:
+                first, *rest = metrics_data.resource_metrics
+                first = ResourceMetrics(first.resource, [*first.scope_metrics, *scopes], first.schema_url)
+                metrics_data = MetricsData([first, *rest])
+        super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)  # type: ignore[safe-super]
+
+
+_reader_classes: dict[type, type] = {}
+
+
+def counting_reader_class(cls: type[MetricReader]) -> type[MetricReader]:
+    """``cls`` with ``CountersReader`` in front of it."""
+    found = _reader_classes.get(cls)
+    if found is None:
+        found = _reader_classes[cls] = type(f"H2O{cls.__name__}", (CountersReader, cls), {})
+    return found
+
+
+# -- traces
+
+
+class SamplerRules:
+    """What ``sampler`` decides for each kind of parent, as ``ON``, ``OFF``, a bound, or ``CUSTOM``."""
+
+    __slots__ = ("local_off", "local_on", "remote_off", "remote_on", "root")
+
+    def __init__(self, sampler: Any) -> None:
+        if isinstance(sampler, sampling.ParentBased) and type(sampler).should_sample is sampling.ParentBased.should_sample:
+            self.root = _rule(sampler._root)
+            self.remote_on = _rule(sampler._remote_parent_sampled)
+            self.remote_off = _rule(sampler._remote_parent_not_sampled)
+            self.local_on = _rule(sampler._local_parent_sampled)
+            self.local_off = _rule(sampler._local_parent_not_sampled)
+        else:
+            self.root = self.remote_on = self.remote_off = self.local_on = self.local_off = _rule(sampler)
+
+
+def _rule(sampler: Any) -> int:
+    method = type(sampler).should_sample
+    if method is sampling.StaticSampler.should_sample:
+        if sampler._decision is sampling.Decision.DROP:
+            return OFF
+        return ON if sampler._decision is sampling.Decision.RECORD_AND_SAMPLE else CUSTOM
+    if method is sampling.TraceIdRatioBased.should_sample:
+        return int(sampler.bound)
+    return CUSTOM
+
+
+class TracerAccess:
+    """What a finished span needs from the SDK's tracer, read once."""
+
+    __slots__ = (
+        "attribute_length_max",
+        "attributes_max",
+        "events_max",
+        "ids",
+        "links_max",
+        "random_flag",
+        "rules",
+        "sampler",
+        "scope",
+        "tracer",
+        "_processors",
+        "_wants_start",
+    )
+
+    def __init__(self, tracer: sdk_trace.Tracer) -> None:
+        limits = tracer._span_limits
+        self.tracer = tracer
+        self.sampler = tracer.sampler
+        self.rules = SamplerRules(tracer.sampler)
+        self.ids = tracer.id_generator
+        self.random_flag = 2 if tracer.id_generator.is_trace_id_random() else 0
+        self.scope = tracer._instrumentation_scope
+        self.attributes_max: int | None = limits.max_span_attributes
+        self.attribute_length_max: int | None = limits.max_span_attribute_length
+        self.events_max: int | None = limits.max_events
+        self.links_max: int | None = limits.max_links
+        self._processors: Any = None
+        self._wants_start = False
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.tracer._is_enabled())
+
+    @property
+    def processor(self) -> SpanProcessor:
+        return self.tracer.span_processor
+
+    def wants_start(self) -> bool:
+        """Whether a processor does something in ``on_start``: the SDK's exporting ones do not."""
+        processors = getattr(self.tracer.span_processor, "_span_processors", None)
+        if processors is not self._processors or processors is None:
+            self._processors = processors
+            self._wants_start = processors is None or any(
+                type(p).on_start not in (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
+                for p in processors
+            )
+        return self._wants_start
+
+
+class LiveSpan(trace.Span, ReadableSpan):
+    """The span of a sampled request: what the application sees as current, and what is exported at its end.
+
+    It is the exported object itself, so that nothing is built twice.  ``end()`` called by the
+    application does nothing: the runtime ends its own spans, through ``close``.
+    """
+
+    _h2o_access: TracerAccess
+
+    def __init__(
+        self,
+        access: TracerAccess,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        start_time: int,
+        attributes: dict[str, Any],
+        links: Sequence[Link] = (),
+    ) -> None:
+        self._h2o_access = access
+        self._name = name
+        self._context = context
+        self._kind = kind
+        self._instrumentation_info = None
+        self._instrumentation_scope = access.scope
+        self._parent = parent
+        self._start_time = start_time
+        self._end_time: int | None = None
+        self._attributes: dict[str, Any] = attributes
+        self._events: list[Any] = []
+        self._links = list(links)
+        self._resource = access.tracer.resource
+        self._status = _UNSET
+
+    def get_span_context(self) -> SpanContext:
+        return self._context
+
+    def is_recording(self) -> bool:
+        return self._end_time is None
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        attributes = self._attributes
+        limit = self._h2o_access.attributes_max
+        if self._end_time is not None or (limit is not None and len(attributes) >= limit and key not in attributes):
+            return
+        length = self._h2o_access.attribute_length_max
+        attributes[key] = value[:length] if length is not None and isinstance(value, str) else value
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        limit = self._h2o_access.events_max
+        if self._end_time is None and (limit is None or len(self._events) < limit):
+            self._events.append(sdk_trace.Event(name, attributes, time_ns() if timestamp is None else timestamp))
+
+    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
+        limit = self._h2o_access.links_max
+        if self._end_time is None and (limit is None or len(self._links) < limit):
+            self._links.append(Link(context, attributes))
+
+    def update_name(self, name: str) -> None:
+        if self._end_time is None:
+            self._name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        if self._end_time is not None or self._status.status_code is StatusCode.OK:
+            return
+        new = status if isinstance(status, Status) else Status(status, description)
+        if new.status_code is not StatusCode.UNSET:
+            self._status = new
+
+    def record_exception(
+        self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
+    ) -> None:
+        import traceback
+
+        fields: dict[str, Any] = {
+            "exception.type": f"{type(exception).__module__}.{type(exception).__qualname__}",
+            "exception.message": str(exception),
+            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+        }
+        if type(exception).__module__ == "builtins":
+            fields["exception.type"] = type(exception).__qualname__
+        fields.update(attributes or {})
+        self.add_event("exception", fields, timestamp)
+
+    def end(self, end_time: int | None = None) -> None:
+        return None
+
+    def start(self) -> None:
+        """Tell the processors that want to know; for those of the SDK that only export it is skipped."""
+        if self._h2o_access.wants_start():
+            self._h2o_access.processor.on_start(self)  # type: ignore[arg-type]
+
+    def close(self, end_time: int) -> None:
+        """End the span and hand it to the processors."""
+        self._end_time = end_time
+        self._h2o_access.processor.on_end(self)
+
+
+_UNSET = Status(StatusCode.UNSET)
+
+
+class QuietSpan(trace.NonRecordingSpan):
+    """The current span of an unsampled request: right ids for children and logs, built only when asked for."""
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+
+    def get_span_context(self) -> SpanContext:
+        found: SpanContext = self._owner.span_context()
+        return found
+
+    def __repr__(self) -> str:
+        return f"QuietSpan({self.get_span_context()!r})"
+
+
+def span_dropped(processor: Any) -> bool:
+    """Whether ``processor``, a ``BatchSpanProcessor``, drops a span with the next one."""
+    queue = processor._batch_processor._queue
+    return queue.maxlen is not None and len(queue) >= queue.maxlen
+
+
+def tracer_access(provider: Any, name: str, version: str, schema_url: str) -> TracerAccess | None:
+    """Access to the SDK's tracer of ``provider``, or None where the provider is not the SDK's."""
+    if not isinstance(provider, TracerProvider):
+        return None
+    tracer = provider.get_tracer(name, version, schema_url)
+    return TracerAccess(tracer) if isinstance(tracer, sdk_trace.Tracer) else None
+
+
+def can_add_reader(provider: Any) -> bool:
+    return isinstance(provider, MeterProvider) and hasattr(provider, "add_metric_reader")
+
+
+def check() -> list[str]:
+    """What the installed SDK no longer has, as sentences; empty when all is well."""
+    missing: list[str] = []
+
+    def want(condition: bool, what: str) -> None:
+        if not condition:
+            missing.append(what)
+
+    reader = metrics_export.InMemoryMetricReader()
+    names = {cls.__name__ for cls in getattr(reader, "_instrument_class_temporality", {})}
+    want(set(_SDK_KINDS.values()) <= names, "MetricReader._instrument_class_temporality with the SDK's instrument classes")
+    parameters = list(inspect.signature(MetricReader._receive_metrics).parameters)
+    want(parameters[:3] == ["self", "metrics_data", "timeout_millis"], "MetricReader._receive_metrics(metrics_data, timeout_millis)")
+    want(_context_variable is not None, "opentelemetry.context._RUNTIME_CONTEXT._current_context")
+    want(hasattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY"), "opentelemetry.context._SUPPRESS_INSTRUMENTATION_KEY")
+    rules = SamplerRules(sampling.ParentBased(sampling.TraceIdRatioBased(0.5)))
+    want(
+        (rules.root, rules.remote_on, rules.remote_off, rules.local_on, rules.local_off) == (1 << 63, ON, OFF, ON, OFF),
+        "the delegates of sampling.ParentBased, StaticSampler._decision",
+    )
+    provider = TracerProvider(shutdown_on_exit=False)
+    access = tracer_access(provider, "check", "", "")
+    want(access is not None and access.enabled and access.scope.name == "check", "Tracer._span_limits, ._instrumentation_scope, ._is_enabled")
+    want(hasattr(provider._active_span_processor, "_span_processors"), "SynchronousMultiSpanProcessor._span_processors")
+    fields = set(vars(ReadableSpan("check")))
+    mine = set(vars(LiveSpan(access, "check", trace.INVALID_SPAN_CONTEXT, None, SpanKind.INTERNAL, 0, {}))) if access else set()
+    want(fields <= mine, f"the fields of ReadableSpan: {sorted(fields - mine)} are new")
+    return missing

@@ -1,0 +1,41 @@
+import cython
+from ..counters cimport Counters, Histogram
+
+cdef dict _METHOD_INDEX
+cdef int _ACTIVE
+cdef int _OTHER
+cdef int _SERIES_MAX
+
+@cython.final
+cdef class _Series:
+    cdef Histogram duration, request_size, response_size
+
+@cython.locals(bucket=int)
+cdef object _record(Histogram histogram, double value, object span)
+
+@cython.final
+cdef class ServerRequestMetrics:
+    cdef Counters _block
+    cdef str _version
+    cdef bint _body_sizes
+    cdef dict _series
+    @cython.locals(index=int)
+    cpdef int started(self, bytes method, bytes scheme)
+    @cython.locals(series=_Series, key=tuple)
+    cpdef object finished(self, int index, int status, str route, str error_type, double duration_s, object span=*, long long received=*, long long sent=*)
+    @cython.locals(block=Counters)
+    cdef _Series _make(self, tuple key)
+
+@cython.final
+cdef class ClientRequestMetrics:
+    cdef Counters _block
+    cdef str _version, _address, _port
+    cdef list _keys
+    cdef dict _series, _queue
+    @cython.locals(index=int)
+    cpdef int started(self, object method)
+    @cython.locals(histogram=Histogram)
+    cpdef object queued(self, int index, double duration_s)
+    @cython.locals(histogram=Histogram, key=tuple)
+    cpdef object finished(self, int index, int status, str error_type, double duration_s, object span=*)
+    cdef Histogram _make(self, tuple key)

@@ -1,0 +1,218 @@
+"""What one request adds to the metrics: the duration, the requests in flight, the body sizes.
+
+It knows nothing of OpenTelemetry.  The series of a combination of attributes is looked up once
+and kept, so that a request costs one small tuple and one dictionary lookup.  An object belongs to
+the thread (event loop) that made it, as does the block of counters under it.
+"""
+
+from __future__ import annotations
+
+from time import time_ns as _time_ns
+from typing import Any
+
+from .. import counters as _counters
+from ..counters import Counters, Histogram
+
+__all__ = ["ClientRequestMetrics", "ServerRequestMetrics", "method_label", "origin_label"]
+
+_METHODS = _counters.HTTP_METHODS
+_OTHER = len(_METHODS) - 1
+_METHOD_INDEX: dict[Any, int] = {}
+for _i, _method in enumerate(_METHODS[:_OTHER]):
+    _METHOD_INDEX[_method] = _METHOD_INDEX[_method.encode()] = _i
+
+_ACTIVE = _counters.slot("http_server_active_requests")
+
+# Series kept per object.  Routes come from the framework and statuses from the application, so
+# real programs stay far below; beyond it the lookup goes to the counters, which fold into "other".
+_SERIES_MAX = 2048
+
+_origins: dict[tuple[str, int], tuple[str, str]] = {}
+
+
+def method_label(method: bytes | str) -> str:
+    """``method`` if it is a known one, else ``_OTHER``: the peer must not choose the number of series."""
+    return _METHODS[_METHOD_INDEX.get(method, _OTHER)]
+
+
+def origin_label(address: str, port: int, origins_max: int = 64) -> tuple[str, str]:
+    """The values of ``server.address`` and ``server.port``; ``other`` once ``origins_max`` origins are labelled."""
+    found = _origins.get((address, port))
+    if found is None:
+        if len(_origins) >= origins_max:
+            return ("other", "")
+        found = _origins[(address, port)] = (address, str(port))
+    return found
+
+
+class _Series:
+    """The histograms of one combination of attributes."""
+
+    __slots__ = ("duration", "request_size", "response_size")
+
+    def __init__(self, duration: Histogram, request_size: Histogram | None, response_size: Histogram | None) -> None:
+        self.duration = duration
+        self.request_size = request_size
+        self.response_size = response_size
+
+
+def _record(histogram: Histogram, value: float, span: Any) -> None:
+    """Record ``value``; a sampled span becomes the exemplar of its bucket."""
+    bucket = histogram.record(value)
+    if span is not None and span.sampled:
+        if histogram.exemplars is None:
+            histogram.exemplars = {}
+        histogram.exemplars[bucket] = (value, _time_ns(), span.trace_id, span.span_id)
+
+
+class ServerRequestMetrics:
+    """Metrics of the requests that a server takes on one event loop; keep one per protocol version.
+
+    Args:
+        protocol_version: ``network.protocol.version``: "2" or "1.1".
+        counters: the block to add to, by default that of the calling thread.
+        body_sizes: record ``http.server.*.body.size`` too (opt-in in the semantic conventions).
+    """
+
+    __slots__ = ("_block", "_body_sizes", "_series", "_version")
+
+    def __init__(self, protocol_version: str = "2", counters: Counters | None = None, body_sizes: bool = False) -> None:
+        self._version = protocol_version
+        self._block = _counters.local() if counters is None else counters
+        self._body_sizes = body_sizes
+        self._series: dict[tuple[int, int, str | None, str | None], _Series] = {}
+
+    def started(self, method: bytes, scheme: bytes) -> int:
+        """A request began; returns what ``finished`` wants back."""
+        index = _METHOD_INDEX.get(method, _OTHER) * 2
+        if scheme == b"https":
+            index += 1
+        self._block.slots[_ACTIVE + index] += 1
+        return index
+
+    def finished(
+        self,
+        index: int,
+        status: int,
+        route: str | None,
+        error_type: str | None,
+        duration_s: float,
+        span: Any = None,
+        received: int = 0,
+        sent: int = 0,
+    ) -> None:
+        """A request ended.
+
+        Args:
+            index: what ``started`` returned.
+            status: of the response, 0 when there was none.
+            route: template of the framework, such as ``/items/{id}``, never the path.
+            error_type: exception class or rule token; a status of 500 and above is an error by itself.
+            duration_s: seconds from the complete field section to the end of the response.
+            span: the request's ``RequestSpan``, for exemplars.
+            received, sent: octets of the two bodies.
+        """
+        self._block.slots[_ACTIVE + index] -= 1
+        key = (index, status, route, error_type)
+        series = self._series.get(key)
+        if series is None:
+            series = self._make(key)
+        _record(series.duration, duration_s, span)
+        if series.request_size is not None and series.response_size is not None:
+            series.request_size.record(received)
+            series.response_size.record(sent)
+
+    def _make(self, key: tuple[int, int, str | None, str | None]) -> _Series:
+        index, status, route, error_type = key
+        method = _METHODS[index >> 1]
+        scheme = "https" if index & 1 else "http"
+        code = str(status) if status else ""
+        if error_type is None:
+            error_type = code if status >= 500 else ""
+        block = self._block
+        duration = block.labelled_histogram(
+            "http_server_request_duration", (method, scheme, code, route or "", self._version, error_type)
+        )
+        sizes: tuple[Histogram | None, Histogram | None] = (None, None)
+        if self._body_sizes:
+            labels = (method, scheme, code)
+            sizes = (
+                block.labelled_histogram("http_server_request_body_size", labels),
+                block.labelled_histogram("http_server_response_body_size", labels),
+            )
+        series = _Series(duration, sizes[0], sizes[1])
+        if len(self._series) < _SERIES_MAX:
+            self._series[key] = series
+        return series
+
+
+class ClientRequestMetrics:
+    """Metrics of the requests to one origin from one event loop; keep one per origin and protocol version.
+
+    Args:
+        server_address, server_port: of the origin.
+        protocol_version: ``network.protocol.version``: "2" or "1.1".
+        counters: the block to add to, by default that of the calling thread.
+        origins_max: ``Limits.origins_labelled_max``; later origins share the label ``other``.
+    """
+
+    __slots__ = ("_address", "_block", "_keys", "_port", "_queue", "_series", "_version")
+
+    def __init__(
+        self,
+        server_address: str,
+        server_port: int,
+        protocol_version: str = "2",
+        counters: Counters | None = None,
+        origins_max: int = 64,
+    ) -> None:
+        self._address, self._port = origin_label(server_address, server_port, origins_max)
+        self._version = protocol_version
+        self._block = _counters.local() if counters is None else counters
+        self._keys = [(method, self._address, self._port) for method in _METHODS]
+        self._series: dict[tuple[int, int, str | None], Histogram] = {}
+        self._queue: dict[int, Histogram] = {}
+
+    def started(self, method: bytes | str) -> int:
+        """A request began; returns what ``queued`` and ``finished`` want back."""
+        index = _METHOD_INDEX.get(method, _OTHER)
+        self._block.count("http_client_active_requests", self._keys[index])
+        return index
+
+    def queued(self, index: int, duration_s: float) -> None:
+        """The request waited so long for a connection or a stream."""
+        histogram = self._queue.get(index)
+        if histogram is None:
+            histogram = self._queue[index] = self._block.labelled_histogram(
+                "http_client_request_time_in_queue", (_METHODS[index], self._address, self._version)
+            )
+        histogram.record(duration_s)
+
+    def finished(self, index: int, status: int, error_type: str | None, duration_s: float, span: Any = None) -> None:
+        """A request ended: the response's field section arrived, or it failed.
+
+        Args:
+            index: what ``started`` returned.
+            status: of the response, 0 when there was none.
+            error_type: exception class or rule token; a status of 400 and above is an error by itself.
+            duration_s: seconds from the call to the end of the response body, or to the failure.
+            span: the request's ``RequestSpan``, for exemplars.
+        """
+        self._block.count("http_client_active_requests", self._keys[index], -1)
+        key = (index, status, error_type)
+        histogram = self._series.get(key)
+        if histogram is None:
+            histogram = self._make(key)
+        _record(histogram, duration_s, span)
+
+    def _make(self, key: tuple[int, int, str | None]) -> Histogram:
+        index, status, error_type = key
+        code = str(status) if status else ""
+        if error_type is None:
+            error_type = code if status >= 400 else ""
+        histogram = self._block.labelled_histogram(
+            "http_client_request_duration", (_METHODS[index], self._address, self._port, code, self._version, error_type)
+        )
+        if len(self._series) < _SERIES_MAX:
+            self._series[key] = histogram
+        return histogram
