@@ -1,0 +1,102 @@
+# Byte access, inline C when compiled; the plain Python twin is _mem.py.
+#
+# Every read takes `end`, the first position that must not be read, and every write takes `cap`.
+# In a normal build these are unused and cost nothing.  In a checked build
+# (H2O_OTEL_CHECKED=1 at build time) a position outside aborts the process: callers check lengths
+# before they index, so an abort here is always our mistake and never the peer's.
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+cdef extern from *:
+    """
+    #include <string.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <time.h>
+    #if defined(H2O_OTEL_CHECKED)
+    static void h2o_outside(const char *what, Py_ssize_t pos, Py_ssize_t n, Py_ssize_t end) {
+        fprintf(stderr, "h2o_otel: checked access outside its buffer: %s of %zd octets at %zd, end %zd\\n", what, n, pos, end);
+        fflush(stderr);
+        abort();
+    }
+    #define H2O_CHECK(what, pos, n, end) do { if ((pos) < 0 || (n) < 0 || (pos) + (n) > (end)) h2o_outside(what, (pos), (n), (end)); } while (0)
+    #else
+    #define H2O_CHECK(what, pos, n, end) do { (void)(end); } while (0)
+    #endif
+    static inline unsigned int h2o_u8(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end) {
+        H2O_CHECK("read", pos, 1, end);
+        return b[pos];
+    }
+    static inline unsigned int h2o_u16(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end) {
+        H2O_CHECK("read", pos, 2, end);
+        return ((unsigned int)b[pos] << 8) | b[pos + 1];
+    }
+    static inline unsigned int h2o_u24(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end) {
+        H2O_CHECK("read", pos, 3, end);
+        return ((unsigned int)b[pos] << 16) | ((unsigned int)b[pos + 1] << 8) | b[pos + 2];
+    }
+    static inline unsigned int h2o_u32(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end) {
+        H2O_CHECK("read", pos, 4, end);
+        return ((unsigned int)b[pos] << 24) | ((unsigned int)b[pos + 1] << 16) | ((unsigned int)b[pos + 2] << 8) | b[pos + 3];
+    }
+    static inline void h2o_put_u8(unsigned char *d, Py_ssize_t pos, unsigned int v, Py_ssize_t cap) {
+        H2O_CHECK("write", pos, 1, cap);
+        d[pos] = (unsigned char)v;
+    }
+    static inline void h2o_put_u16(unsigned char *d, Py_ssize_t pos, unsigned int v, Py_ssize_t cap) {
+        H2O_CHECK("write", pos, 2, cap);
+        d[pos] = (unsigned char)(v >> 8); d[pos + 1] = (unsigned char)v;
+    }
+    static inline void h2o_put_u32(unsigned char *d, Py_ssize_t pos, unsigned int v, Py_ssize_t cap) {
+        H2O_CHECK("write", pos, 4, cap);
+        d[pos] = (unsigned char)(v >> 24); d[pos + 1] = (unsigned char)(v >> 16);
+        d[pos + 2] = (unsigned char)(v >> 8); d[pos + 3] = (unsigned char)v;
+    }
+    static inline void h2o_put_frame_header(unsigned char *d, Py_ssize_t pos, unsigned int length, unsigned int type,
+                                            unsigned int flags, unsigned int stream_id, Py_ssize_t cap) {
+        H2O_CHECK("write", pos, 9, cap);
+        d += pos;
+        d[0] = (unsigned char)(length >> 16); d[1] = (unsigned char)(length >> 8); d[2] = (unsigned char)length;
+        d[3] = (unsigned char)type; d[4] = (unsigned char)flags;
+        d[5] = (unsigned char)(stream_id >> 24); d[6] = (unsigned char)(stream_id >> 16);
+        d[7] = (unsigned char)(stream_id >> 8); d[8] = (unsigned char)stream_id;
+    }
+    static inline void h2o_copy(unsigned char *d, Py_ssize_t dpos, Py_ssize_t cap,
+                                const unsigned char *s, Py_ssize_t spos, Py_ssize_t n, Py_ssize_t send) {
+        H2O_CHECK("copy to", dpos, n, cap);
+        H2O_CHECK("copy from", spos, n, send);
+        memcpy(d + dpos, s + spos, (size_t)n);
+    }
+    static inline int h2o_same(const unsigned char *a, Py_ssize_t pos, Py_ssize_t end, const unsigned char *b, Py_ssize_t n) {
+        H2O_CHECK("compare", pos, n, end);
+        return memcmp(a + pos, b, (size_t)n) == 0;
+    }
+    static inline long long h2o_now_ns(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (long long)t.tv_sec * 1000000000LL + t.tv_nsec;
+    }
+    """
+    unsigned int u8 "h2o_u8"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    unsigned int u16 "h2o_u16"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    unsigned int u24 "h2o_u24"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    unsigned int u32 "h2o_u32"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    void put_u8 "h2o_put_u8"(unsigned char *dst, Py_ssize_t pos, unsigned int value, Py_ssize_t cap) noexcept nogil
+    void put_u16 "h2o_put_u16"(unsigned char *dst, Py_ssize_t pos, unsigned int value, Py_ssize_t cap) noexcept nogil
+    void put_u32 "h2o_put_u32"(unsigned char *dst, Py_ssize_t pos, unsigned int value, Py_ssize_t cap) noexcept nogil
+    void put_frame_header "h2o_put_frame_header"(unsigned char *dst, Py_ssize_t pos, unsigned int length, unsigned int type, unsigned int flags, unsigned int stream_id, Py_ssize_t cap) noexcept nogil
+    void copy "h2o_copy"(unsigned char *dst, Py_ssize_t dst_pos, Py_ssize_t cap, const unsigned char *src, Py_ssize_t src_pos, Py_ssize_t n, Py_ssize_t src_end) noexcept nogil
+    bint same "h2o_same"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end, const unsigned char *other, Py_ssize_t n) noexcept nogil
+    void check_read "H2O_CHECK"(const char *what, Py_ssize_t pos, Py_ssize_t n, Py_ssize_t end) noexcept nogil
+    long long now_ns "h2o_now_ns"() noexcept nogil
+
+cdef inline bytes to_bytes(const unsigned char *src, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t end):
+    check_read("slice", start, stop - start, end)
+    return PyBytes_FromStringAndSize(<const char *>src + start, stop - start)
+
+# Arrays of C numbers kept in a bytearray, which the caller owns beside the pointer and never resizes.
+cdef inline long long *integers(bytearray owner):
+    return <long long *>PyByteArray_AS_STRING(owner)
+
+cdef inline double *floats(bytearray owner):
+    return <double *>PyByteArray_AS_STRING(owner)

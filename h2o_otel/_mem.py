@@ -1,0 +1,64 @@
+"""Byte helpers: the plain Python twin of the inline C in ``_mem.pxd``; never compiled itself.
+
+Every read names ``end``, the first position that must not be read; every write names ``cap``.
+Compiled code ignores them except in a checked build (``H2O_OTEL_CHECKED=1``), which aborts.
+Here Python's own bounds hold, so they only keep the two signatures equal.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns as now_ns
+
+__all__ = ["copy", "floats", "integers", "now_ns", "put_frame_header", "put_u8", "put_u16", "put_u32", "same", "to_bytes", "u8", "u16", "u24", "u32"]
+
+
+def u8(src: bytes, pos: int, end: int) -> int:
+    return src[pos]
+
+
+def u16(src: bytes, pos: int, end: int) -> int:
+    return (src[pos] << 8) | src[pos + 1]
+
+
+def u24(src: bytes, pos: int, end: int) -> int:
+    return (src[pos] << 16) | (src[pos + 1] << 8) | src[pos + 2]
+
+
+def u32(src: bytes, pos: int, end: int) -> int:
+    return (src[pos] << 24) | (src[pos + 1] << 16) | (src[pos + 2] << 8) | src[pos + 3]
+
+
+def put_u8(dst: bytearray, pos: int, value: int, cap: int) -> None:
+    dst[pos] = value
+
+
+def put_u16(dst: bytearray, pos: int, value: int, cap: int) -> None:
+    dst[pos : pos + 2] = value.to_bytes(2, "big")
+
+
+def put_u32(dst: bytearray, pos: int, value: int, cap: int) -> None:
+    dst[pos : pos + 4] = value.to_bytes(4, "big")
+
+
+def put_frame_header(dst: bytearray, pos: int, length: int, type: int, flags: int, stream_id: int, cap: int) -> None:
+    dst[pos : pos + 9] = (length << 48 | type << 40 | flags << 32 | stream_id).to_bytes(9, "big")
+
+
+def copy(dst: bytearray, dst_pos: int, cap: int, src: bytes, src_pos: int, n: int, src_end: int) -> None:
+    dst[dst_pos : dst_pos + n] = src[src_pos : src_pos + n]
+
+
+def same(src: bytes, pos: int, end: int, other: bytes, n: int) -> bool:
+    return src[pos : pos + n] == other[:n]
+
+
+def to_bytes(src: bytes, start: int, stop: int, end: int) -> bytes:
+    return bytes(src[start:stop])
+
+
+def integers(owner: bytearray) -> list[int]:
+    return [0] * (len(owner) >> 3)
+
+
+def floats(owner: bytearray) -> list[float]:
+    return [0.0] * (len(owner) >> 3)

@@ -1,0 +1,101 @@
+"""The output buffer of a connection: one coalescing block, and large bodies by reference.
+
+Frames are encoded straight into the block (``reserve``, then write at ``mem[pos]``).  A large
+body is not copied: ``append_chunk`` closes the block so far and keeps the body's own object in
+order.  What ``take`` and ``take_chunks`` return is immutable, since event loops keep references
+to what they could not send at once.
+"""
+
+from __future__ import annotations
+
+from .. import _mem, counters
+from ..counters import Counters
+
+__all__ = ["OutputBuffer"]
+
+_COPIED_GROW = counters.slot("buffer_copied") + counters.COPY_REASONS.index("grow")
+_BLOCK_BYTES = 16_384
+
+
+class OutputBuffer:
+    """Growable output; compiled code writes through ``mem``, ``pos`` and ``cap`` after ``reserve``."""
+
+    __slots__ = ("_block", "_chunk_bytes", "_chunks", "_kept", "cap", "counters", "mem", "pos")
+
+    def __init__(self, counters: Counters, size_bytes: int = _BLOCK_BYTES) -> None:
+        self.counters = counters
+        self._kept = size_bytes
+        self._block = bytearray(size_bytes)
+        self.mem = self._block
+        self.pos = 0
+        self.cap = size_bytes
+        self._chunks: list[bytes | memoryview] = []
+        self._chunk_bytes = 0
+
+    def reserve(self, n: int) -> int:
+        """Make room for ``n`` octets at ``pos``; pointers taken before are invalid after."""
+        needed = self.pos + n
+        if needed > self.cap:
+            cap = self.cap * 2
+            while cap < needed:
+                cap *= 2
+            block = bytearray(cap)
+            mem = block
+            _mem.copy(mem, 0, cap, self.mem, 0, self.pos, self.cap)
+            self.counters.slots[_COPIED_GROW] += self.pos
+            self._block = block
+            self.mem = self._block
+            self.cap = cap
+        return 0
+
+    def put(self, octet: int) -> None:
+        """One octet; room was reserved before."""
+        _mem.put_u8(self.mem, self.pos, octet, self.cap)
+        self.pos += 1
+
+    def write(self, data: bytes) -> None:
+        """Copy ``data`` to the end."""
+        n = len(data)
+        self.reserve(n)
+        _mem.copy(self.mem, self.pos, self.cap, data, 0, n, n)
+        self.pos += n
+
+    def append_chunk(self, data: bytes | memoryview) -> None:
+        """Put immutable ``data`` at the end without copying it."""
+        n = len(data)
+        if self.pos:
+            self._chunks.append(_mem.to_bytes(self.mem, 0, self.pos, self.cap))
+            self._chunk_bytes += self.pos
+            self.pos = 0
+        self._chunks.append(data)
+        self._chunk_bytes += n
+
+    def size(self) -> int:
+        """Octets waiting."""
+        return self._chunk_bytes + self.pos
+
+    def take(self) -> bytes:
+        """Everything as one ``bytes``; the buffer is empty after."""
+        if self._chunks:
+            return b"".join(self.take_chunks())
+        data = _mem.to_bytes(self.mem, 0, self.pos, self.cap)
+        self._reset()
+        return data
+
+    def take_chunks(self) -> list[bytes | memoryview]:
+        """Everything as immutable pieces in order; the buffer is empty after."""
+        chunks = self._chunks
+        if self.pos:
+            chunks.append(_mem.to_bytes(self.mem, 0, self.pos, self.cap))
+        self._chunks = []
+        self._reset()
+        return chunks
+
+    def _reset(self) -> None:
+        self.pos = 0
+        self._chunk_bytes = 0
+        if self.cap > self._kept:
+            # One large burst must not pin its memory for the life of the connection.
+            self._block = bytearray(self._kept)
+            self.mem = self._block
+            self.cap = self._kept

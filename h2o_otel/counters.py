@@ -1,0 +1,522 @@
+"""The telemetry seam: integer slots, histograms and request traces that the layers add to.
+
+A leaf.  It knows nothing of OpenTelemetry: layers add to plain integers here, and ``telemetry``
+reads them at collection, never the other way.  There is one block per thread, written only by
+that thread; ``collect()`` sums the blocks and folds those of ended threads into totals, so that
+sums stay monotonic.
+
+Three kinds of families, declared below and nowhere else:
+
+* ``SLOTS``: counters with attribute values known in advance; one array index per combination.
+* ``HISTOGRAMS``: the same for distributions, aggregated in place.
+* ``LABELLED``: rare or open-ended attribute values (an origin, an error); a bounded dictionary.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import NamedTuple
+
+from . import _mem
+
+__all__ = [
+    "CLIENT",
+    "HISTOGRAMS",
+    "LABELLED",
+    "RECV",
+    "SEND",
+    "SERVER",
+    "SLOTS",
+    "Counters",
+    "Histogram",
+    "Snapshot",
+    "Trace",
+    "blocks",
+    "clock",
+    "collect",
+    "histogram_index",
+    "local",
+    "slot",
+]
+
+# Positions in the two dimensions that most families have.
+CLIENT, SERVER = 0, 1
+SEND, RECV = 0, 1
+
+ROLES = ("client", "server")
+DIRECTIONS = ("transmit", "receive")
+FRAME_TYPES = (
+    "DATA",
+    "HEADERS",
+    "PRIORITY",
+    "RST_STREAM",
+    "SETTINGS",
+    "PUSH_PROMISE",
+    "PING",
+    "GOAWAY",
+    "WINDOW_UPDATE",
+    "CONTINUATION",
+    "PRIORITY_UPDATE",
+    "UNKNOWN",
+)
+ERROR_CODES = (
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+    "UNKNOWN",
+)
+BUFFER_POOLS = ("receive", "output", "tail", "tls")
+SIZE_CLASSES = ("256", "1024", "4096", "16384", "65536", "262144", "1048576", "oversize")
+BUFFER_RESULTS = ("hit", "miss", "oversize")
+COPY_REASONS = ("deliver", "reassembly", "tail", "output", "split", "grow", "asgi", "tls")
+REPRESENTATIONS = ("indexed_static", "indexed_dynamic", "literal_indexed", "literal_plain", "literal_never")
+OUTCOMES = ("completed", "reset_sent", "reset_recv", "refused", "goaway", "conn_lost", "timeout", "push")
+SCOPES = ("connection", "stream")
+URGENCIES = ("0", "1", "2", "3", "4", "5", "6", "7")
+BOOLEANS = ("false", "true")
+HIT_MISS = ("hit", "miss")
+IO_RESULTS = ("full", "partial", "would_block", "eof", "error")
+SETTING_NAMES = (
+    "HEADER_TABLE_SIZE",
+    "ENABLE_PUSH",
+    "MAX_CONCURRENT_STREAMS",
+    "INITIAL_WINDOW_SIZE",
+    "MAX_FRAME_SIZE",
+    "MAX_HEADER_LIST_SIZE",
+    "ENABLE_CONNECT_PROTOCOL",
+    "NO_RFC7540_PRIORITIES",
+)
+MEMORY_COMPONENTS = ("connections", "streams", "hpack", "buffers", "queues", "tls", "telemetry")
+OBJECT_TYPES = ("stream", "block", "trace")
+CONNECT_PHASES = ("dns", "tcp", "tls", "settings")
+SPAN_RESULTS = ("recorded", "dropped", "unsampled")
+SELF_COSTS = ("collect", "spans", "logs")
+HTTP_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER")
+URL_SCHEMES = ("http", "https")
+SIGNALS = ("metrics", "traces", "logs")
+
+# Bucket bounds.  Request durations are those of the semantic conventions, connection durations
+# those of .NET; the others step evenly on a logarithmic scale.
+REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+CONNECTION_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+MICRO_S = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0)
+SIZE_BY = (16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 16777216.0)
+COUNT = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0)
+RATE_BY_S = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10)
+
+SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    # requests
+    "http_server_active_requests": (HTTP_METHODS, URL_SCHEMES),
+    # buffers
+    "buffer_pool_acquisitions": (BUFFER_POOLS, SIZE_CLASSES, BUFFER_RESULTS),
+    "buffer_pool_in_use": (BUFFER_POOLS,),
+    "buffer_pool_idle": (BUFFER_POOLS,),
+    "buffer_pool_allocated": (BUFFER_POOLS,),
+    "buffer_pool_evicted": (BUFFER_POOLS,),
+    "buffer_pool_leaked": (BUFFER_POOLS,),
+    "buffer_copied": (COPY_REASONS,),
+    # hpack
+    "hpack_fields": (DIRECTIONS, REPRESENTATIONS),
+    "hpack_size": (DIRECTIONS, ("encoded", "plain")),
+    "hpack_table_size": (ROLES, DIRECTIONS),
+    "hpack_table_capacity": (ROLES, DIRECTIONS),
+    "hpack_table_evictions": (DIRECTIONS,),
+    "hpack_time_ns": (DIRECTIONS,),
+    # frames
+    "frames": (ROLES, DIRECTIONS, FRAME_TYPES),
+    "frame_payload": (ROLES, DIRECTIONS, FRAME_TYPES),
+    "frame_padding": (DIRECTIONS,),
+    "frame_control_queue_size": (ROLES,),
+    # streams
+    "streams": (ROLES, OUTCOMES),
+    "stream_active": (ROLES,),
+    "stream_limit": (ROLES, DIRECTIONS),
+    "stream_resets": (ROLES, DIRECTIONS, ERROR_CODES),
+    "stream_pending": (ROLES,),
+    "flow_control_stalls": (ROLES, SCOPES),
+    "flow_control_window": (ROLES, DIRECTIONS, SCOPES),
+    "flow_control_unread": (ROLES,),
+    "priority_streams": (URGENCIES, BOOLEANS),
+    # tls
+    "tls_handshake_active": (ROLES,),
+    "tls_records": (DIRECTIONS,),
+    "tls_payload": (DIRECTIONS,),
+    # memory
+    "memory_objects": (OBJECT_TYPES, HIT_MISS),
+    # protocol
+    "connection_active": (ROLES,),
+    "goaway": (ROLES, DIRECTIONS, ERROR_CODES),
+    "settings_value": (ROLES, DIRECTIONS, SETTING_NAMES),
+    "ping_timeouts": (ROLES,),
+    # io
+    "io_transferred": (ROLES, DIRECTIONS),
+    "io_operations": (DIRECTIONS, IO_RESULTS),
+    "io_write_queue_size": (ROLES,),
+    "io_pauses": (ROLES,),
+    # runtime
+    "loop_busy_ns": (),
+    "loop_iterations": (),
+    "asgi_wait_ns": (("receive", "send"),),
+    "telemetry_time_ns": (SELF_COSTS,),
+    "telemetry_spans": (SPAN_RESULTS,),
+    "telemetry_logs": (("emitted", "suppressed", "dropped"),),
+    "telemetry_exports": (SIGNALS, ("success", "failure")),
+}
+
+HISTOGRAMS: dict[str, tuple[tuple[float, ...], tuple[tuple[str, ...], ...]]] = {
+    "frame_data_size": (SIZE_BY, (DIRECTIONS,)),
+    "frame_flush_frames": (COUNT, (ROLES,)),
+    "stream_time_in_queue": (MICRO_S, (ROLES,)),
+    "flow_control_stall_duration": (MICRO_S, (ROLES, SCOPES)),
+    "connection_requests": (COUNT, (ROLES,)),
+    "settings_ack_duration": (MICRO_S, (ROLES,)),
+    "ping_rtt": (MICRO_S, (ROLES,)),
+    "io_size": (SIZE_BY, (DIRECTIONS,)),
+    "io_pause_duration": (MICRO_S, (ROLES,)),
+    "loop_lag": (MICRO_S, ()),
+    "gc_pause_duration": (MICRO_S, (("0", "1", "2"),)),
+}
+
+# name -> bucket bounds of a histogram, or () for a counter.  Keys are tuples of attribute values
+# in the order that the catalogue names them.
+LABELLED: dict[str, tuple[float, ...]] = {
+    "hpack_errors": (),
+    "frame_errors": (),
+    "connection_errors": (),
+    "connection_rejected": (),
+    "connection_duration": CONNECTION_S,
+    "abuse_detections": (),
+    "http_server_request_duration": REQUEST_S,
+    "http_server_request_body_size": SIZE_BY,
+    "http_server_response_body_size": SIZE_BY,
+    "http_client_request_duration": REQUEST_S,
+    "http_client_active_requests": (),
+    "http_client_request_time_in_queue": REQUEST_S,
+    "http_client_open_connections": (),
+    "http_client_connection_duration": CONNECTION_S,
+    "pool_acquisitions": (),
+    "pool_pending": (),
+    "pool_limit": (),
+    "pool_connections_created": (),
+    "pool_connections_closed": (),
+    "pool_connect_duration": REQUEST_S,
+    "tls_handshakes": (),
+    "tls_handshake_duration": REQUEST_S,
+    "tls_alpn": (),
+    "asgi_app_duration": REQUEST_S,
+}
+
+# A key beyond this many of one family is counted under a key of the same length made of "other".
+LABELLED_KEYS_MAX = 512
+TRACE_MARKS_MAX = 48
+
+clock = _mem.now_ns
+
+
+def _size(dimensions: tuple[tuple[str, ...], ...]) -> int:
+    n = 1
+    for values in dimensions:
+        n *= len(values)
+    return n
+
+
+_OFFSETS: dict[str, int] = {}
+_SLOTS_USED = 0
+for _name, _dimensions in SLOTS.items():
+    _OFFSETS[_name] = _SLOTS_USED
+    _SLOTS_USED += _size(_dimensions)
+
+_HISTOGRAM_OFFSETS: dict[str, int] = {}
+_HISTOGRAM_BOUNDS: list[tuple[float, ...]] = []
+for _name, (_bounds, _dimensions) in HISTOGRAMS.items():
+    _HISTOGRAM_OFFSETS[_name] = len(_HISTOGRAM_BOUNDS)
+    _HISTOGRAM_BOUNDS.extend([_bounds] * _size(_dimensions))
+
+
+def slot(name: str) -> int:
+    """First index of the family ``name`` in ``Counters.slots``; last dimension varies fastest."""
+    return _OFFSETS[name]
+
+
+def histogram_index(name: str) -> int:
+    """First index of the family ``name`` in ``Counters.histograms``."""
+    return _HISTOGRAM_OFFSETS[name]
+
+
+class Histogram:
+    """Explicit-bucket histogram, aggregated in place; a value belongs to the bucket whose upper bound is >= it."""
+
+    __slots__ = ("_bounds", "_bounds_memory", "_bounds_n", "_counts", "_counts_memory", "_max", "_min", "_sum", "exemplars")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        n = len(bounds)
+        self._bounds_n = n
+        self._bounds_memory = bytearray(8 * n + 8)
+        self._bounds = _mem.floats(self._bounds_memory)
+        self._counts_memory = bytearray(8 * n + 8)
+        self._counts = _mem.integers(self._counts_memory)
+        for i in range(n):
+            self._bounds[i] = bounds[i]
+        self._sum = 0.0
+        self._min = 0.0
+        self._max = 0.0
+        # bucket -> (value, unix time in ns, trace id, span id) of its last sampled request
+        self.exemplars: dict[int, tuple[float, int, int, int]] | None = None
+
+    def record(self, value: float) -> int:
+        """Add one value; returns the bucket that took it."""
+        low = 0
+        high = self._bounds_n
+        while low < high:
+            middle = (low + high) >> 1
+            if self._bounds[middle] < value:
+                low = middle + 1
+            else:
+                high = middle
+        self._counts[low] += 1
+        self._sum += value
+        if value > self._max:
+            self._max = value
+        if value < self._min or self._min == 0.0:
+            self._min = value
+        return low
+
+    def read(self) -> tuple[list[int], float, float, float]:
+        """Bucket counts (one more than bounds), sum, minimum and maximum of what was recorded."""
+        return [self._counts[i] for i in range(self._bounds_n + 1)], self._sum, self._min, self._max
+
+
+class Trace:
+    """What the layers did for one request or connection at level ``detail``: (layer, start, end) marks, in ns of ``clock``.
+
+    Preallocated and bounded: marks beyond ``TRACE_MARKS_MAX`` are counted in ``dropped``.
+    Layers are positions in ``LAYERS``; telemetry turns marks into child spans at the end.
+    """
+
+    __slots__ = ("_marks", "_memory", "_n", "dropped")
+
+    def __init__(self) -> None:
+        self._n = 0
+        self.dropped = 0
+        self._memory = bytearray(8 * 3 * TRACE_MARKS_MAX)
+        self._marks = _mem.integers(self._memory)
+
+    def mark(self, layer: int, start_ns: int, end_ns: int) -> None:
+        n = self._n
+        if n >= TRACE_MARKS_MAX:
+            self.dropped += 1
+            return
+        marks = self._marks
+        marks[3 * n] = layer
+        marks[3 * n + 1] = start_ns
+        marks[3 * n + 2] = end_ns
+        self._n = n + 1
+
+    def marks(self) -> list[tuple[str, int, int]]:
+        """(span name, start, end) in the order in which they were made."""
+        m = self._marks
+        return [(LAYERS[m[3 * i]], m[3 * i + 1], m[3 * i + 2]) for i in range(self._n)]
+
+
+# Child spans of level ``detail``: the index is what a layer passes to ``Trace.mark``.
+LAYERS = (
+    "h2o.hpack.encode",
+    "h2o.hpack.decode",
+    "h2o.frames.write",
+    "h2o.frames.read",
+    "h2o.stream.wait_slot",
+    "h2o.stream.wait_window",
+    "h2o.buffers.acquire",
+    "h2o.tls.encrypt",
+    "h2o.tls.decrypt",
+    "h2o.io.flush",
+    "h2o.pool.acquire",
+)
+HPACK_ENCODE, HPACK_DECODE, FRAMES_WRITE, FRAMES_READ, WAIT_SLOT, WAIT_WINDOW = range(6)
+BUFFERS_ACQUIRE, TLS_ENCRYPT, TLS_DECRYPT, IO_FLUSH, POOL_ACQUIRE = range(6, 11)
+
+
+class Counters:
+    """One block: every family of this module, written by one thread only."""
+
+    __slots__ = ("__weakref__", "_labelled", "_memory", "histograms", "slots")
+
+    def __init__(self) -> None:
+        self._memory = bytearray(8 * _SLOTS_USED)
+        self.slots = _mem.integers(self._memory)
+        self.histograms = [Histogram(bounds) for bounds in _HISTOGRAM_BOUNDS]
+        self._labelled: dict[str, dict[tuple[str, ...], int | Histogram]] = {name: {} for name in LABELLED}
+
+    def histogram(self, name: str, index: int = 0) -> Histogram:
+        """The histogram at ``index`` of the family ``name``; keep it, do not look it up per request."""
+        return self.histograms[_HISTOGRAM_OFFSETS[name] + index]
+
+    def add(self, name: str, index: int, n: int) -> None:
+        """Add to a slot by name: for places that do not run per request."""
+        self.slots[_OFFSETS[name] + index] += n
+
+    def count(self, name: str, key: tuple[str, ...], n: int = 1) -> None:
+        """Add to a labelled counter."""
+        family = self._labelled[name]
+        value = family.get(key)
+        if value is None and len(family) >= LABELLED_KEYS_MAX:
+            key = ("other",) * len(key)
+            value = family.get(key)
+        family[key] = n if value is None else value + n
+
+    def labelled_histogram(self, name: str, key: tuple[str, ...]) -> Histogram:
+        """The labelled histogram of ``key``, made on first use."""
+        family = self._labelled[name]
+        found = family.get(key)
+        if found is None:
+            if len(family) >= LABELLED_KEYS_MAX:
+                key = ("other",) * len(key)
+                found = family.get(key)
+            if found is None:
+                found = family[key] = Histogram(LABELLED[name])
+        return found
+
+    def read_slots(self) -> list[int]:
+        """A copy of all slots in use."""
+        return [self.slots[i] for i in range(_SLOTS_USED)]
+
+    def read_labelled(self) -> dict[str, dict[tuple[str, ...], int | Histogram]]:
+        """Shallow copies of the labelled families, safe against the writing thread."""
+        return {name: family.copy() for name, family in self._labelled.items()}
+
+
+class HistogramValue(NamedTuple):
+    """A histogram as read: bucket counts, sum, minimum, maximum, exemplars by bucket."""
+
+    counts: list[int]
+    sum: float
+    min: float
+    max: float
+    exemplars: dict[int, tuple[float, int, int, int]]
+
+    def plus(self, other: HistogramValue) -> HistogramValue:
+        low = min(self.min, other.min) if self.min and other.min else self.min or other.min
+        return HistogramValue(
+            [a + b for a, b in zip(self.counts, other.counts, strict=True)],
+            self.sum + other.sum,
+            low,
+            max(self.max, other.max),
+            {**self.exemplars, **other.exemplars},
+        )
+
+
+class Snapshot:
+    """The sum of some blocks."""
+
+    __slots__ = ("histograms", "labelled", "labelled_histograms", "slots")
+
+    def __init__(self) -> None:
+        self.slots: list[int] = [0] * _SLOTS_USED
+        self.histograms: list[HistogramValue] = [HistogramValue([0] * (len(b) + 1), 0.0, 0.0, 0.0, {}) for b in _HISTOGRAM_BOUNDS]
+        self.labelled: dict[str, dict[tuple[str, ...], int]] = {n: {} for n, b in LABELLED.items() if not b}
+        self.labelled_histograms: dict[str, dict[tuple[str, ...], HistogramValue]] = {n: {} for n, b in LABELLED.items() if b}
+
+    def add_block(self, block: Counters) -> None:
+        self.slots = [a + b for a, b in zip(self.slots, block.read_slots(), strict=True)]
+        self.histograms = [a.plus(_read(b)) for a, b in zip(self.histograms, block.histograms, strict=True)]
+        for name, family in block.read_labelled().items():
+            if name in self.labelled:
+                counters = self.labelled[name]
+                for key, value in family.items():
+                    counters[key] = counters.get(key, 0) + value
+            else:
+                histograms = self.labelled_histograms[name]
+                for key, value in family.items():
+                    read = _read(value)
+                    histograms[key] = histograms[key].plus(read) if key in histograms else read
+
+    def add(self, other: Snapshot) -> None:
+        self.slots = [a + b for a, b in zip(self.slots, other.slots, strict=True)]
+        self.histograms = [a.plus(b) for a, b in zip(self.histograms, other.histograms, strict=True)]
+        for name, counters in other.labelled.items():
+            for key, value in counters.items():
+                self.labelled[name][key] = self.labelled[name].get(key, 0) + value
+        for name, histograms in other.labelled_histograms.items():
+            for key, read in histograms.items():
+                mine = self.labelled_histograms[name]
+                mine[key] = mine[key].plus(read) if key in mine else read
+
+    def value(self, name: str, *labels: str) -> int:
+        """One slot by its labels, or the sum of the family when none are given; for tests and views."""
+        if name in self.labelled:
+            family = self.labelled[name]
+            return sum(family.values()) if not labels else family.get(labels, 0)
+        start = _OFFSETS[name]
+        dimensions = SLOTS[name]
+        if not labels:
+            return sum(self.slots[start : start + _size(dimensions)])
+        index = 0
+        for values, label in zip(dimensions, labels, strict=True):
+            index = index * len(values) + values.index(label)
+        return self.slots[start + index]
+
+
+def _read(histogram: Histogram) -> HistogramValue:
+    counts, total, low, high = histogram.read()
+    return HistogramValue(counts, total, low, high, dict(histogram.exemplars or ()))
+
+
+_lock = threading.Lock()
+_thread = threading.local()
+_live: list[tuple[threading.Thread, Counters]] = []
+_ended = Snapshot()
+
+
+def local() -> Counters:
+    """The block of the calling thread, made on first use."""
+    block: Counters | None = getattr(_thread, "block", None)
+    if block is None:
+        block = _thread.block = Counters()
+        with _lock:
+            _live.append((threading.current_thread(), block))
+    return block
+
+
+def blocks() -> list[Counters]:
+    """The blocks of the threads that live."""
+    with _lock:
+        return [block for _, block in _live]
+
+
+def collect() -> Snapshot:
+    """The sum over all threads, those that ended included."""
+    global _live
+    total = Snapshot()
+    with _lock:
+        for thread, block in _live:
+            if not thread.is_alive():
+                _ended.add_block(block)
+        _live = [(thread, block) for thread, block in _live if thread.is_alive()]
+        total.add(_ended)
+        for _, block in _live:
+            total.add_block(block)
+    return total
+
+
+def _reset_after_fork() -> None:
+    """A forked worker starts from nothing: its parent's counts are the parent's to report."""
+    global _live, _ended, _lock, _thread
+    _lock = threading.Lock()
+    _thread = threading.local()
+    _live = []
+    _ended = Snapshot()
+
+
+os.register_at_fork(after_in_child=_reset_after_fork)

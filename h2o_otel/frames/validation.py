@@ -1,0 +1,153 @@
+"""What a decoded field section must be to count as a message (RFC 9113 section 8).
+
+The decoder has checked each field; here the pseudo-header fields are checked together.  Values
+that stand in a table arrive as the same object again, so one comparison by identity replaces a
+second look at their octets (validation cache).
+"""
+
+from __future__ import annotations
+
+from ..hpack.decoder import Decoder
+from ..rules import RULES, fail
+
+__all__ = ["MessageValidator"]
+
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TOKEN_OK_B = bytes(1 if i in _TOKEN else 0 for i in range(256))
+_TOKEN_OK = _TOKEN_OK_B
+# No control characters, no space, no fragment: the request line of a downstream HTTP/1.1 hop could
+# be split by any of them.  Octets above 0x7f are let through, as every large server does.
+_PATH_OK_B = bytes(0 if i <= 0x20 or i in (0x23, 0x7F) else 1 for i in range(256))
+_PATH_OK = _PATH_OK_B
+# Neither user information (RFC 9113 section 8.3.1) nor what cannot be in a host or a port.
+_AUTHORITY_OK_B = bytes(0 if i <= 0x20 or i >= 0x7F or i in b'@/?#"<>\\^`{|}' else 1 for i in range(256))
+_AUTHORITY_OK = _AUTHORITY_OK_B
+_SCHEME_FIRST = frozenset(b"abcdefghijklmnopqrstuvwxyz")
+_SCHEME_REST = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789+-.")
+_HTTP, _HTTPS, _GET = b"http", b"https", b"GET"
+_CONNECT, _OPTIONS, _STAR = b"CONNECT", b"OPTIONS", b"*"
+# A value in an error's text is cut here: peers choose its length.
+_SHOWN = 64
+
+
+def all_in(value: bytes, table: bytes, n: int) -> bool:
+    """Whether each of the ``n`` octets of ``value`` is allowed by ``table``."""
+    mem = value
+    for i in range(n):
+        if table[mem[i]] == 0:
+            return False
+    return True
+
+
+class MessageValidator:
+    """Validation of the messages of one connection; remembers the last good method, scheme and authority."""
+
+    __slots__ = ("_authority", "_method", "_scheme", "connect_protocol")
+
+    def __init__(self, connect_protocol: bool) -> None:
+        self.connect_protocol = connect_protocol
+        self._method = b"GET"
+        self._scheme = b"https"
+        self._authority: bytes | None = None
+
+    def request(self, fields: Decoder, stream_id: int) -> int:
+        """RFC 9113 section 8.3.1."""
+        method = fields.method
+        if fields.status is not None:
+            raise fail(RULES.pseudo_wrong_direction, stream_id, got=":status")
+        if method is None:
+            raise fail(RULES.pseudo_missing, stream_id, got=":method")
+        if method is not self._method:
+            if not method or not all_in(method, _TOKEN_OK, len(method)):
+                raise fail(RULES.method_invalid, stream_id, got=method[:_SHOWN])
+            self._method = method
+        if method == _CONNECT or fields.protocol is not None:
+            return self.connect(fields, stream_id)
+        scheme = fields.scheme
+        if scheme is None:
+            raise fail(RULES.pseudo_missing, stream_id, got=":scheme")
+        if scheme is not self._scheme:
+            if scheme not in (_HTTP, _HTTPS) and not (scheme and scheme[0] in _SCHEME_FIRST and _SCHEME_REST.issuperset(scheme)):
+                raise fail(RULES.scheme_invalid, stream_id, got=scheme[:_SHOWN])
+            self._scheme = scheme
+        self.check_path(fields, stream_id)
+        authority = fields.authority
+        if authority is not None:
+            if authority is not self._authority:
+                self.check_authority(authority, stream_id)
+            if fields.host is not None and fields.host != authority:
+                raise fail(RULES.host_mismatch, stream_id, got=fields.host[:_SHOWN])
+        elif fields.host is not None:
+            self.check_authority(fields.host, stream_id)
+        elif scheme in (_HTTP, _HTTPS):
+            raise fail(RULES.pseudo_missing, stream_id, got=":authority")
+        return 0
+
+    def check_path(self, fields: Decoder, stream_id: int) -> int:
+        path = fields.path
+        if path is None:
+            raise fail(RULES.pseudo_missing, stream_id, got=":path")
+        n = len(path)
+        if n == 0 or (path[0] != 0x2F and not (path == _STAR and fields.method == _OPTIONS)) or not all_in(path, _PATH_OK, n):
+            raise fail(RULES.path_invalid, stream_id, got=path[:_SHOWN])
+        return 0
+
+    def check_authority(self, authority: bytes, stream_id: int) -> int:
+        n = len(authority)
+        if n == 0 or not all_in(authority, _AUTHORITY_OK, n):
+            raise fail(RULES.authority_invalid, stream_id, got=authority[:_SHOWN])
+        self._authority = authority
+        return 0
+
+    def connect(self, fields: Decoder, stream_id: int) -> int:
+        """CONNECT (RFC 9113 section 8.5) and extended CONNECT (RFC 8441 section 4)."""
+        if fields.protocol is None:
+            if fields.authority is None or fields.scheme is not None or fields.path is not None:
+                raise fail(RULES.connect_pseudo, stream_id)
+        else:
+            if fields.method != _CONNECT or not self.connect_protocol:
+                raise fail(RULES.protocol_unexpected, stream_id)
+            if fields.scheme is None or fields.path is None or fields.authority is None:
+                raise fail(RULES.pseudo_missing, stream_id, got=":scheme, :path or :authority")
+            self.check_path(fields, stream_id)
+        self.check_authority(fields.authority, stream_id)
+        return 0
+
+    def response(self, fields: Decoder, stream_id: int) -> int:
+        """RFC 9113 section 8.3.2; returns the status code."""
+        status = fields.status
+        if (
+            fields.method is not None
+            or fields.scheme is not None
+            or fields.authority is not None
+            or fields.path is not None
+            or fields.protocol is not None
+        ):
+            raise fail(RULES.pseudo_wrong_direction, stream_id, got="a request's")
+        if status is None:
+            raise fail(RULES.pseudo_missing, stream_id, got=":status")
+        if len(status) != 3 or not status.isdigit():
+            raise fail(RULES.status_invalid, stream_id, got=status[:_SHOWN])
+        code = int(status)
+        if not 100 <= code <= 599:
+            raise fail(RULES.status_invalid, stream_id, got=status)
+        if code == 101:
+            raise fail(RULES.status_101, stream_id)
+        return code
+
+    def trailers(self, fields: Decoder, stream_id: int) -> int:
+        """RFC 9113 section 8.1: no pseudo-header fields, and none that frame the message (RFC 9110 section 6.5.1)."""
+        if (
+            fields.status is not None
+            or fields.method is not None
+            or fields.path is not None
+            or fields.scheme is not None
+            or fields.authority is not None
+            or fields.protocol is not None
+        ):
+            raise fail(RULES.pseudo_in_trailers, stream_id, got="any")
+        if fields.content_length >= 0:
+            raise fail(RULES.trailers_field, stream_id, got="content-length")
+        if fields.host is not None:
+            raise fail(RULES.trailers_field, stream_id, got="host")
+        return 0

@@ -1,0 +1,37 @@
+"""What one connection is built with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .. import counters
+from ..limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+
+__all__ = ["ConnectionConfig", "client_config", "server_config"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionConfig:
+    """Role and bounds of a connection; the settings it announces follow from them.
+
+    Attributes:
+        role: ``counters.CLIENT`` or ``counters.SERVER``.
+        limits: every bound.
+        enable_push: a client announces that it takes PUSH_PROMISE (RFC 9113 section 8.4).
+        enable_connect_protocol: a server announces extended CONNECT (RFC 8441).
+    """
+
+    role: int
+    limits: Limits = field(default=SERVER_LIMITS)
+    enable_push: bool = False
+    enable_connect_protocol: bool = False
+
+
+def client_config(limits: Limits = CLIENT_LIMITS, *, enable_push: bool = False) -> ConnectionConfig:
+    """A client's configuration."""
+    return ConnectionConfig(role=counters.CLIENT, limits=limits, enable_push=enable_push)
+
+
+def server_config(limits: Limits = SERVER_LIMITS, *, enable_connect_protocol: bool = True) -> ConnectionConfig:
+    """A server's configuration."""
+    return ConnectionConfig(role=counters.SERVER, limits=limits, enable_connect_protocol=enable_connect_protocol)

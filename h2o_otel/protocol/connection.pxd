@@ -1,0 +1,26 @@
+import cython
+from ..counters cimport Counters
+from ..streams.stream cimport Stream
+from .receive cimport ReceiveHalf
+
+cdef int _CLOSED, _RESET_SENT, _CONN_LOST, _REFUSED, _CONNECTION_ACTIVE, _LOCAL, _REMOTE, _SEND_RST, _HPACK_DECODE
+
+cdef class Connection(ReceiveHalf):
+    cdef object _collector
+    cdef bytes _rest
+    cdef bint _receiving
+
+    cpdef start(self, double now)
+    cpdef list receive(self, bytes data, double now)
+    @cython.locals(mem="const unsigned char *")
+    cpdef Py_ssize_t receive_into(self, bytearray buffer, Py_ssize_t start, Py_ssize_t end, double now) except -1
+    @cython.locals(pos="Py_ssize_t")
+    cdef Py_ssize_t consume(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
+    @cython.locals(stream=Stream)
+    cdef stream_violation(self, object violation)
+    cdef connection_violation(self, object violation)
+    @cython.locals(stream=Stream)
+    cdef end_streams(self, str text, unsigned int code, str rule, int by, int outcome)
+    cdef finish(self, object error, str error_type)
+    cpdef pause_output(self)
+    cpdef resume_output(self, double now)

@@ -1,0 +1,325 @@
+"""One HTTP/2 connection, sans-IO: bytes and the time in, bytes and calls of a ``Handler`` out.
+
+The public surface.  It reads no clock, opens no socket and never awaits; ``receive`` raises
+nothing for what the peer did.  Without a handler it collects events (``protocol.events``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .. import counters
+from ..counters import HPACK_DECODE, Counters
+from ..errors import ConnectionTerminated, ErrorCode, LocalProtocolError, StreamReset
+from ..frames import writer
+from ..frames.types import CLIENT_PREFACE, FrameType, SettingCode
+from ..rules import CONNECTION, RULES, Violation, fail
+from ..streams.states import Input, State
+from ..streams.stream import INITIATORS, LOCAL, REMOTE, Stream
+from .config import ConnectionConfig
+from .core import CONN_LOST, REFUSED, RESET_SENT
+from .events import Event, EventCollector
+from .handler import Handler
+from .receive import ReceiveHalf
+
+__all__ = ["Connection"]
+
+_CLOSED = int(State.CLOSED)
+_SEND_RST = int(Input.SEND_RST)
+_RESET_SENT = RESET_SENT
+_REFUSED = REFUSED
+_CONN_LOST = CONN_LOST
+_CONNECTION_ACTIVE = counters.slot("connection_active")
+_LOCAL = LOCAL
+_REMOTE = REMOTE
+_HPACK_DECODE = HPACK_DECODE
+# A reason in a GOAWAY is for people who debug; peers need not take more.
+_DEBUG_BYTES_MAX = 200
+
+
+class Connection(ReceiveHalf):
+    """An endpoint of HTTP/2 (RFC 9113).
+
+    Args:
+        config: role and limits.
+        handler: what is told of every event; without one, ``receive`` returns a list of events.
+        block: counters to add to; the calling thread's by default.
+    """
+
+    def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
+        self._collector = EventCollector() if handler is None else None
+        ReceiveHalf.__init__(self, config, self._collector if handler is None else handler, block)
+        self._rest = b""
+        self._receiving = False
+
+    # -- beginning
+
+    def start(self, now: float) -> None:
+        """Queue the preface (RFC 9113 section 3.4): SETTINGS, and a larger connection window if limits ask for it."""
+        if self.started:
+            raise LocalProtocolError("start() called twice", initiator="user")
+        self.started = True
+        self.now = self.opened_at = self.active_at = now
+        self.counted = True
+        self.slots[_CONNECTION_ACTIVE + self.role] += 1
+        if self.client:
+            self.out.write(CLIENT_PREFACE)
+        self.update_settings(self._first_settings(), now)
+        # A window larger than the default holds as soon as the peer may use it; a smaller one only
+        # when the peer has acknowledged it, since it may send into the default until then.
+        self.local_initial_window = max(65_535, self.limits.stream_window_bytes)
+        window = self.limits.connection_window_bytes
+        if window > 65_535:
+            writer.write_window_update(self.out, 0, window - 65_535)
+            self.count_sent(FrameType.WINDOW_UPDATE, 4)
+            self.recv_window = window
+            self.recv_target = window
+
+    def _first_settings(self) -> Sequence[tuple[int, int]]:
+        limits = self.limits
+        entries = [
+            (SettingCode.HEADER_TABLE_SIZE, limits.header_table_bytes),
+            (SettingCode.INITIAL_WINDOW_SIZE, limits.stream_window_bytes),
+            (SettingCode.MAX_FRAME_SIZE, limits.frame_bytes_max),
+            (SettingCode.MAX_HEADER_LIST_SIZE, limits.header_list_bytes_max),
+        ]
+        if self.client:
+            entries.append((SettingCode.ENABLE_PUSH, 1 if self.config.enable_push else 0))
+        else:
+            entries.append((SettingCode.MAX_CONCURRENT_STREAMS, limits.streams_max))
+            if self.config.enable_connect_protocol:
+                entries.append((SettingCode.ENABLE_CONNECT_PROTOCOL, 1))
+        entries.append((SettingCode.NO_RFC7540_PRIORITIES, 1))
+        return [(int(code), value) for code, value in entries]
+
+    # -- input
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take octets from the peer, cut anywhere; an incomplete frame is kept.
+
+        Returns:
+            The events, when the connection was made without a handler; else an empty list.
+
+        Raises:
+            LocalProtocolError: called from inside a handler.  Never for what the peer sent.
+        """
+        self.now = now
+        if self._receiving:
+            raise LocalProtocolError("receive() is not re-entrant", initiator="user")
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        used = self.consume(data, 0, len(data))
+        if used < len(data):
+            self._rest = data[used:]
+        return self.take_events()
+
+    def receive_into(self, buffer: bytearray, start: int, end: int, now: float) -> int:
+        """Take octets in place from ``buffer[start:end]``.
+
+        Nothing refers to the buffer afterwards.  Use either this or ``receive`` on a connection.
+
+        Returns:
+            Octets consumed; the caller keeps the rest, an incomplete frame, and presents it again in
+            front of what comes next.
+        """
+        self.now = now
+        if self._receiving or not 0 <= start <= end <= len(buffer):
+            raise LocalProtocolError("receive_into() inside a handler, or outside its buffer", initiator="user")
+        mem = buffer
+        return self.consume(mem, start, end) - start
+
+    def consume(self, buf: bytes, pos: int, end: int) -> int:
+        """Parse, turning violations into resets or the end of the connection."""
+        self._receiving = True
+        try:
+            while not self.closed:
+                try:
+                    return self.parse(buf, pos, end)
+                except Violation as violation:
+                    pos = self.next_frame
+                    if violation.rule.scope == CONNECTION:
+                        self.connection_violation(violation)
+                    else:
+                        self.stream_violation(violation)
+            return end
+        finally:
+            self._receiving = False
+
+    def take_events(self) -> list[Event]:
+        """Events collected since the last call, when there is no handler."""
+        return self._collector.take() if self._collector is not None else []
+
+    def stream_violation(self, violation: Violation) -> None:
+        """The peer broke a rule of one stream: RST_STREAM, and the connection goes on."""
+        rule = violation.rule
+        stream_id = violation.stream_id
+        self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            self.write_rst(stream_id, rule.code)
+            self.remember_reset(stream_id, _LOCAL)
+            return
+        error = StreamReset(
+            str(violation),
+            rule=rule.token,
+            code=rule.code,
+            scope="stream",
+            stream_id=stream_id,
+            initiator="local",
+            limit=violation.fields.get("limit"),
+            actual=violation.fields.get("actual"),
+        )
+        self.reset_for(stream, rule.code, error, _LOCAL, _RESET_SENT)
+
+    def connection_violation(self, violation: Violation) -> None:
+        """The peer broke a rule of the connection: GOAWAY with the reason, and nothing more is parsed."""
+        rule = violation.rule
+        self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
+        self.counters.count("connection_errors", (counters.ROLES[self.role], "transmit", rule.code.name))
+        error = ConnectionTerminated(
+            str(violation),
+            rule=rule.token,
+            code=rule.code,
+            stream_id=violation.stream_id,
+            initiator="local",
+            limit=violation.fields.get("limit"),
+            actual=violation.fields.get("actual"),
+        )
+        self.write_goaway(self.last_remote_stream_id, rule.code, str(violation).encode("ascii", "replace")[:_DEBUG_BYTES_MAX])
+        self.closed = True
+        self.end_streams(str(error), rule.code, rule.token, _LOCAL, _RESET_SENT)
+        self.finish(error, rule.token)
+
+    # -- end
+
+    def end_streams(self, text: str, code: int, rule: str, by: int, outcome: int) -> None:
+        """Every open stream ends with the connection, each exactly once."""
+        for stream in list(self.streams.values()):
+            stream.step(_SEND_RST)
+            stream.closed_by = by
+            stream.closed_code = code
+            # What the peer did not even see may be sent again elsewhere.
+            stream.refused = stream.local and self.goaway_received and stream.id > self.goaway_last_stream_id
+            self.handler.stream_reset(
+                stream,
+                StreamReset(text, rule=rule, code=code, scope="connection", stream_id=stream.id, initiator=INITIATORS[by]),
+            )
+            self.close_stream(stream, outcome)
+
+    def finish(self, error: ConnectionTerminated | None, error_type: str) -> None:
+        """The connection is over: counted once, told once."""
+        if not self.counted:
+            return
+        self.counted = False
+        self.closed = True
+        self.error = error
+        role = counters.ROLES[self.role]
+        self.slots[_CONNECTION_ACTIVE + self.role] -= 1
+        self.counters.labelled_histogram("connection_duration", (role, "2", error_type)).record(self.now - self.opened_at)
+        self.counters.histogram("connection_requests", self.role).record(self.requests)
+        self.encoder.close()
+        self.decoder.close()
+        if error is not None:
+            self.handler.connection_terminated(error)
+
+    def connection_lost(self, error: Exception | None, now: float) -> None:
+        """The transport ended; whatever is open fails, once."""
+        self.now = now
+        if not self.counted:
+            self.closed = True
+            return
+        self.closed = True
+        text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"
+        clean = not self.streams
+        self.end_streams(text, ErrorCode.CANCEL, "connection_lost", _REMOTE, _CONN_LOST)
+        terminated = None
+        if not clean or error is not None:
+            terminated = ConnectionTerminated(text, rule="connection_lost", code=ErrorCode.NO_ERROR, initiator="remote")
+            terminated.__cause__ = error
+        self.finish(terminated, "" if terminated is None else "connection_lost")
+
+    def close(self, code: int, now: float, debug: bytes = b"") -> None:
+        """Send GOAWAY and end at once: open streams fail, nothing more is received (RFC 9113 section 6.8)."""
+        self.now = now
+        if self.closed:
+            return
+        self.write_goaway(self.last_remote_stream_id, code, debug[:_DEBUG_BYTES_MAX])
+        self.closed = True
+        self.end_streams(f"the connection was closed with {ErrorCode.label(code)}", code, "closed", _LOCAL, _CONN_LOST)
+        self.finish(None, "" if code == ErrorCode.NO_ERROR else ErrorCode.label(code))
+
+    def shutdown(self, now: float) -> None:
+        """Begin a graceful end: GOAWAY that still allows every stream under way (RFC 9113 section 6.8).
+
+        Call ``finish_shutdown`` one round trip later; the connection may be closed once ``streams`` is empty.
+        """
+        self.now = now
+        if not self.closed and not self.shutting_down:
+            self.shutting_down = True
+            self.write_goaway(2**31 - 1, ErrorCode.NO_ERROR, b"")
+
+    def finish_shutdown(self, now: float) -> None:
+        """Name the last stream that will be served; requests above it are ignored from here on."""
+        self.now = now
+        if not self.closed:
+            self.shutting_down = True
+            self.write_goaway(self.last_remote_stream_id, ErrorCode.NO_ERROR, b"")
+
+    # -- time and the transport
+
+    def next_deadline(self) -> float:
+        """When ``tick`` has something to do, in seconds of the caller's clock; ``math.inf`` for never."""
+        if self.closed or not self.started:
+            return math.inf
+        limits = self.limits
+        deadline = math.inf
+        if self.need_settings:
+            deadline = self.opened_at + limits.preface_timeout_s
+        if self.unacked_settings:
+            deadline = min(deadline, self.unacked_settings[0][1] + limits.settings_ack_timeout_s)
+        if self.block_stream:
+            deadline = min(deadline, self.block_since + limits.header_block_timeout_s)
+        if self.pings:
+            deadline = min(deadline, min(self.pings.values()) + limits.ping_timeout_s)
+        if not self.client and not self.streams and limits.idle_timeout_s is not None:
+            deadline = min(deadline, self.active_at + limits.idle_timeout_s)
+        return deadline
+
+    def tick(self, now: float) -> None:
+        """Let time pass: what waited too long ends the connection."""
+        self.now = now
+        if self.closed or now < self.next_deadline():
+            return
+        limits = self.limits
+        violation = None
+        if self.need_settings and now >= self.opened_at + limits.preface_timeout_s:
+            violation = fail(RULES.preface_timeout, actual=now - self.opened_at, limit=limits.preface_timeout_s)
+        elif self.unacked_settings and now >= self.unacked_settings[0][1] + limits.settings_ack_timeout_s:
+            violation = fail(RULES.settings_timeout, actual=now - self.unacked_settings[0][1], limit=limits.settings_ack_timeout_s)
+        elif self.block_stream and now >= self.block_since + limits.header_block_timeout_s:
+            violation = fail(
+                RULES.header_block_timeout, self.block_stream, actual=now - self.block_since, limit=limits.header_block_timeout_s
+            )
+        elif self.pings and now >= min(self.pings.values()) + limits.ping_timeout_s:
+            self.counters.add("ping_timeouts", self.role, 1)
+            violation = fail(RULES.ping_timeout, actual=now - min(self.pings.values()), limit=limits.ping_timeout_s)
+        if violation is not None:
+            self.connection_violation(violation)
+        else:
+            self.close(ErrorCode.NO_ERROR, now, b"idle")
+
+    def pause_output(self) -> None:
+        """The transport is full: bodies are queued instead of framed until ``resume_output``."""
+        self.paused = True
+
+    def resume_output(self, now: float) -> None:
+        """The transport has room again."""
+        self.paused = False
+        self.pump(now)
+
+    @property
+    def draining(self) -> bool:
+        """A GOAWAY was sent or received: no new streams."""
+        return self.goaway_received or self.goaway_sent

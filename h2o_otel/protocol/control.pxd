@@ -1,0 +1,42 @@
+import cython
+from .. cimport _mem
+from ..counters cimport Counters
+from ..frames cimport writer
+from ..frames.validation cimport MessageValidator
+from ..hpack.decoder cimport Decoder
+from ..hpack.encoder cimport Encoder
+from ..buffers.output cimport OutputBuffer
+from ..streams.stream cimport Stream
+from .send cimport SendHalf
+
+cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _SEND_PROMISE, _RECV_PROMISE, _RECV_RST, _SEND_END, _RECV_END
+cdef int _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES, _PRIORITY_UPDATE_SLOT
+cdef long long _WINDOW_MAX
+
+cdef class ControlHalf(SendHalf):
+    cdef readonly bint need_settings
+    cdef MessageValidator validator
+    cdef readonly dict idle_priorities
+
+    cpdef update_settings(self, object entries, double now)
+    @cython.locals(code="unsigned int", value="unsigned int")
+    cdef int on_settings(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
+    cdef apply_remote(self, unsigned int code, unsigned int value)
+    @cython.locals(stream=Stream)
+    cdef move_send_windows(self, long long delta)
+    cdef settings_acknowledged(self)
+    @cython.locals(stream=Stream, delta="long long")
+    cdef apply_local(self, unsigned int code, unsigned int value)
+    cdef int on_ping(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
+    cdef write_goaway(self, unsigned int last_stream_id, unsigned int code, bytes debug)
+    @cython.locals(last="unsigned int", code="unsigned int", stream=Stream)
+    cdef int on_goaway(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
+    cdef refuse(self, Stream stream, unsigned int last, unsigned int code)
+    cdef int on_priority(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
+    @cython.locals(stream_id="unsigned int")
+    cdef int on_priority_update(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
+    cpdef send_priority_update(self, Stream stream, int urgency, bint incremental, double now)
+    @cython.locals(out=OutputBuffer, start="Py_ssize_t", promised=Stream)
+    cpdef Stream send_push_promise(self, Stream stream, object headers, double now)
+    @cython.locals(fields=Decoder, stream=Stream)
+    cdef promise_received(self, Stream parent, unsigned int promised)

@@ -1,0 +1,311 @@
+"""Frames that steer the connection: SETTINGS, PING, GOAWAY, priorities and promises, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import _mem, counters
+from ..counters import Counters
+from ..errors import ErrorCode, LocalProtocolError, StreamReset
+from ..frames import writer
+from ..frames.types import Flag, FrameType, SettingCode
+from ..frames.validation import MessageValidator
+from ..limits import STREAM_ID_MAX, WINDOW_BYTES_MAX
+from ..rules import RULES, Violation, fail
+from ..streams.priority import format_priority, parse_priority
+from ..streams.states import Input
+from ..streams.stream import LOCAL, REMOTE, Stream
+from . import settings
+from .config import ConnectionConfig
+from .core import GOAWAY, error_slot
+from .handler import Handler
+from .send import SendHalf
+
+__all__ = ["ControlHalf"]
+
+_SETTINGS = int(FrameType.SETTINGS)
+_PING = int(FrameType.PING)
+_GOAWAY = int(FrameType.GOAWAY)
+_ACK = int(Flag.ACK)
+_SEND_PROMISE = int(Input.SEND_PROMISE)
+_RECV_PROMISE = int(Input.RECV_PROMISE)
+_RECV_RST = int(Input.RECV_RST)
+_SEND_END = int(Input.SEND_END)
+_RECV_END = int(Input.RECV_END)
+_SETTINGS_VALUE = counters.slot("settings_value")
+_SETTING_NAMES = len(counters.SETTING_NAMES)
+_GOAWAY_SLOT = counters.slot("goaway")
+_ERROR_CODES = len(counters.ERROR_CODES)
+_WINDOW_MAX = WINDOW_BYTES_MAX
+# PRIORITY_UPDATE is not of the first ten types that ``count_sent`` numbers alike.
+_PRIORITY_UPDATE_SLOT = counters.FRAME_TYPES.index("PRIORITY_UPDATE")
+
+
+class ControlHalf(SendHalf):
+    """What is about the connection as a whole."""
+
+    def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
+        SendHalf.__init__(self, config, handler, block)
+        self.need_settings = True
+        self.validator = MessageValidator(config.enable_connect_protocol)
+        # PRIORITY_UPDATE for streams that are not open yet (RFC 9218 section 7.1); bounded by streams_max
+        self.idle_priorities: dict[int, tuple[int, bool]] = {}
+
+    # -- SETTINGS
+
+    def update_settings(self, entries: Sequence[tuple[int, int]], now: float) -> None:
+        """Send SETTINGS; they take effect here when the peer acknowledges them (RFC 9113 section 6.5.3).
+
+        Raises:
+            LocalProtocolError: a value that RFC 9113 section 6.5.2 forbids.
+        """
+        self.now = now
+        for code, value in entries:
+            try:
+                settings.check(code, value)
+            except Violation as violation:
+                raise LocalProtocolError(str(violation), rule=violation.rule.token, initiator="user") from violation
+        writer.write_settings(self.out, entries)
+        self.count_sent(_SETTINGS, 6 * len(entries))
+        self.unacked_settings.append((dict(entries), now))
+
+    def on_settings(self, buf: bytes, pos: int, end: int, flags: int) -> int:
+        """RFC 9113 section 6.5."""
+        if flags & _ACK:
+            if end != pos:
+                raise fail(RULES.settings_ack_payload, actual=end - pos)
+            self.settings_acknowledged()
+            return 0
+        if (end - pos) % 6:
+            raise fail(RULES.settings_length, actual=end - pos)
+        if (end - pos) // 6 > self.limits.settings_entries_max:
+            raise fail(RULES.settings_entries, actual=(end - pos) // 6, limit=self.limits.settings_entries_max)
+        self.need_settings = False
+        while pos < end:
+            code = _mem.u16(buf, pos, end)
+            value = _mem.u32(buf, pos + 2, end)
+            pos += 6
+            if settings.check(code, value):
+                self.apply_remote(code, value)
+        writer.write_settings_ack(self.out)
+        self.count_sent(_SETTINGS, 0)
+        self.handler.settings_received()
+        return 0
+
+    def apply_remote(self, code: int, value: int) -> None:
+        """One setting of the peer takes effect at once, before its acknowledgement is sent."""
+        if code == SettingCode.INITIAL_WINDOW_SIZE:
+            self.move_send_windows(value - self.remote_initial_window)
+            self.remote_initial_window = value
+        elif code == SettingCode.MAX_FRAME_SIZE:
+            self.remote_frame_max = value
+        elif code == SettingCode.MAX_CONCURRENT_STREAMS:
+            self.remote_streams_max = value
+        elif code == SettingCode.HEADER_TABLE_SIZE:
+            self.encoder.set_table_size(value)
+        self.remote_settings[code] = value
+        name = SettingCode(code).name
+        self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.RECV) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
+
+    def move_send_windows(self, delta: int) -> None:
+        """A new INITIAL_WINDOW_SIZE moves every stream's window, below zero if need be (RFC 9113 section 6.9.2)."""
+        for stream in self.streams.values():
+            if stream.send_window + delta > _WINDOW_MAX:
+                raise fail(RULES.window_overflow_settings, stream.id, actual=stream.send_window + delta, limit=_WINDOW_MAX)
+            stream.send_window += delta
+            if stream.queue is not None and stream.send_window > 0:
+                self.unblock(stream)
+
+    def settings_acknowledged(self) -> None:
+        """The oldest of our SETTINGS is in force at the peer."""
+        if not self.unacked_settings:
+            raise fail(RULES.settings_ack_unexpected)
+        entries, sent = self.unacked_settings.popleft()
+        self.counters.histogram("settings_ack_duration", self.role).record(self.now - sent)
+        for code, value in entries.items():
+            self.apply_local(code, value)
+
+    def apply_local(self, code: int, value: int) -> None:
+        if code == SettingCode.INITIAL_WINDOW_SIZE:
+            delta = value - self.local_initial_window
+            for stream in self.streams.values():
+                stream.recv_window += delta
+            self.local_initial_window = value
+            self.stream_target = value
+        elif code == SettingCode.HEADER_TABLE_SIZE:
+            self.decoder.set_allowed_table_size(value)
+        elif code == SettingCode.MAX_FRAME_SIZE:
+            self.local_frame_max = value
+        elif code == SettingCode.MAX_CONCURRENT_STREAMS:
+            self.local_streams_max = value
+        self.local_settings[code] = value
+        name = SettingCode(code).name
+        self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.SEND) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
+
+    # -- PING
+
+    def on_ping(self, buf: bytes, pos: int, end: int, flags: int) -> int:
+        """RFC 9113 section 6.7."""
+        payload = _mem.to_bytes(buf, pos, end, end)
+        if flags & _ACK:
+            sent = self.pings.pop(payload, None)
+            if sent is not None:
+                self.counters.histogram("ping_rtt", self.role).record(self.now - sent)
+                self.handler.ping_acknowledged(payload, self.now - sent)
+            return 0
+        writer.write_ping(self.out, payload, True)
+        self.count_sent(_PING, 8)
+        return 0
+
+    # -- GOAWAY
+
+    def write_goaway(self, last_stream_id: int, code: int, debug: bytes) -> None:
+        writer.write_goaway(self.out, last_stream_id, code, debug)
+        self.count_sent(_GOAWAY, 8 + len(debug))
+        self.slots[_GOAWAY_SLOT + (self.role * 2 + counters.SEND) * _ERROR_CODES + error_slot(code)] += 1
+        self.goaway_sent = True
+        self.goaway_sent_last = last_stream_id
+
+    def on_goaway(self, buf: bytes, pos: int, end: int) -> int:
+        """RFC 9113 section 6.8: streams above the last one were not seen by the peer and may be sent again."""
+        if end - pos < 8:
+            raise fail(RULES.frame_size_wrong, frame="GOAWAY", actual=end - pos, limit=8)
+        last = _mem.u32(buf, pos, end) & 0x7FFFFFFF
+        code = _mem.u32(buf, pos + 4, end)
+        debug = _mem.to_bytes(buf, pos + 8, end, end)
+        self.slots[_GOAWAY_SLOT + (self.role * 2 + counters.RECV) * _ERROR_CODES + error_slot(code)] += 1
+        if self.goaway_received and last > self.goaway_last_stream_id:
+            raise fail(RULES.goaway_last_stream_grew, actual=last, limit=self.goaway_last_stream_id)
+        self.goaway_received = True
+        self.goaway_last_stream_id = last
+        for stream in [s for s in self.streams.values() if s.local and s.id > last]:
+            self.refuse(stream, last, code)
+        self.handler.goaway_received(last, code, debug)
+        return 0
+
+    def refuse(self, stream: Stream, last: int, code: int) -> None:
+        """End one of our streams that the peer's GOAWAY leaves out."""
+        stream.step(_RECV_RST)
+        stream.closed_by = REMOTE
+        stream.closed_code = ErrorCode.REFUSED_STREAM
+        stream.refused = True
+        self.remember_reset(stream.id, REMOTE)
+        name = ErrorCode.label(code)
+        self.handler.stream_reset(
+            stream,
+            StreamReset(
+                f"stream {stream.id}: the peer sent GOAWAY {name} with last stream {last}, so it has not seen this request",
+                rule="goaway_received",
+                code=ErrorCode.REFUSED_STREAM,
+                scope="stream",
+                stream_id=stream.id,
+                initiator="remote",
+            ),
+        )
+        self.close_stream(stream, GOAWAY)
+
+    # -- priority
+
+    def on_priority(self, buf: bytes, pos: int, end: int, stream_id: int) -> int:
+        """RFC 7540 priority is parsed and ignored; what it may not say is still an error."""
+        if end - pos != 5:
+            raise fail(RULES.priority_length, stream_id, actual=end - pos)
+        if _mem.u32(buf, pos, end) & 0x7FFFFFFF == stream_id:
+            raise fail(RULES.priority_self_dependency, stream_id)
+        return 0
+
+    def on_priority_update(self, buf: bytes, pos: int, end: int) -> int:
+        """RFC 9218 section 7.1."""
+        if self.client:
+            raise fail(RULES.priority_update_unexpected)
+        if end - pos < 4:
+            raise fail(RULES.frame_size_wrong, frame="PRIORITY_UPDATE", actual=end - pos, limit=4)
+        stream_id = _mem.u32(buf, pos, end) & 0x7FFFFFFF
+        if stream_id == 0 or stream_id & 1 == 0:
+            raise fail(RULES.priority_update_stream, stream_id)
+        urgency, incremental = parse_priority(_mem.to_bytes(buf, pos + 4, end, end))
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            self.scheduler.moved(stream, urgency, incremental)
+        elif stream_id > self.last_remote_stream_id and len(self.idle_priorities) < self.limits.streams_max:
+            self.idle_priorities[stream_id] = (urgency, incremental)
+        return 0
+
+    def send_priority_update(self, stream: Stream, urgency: int, incremental: bool, now: float) -> None:
+        """Tell the server a request's new priority (RFC 9218 section 7.1).
+
+        Raises:
+            LocalProtocolError: on a server's connection.
+            ValueError: urgency outside 0 to 7.
+        """
+        self.now = now
+        if not self.client:
+            raise LocalProtocolError("a server does not send PRIORITY_UPDATE (RFC 9218 §7.1)", initiator="user")
+        value = format_priority(urgency, incremental)
+        writer.write_priority_update(self.out, stream.id, value)
+        self.count_sent(_PRIORITY_UPDATE_SLOT, 4 + len(value))
+        self.scheduler.moved(stream, urgency, incremental)
+
+    # -- push (RFC 9113 section 8.4)
+
+    def send_push_promise(self, stream: Stream, headers: Sequence[tuple[bytes, bytes]], now: float) -> Stream:
+        """Promise a response to a request that the client has not made.
+
+        Args:
+            stream: the request that the promise belongs to.
+            headers: the promised request's fields, pseudo-header fields first.
+
+        Returns:
+            The promised stream; answer it with ``send_response``.
+
+        Raises:
+            LocalProtocolError: the client did not enable push, its limit is reached, or the stream is over.
+        """
+        self.now = now
+        if self.client or self.closed or self.goaway_received:
+            raise LocalProtocolError("only a server with a live connection promises streams (RFC 9113 §8.4)", initiator="user")
+        if not self.remote_settings[SettingCode.ENABLE_PUSH]:
+            raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
+        if self.streams_local >= self.remote_streams_max or self.next_stream_id > STREAM_ID_MAX:
+            raise LocalProtocolError(self.why_no_stream(), initiator="user")
+        if not stream.counted or stream.local:
+            raise self.misuse("PUSH_PROMISE", stream)
+        out = self.out
+        out.reserve(13)
+        start = out.pos
+        out.pos = start + 13
+        try:
+            self.encoder.encode(out, headers)
+        except LocalProtocolError:
+            out.pos = start
+            raise
+        promised = self.new_stream(self.next_stream_id, True)
+        self.next_stream_id += 2
+        _mem.put_u32(out.mem, start + 9, promised.id, out.cap)
+        promised.step(_SEND_PROMISE)
+        promised.head_request = (b":method", b"HEAD") in headers
+        self.finish_block(stream, start, False, promised.id)
+        return promised
+
+    def promise_received(self, parent: Stream, promised: int) -> None:
+        """A complete PUSH_PROMISE on one of our open requests."""
+        fields = self.decoder
+        if fields.violation is None:
+            self.validator.request(fields, promised)
+        if fields.violation is not None:
+            raise Violation(fields.violation, promised, fields.violation_fields)
+        if fields.method not in (b"GET", b"HEAD"):
+            raise fail(RULES.push_promise_method, promised, got=fields.method)
+        if self.streams_remote >= self.limits.push_promises_max:
+            self.write_rst(promised, ErrorCode.REFUSED_STREAM)
+            self.remember_reset(promised, LOCAL)
+            return
+        stream = self.new_stream(promised, False)
+        stream.step(_RECV_PROMISE)
+        stream.method = fields.method
+        stream.scheme = fields.scheme
+        stream.authority = fields.authority
+        stream.path = fields.path
+        stream.headers = fields.headers
+        stream.head_request = fields.method == b"HEAD"
+        self.handler.push_received(parent, stream)

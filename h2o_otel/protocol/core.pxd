@@ -1,0 +1,82 @@
+import cython
+from .. cimport _mem
+from ..buffers.output cimport OutputBuffer
+from ..counters cimport Counters, Histogram
+from ..frames cimport writer
+from ..hpack.decoder cimport Decoder
+from ..hpack.encoder cimport Encoder
+from ..streams.scheduler cimport Scheduler
+from ..streams.stream cimport Stream
+from .handler cimport Handler
+
+cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES
+cdef int _SEND_RST, _RECV_RST, _USER, _LOCAL, _REMOTE, _CLOSED, _HALF_CLOSED_REMOTE
+cdef int _RST_STREAM, _WINDOW_UPDATE
+
+cdef class ConnectionCore:
+    cdef readonly object config
+    cdef readonly object limits
+    cdef readonly int role
+    cdef readonly bint client
+    cdef public Handler handler
+    cdef readonly Counters counters
+    cdef long long *slots
+    cdef int send_frames, recv_frames
+    cdef readonly OutputBuffer out
+    cdef readonly Encoder encoder
+    cdef readonly Decoder decoder
+    cdef readonly dict streams
+    cdef readonly Scheduler scheduler
+    cdef public double now
+    # state of the connection
+    cdef readonly bint started, closed, goaway_sent, goaway_received, shutting_down, counted
+    cdef readonly object error
+    cdef readonly double opened_at, active_at
+    cdef readonly long long requests
+    # settings in force
+    cdef readonly object local_settings
+    cdef readonly object remote_settings
+    cdef readonly unsigned int local_streams_max
+    cdef readonly unsigned int remote_streams_max
+    cdef readonly long long local_initial_window
+    cdef readonly long long remote_initial_window
+    cdef Py_ssize_t local_frame_max
+    cdef Py_ssize_t remote_frame_max
+    cdef object unacked_settings
+    # stream identifiers
+    cdef readonly unsigned int next_stream_id
+    cdef readonly unsigned int last_remote_stream_id
+    cdef readonly unsigned int goaway_last_stream_id
+    cdef readonly unsigned int goaway_sent_last
+    cdef readonly int streams_local
+    cdef readonly int streams_remote
+    cdef readonly dict reset_streams
+    cdef unsigned int forgotten_below
+    cdef int reset_streams_max
+    # flow control of the connection
+    cdef readonly long long send_window
+    cdef readonly long long recv_window
+    cdef readonly long long recv_uncredited
+    cdef readonly long long recv_target
+    cdef readonly long long queued
+    cdef long long stream_target
+    cdef readonly double blocked_since
+    # output
+    cdef readonly bint paused
+    cdef Py_ssize_t high_water
+    cdef long long stream_low_water
+
+    cdef void count_sent(self, int frame_type, long long payload) noexcept
+    cdef Stream new_stream(self, unsigned int id, bint local)
+    @cython.locals(outcome=int)
+    cdef close_stream(self, Stream stream, int outcome)
+    cdef remember_reset(self, unsigned int stream_id, int by)
+    cdef write_rst(self, unsigned int stream_id, unsigned int code)
+    cdef release(self, Stream stream)
+    cdef credit_connection(self, long long n)
+    cpdef credit(self, Stream stream, long long n, double now)
+    cpdef reset_stream(self, Stream stream, unsigned int code, double now)
+    cdef reset_for(self, Stream stream, unsigned int code, object error, int by, int outcome)
+    cpdef Py_ssize_t out_size(self)
+    cpdef bytes data_to_send(self)
+    cpdef list chunks_to_send(self)

@@ -1,0 +1,276 @@
+"""What the sending and the receiving half of a connection share: state, streams, windows, counters.
+
+The connection is one object in four files, each a subclass of the one before:
+``core`` (this), ``send`` (verbs and framing), ``receive`` (frames of the peer), ``connection``
+(life cycle and public surface).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from .. import counters
+from ..buffers.output import OutputBuffer
+from ..counters import Counters
+from ..errors import ErrorCode, StreamReset
+from ..frames import writer
+from ..frames.types import FrameType
+from ..hpack.decoder import Decoder
+from ..hpack.encoder import Encoder
+from ..streams.scheduler import Scheduler
+from ..streams.states import Input, State
+from ..streams.stream import LOCAL, REMOTE, USER, Stream
+from .config import ConnectionConfig
+from .handler import Handler
+from .settings import Settings
+
+__all__ = ["ConnectionCore"]
+
+_FRAMES = counters.slot("frames")
+_FRAME_PAYLOAD = counters.slot("frame_payload")
+_FRAME_TYPES = len(counters.FRAME_TYPES)
+_STREAMS = counters.slot("streams")
+_OUTCOMES = len(counters.OUTCOMES)
+_STREAM_ACTIVE = counters.slot("stream_active")
+_STREAM_RESETS = counters.slot("stream_resets")
+_ERROR_CODES = len(counters.ERROR_CODES)
+_GOAWAY = counters.slot("goaway")
+_CONNECTION_ACTIVE = counters.slot("connection_active")
+_UNREAD = counters.slot("flow_control_unread")
+_SEND_RST = int(Input.SEND_RST)
+_RECV_RST = int(Input.RECV_RST)
+_CLOSED = int(State.CLOSED)
+_HALF_CLOSED_REMOTE = int(State.HALF_CLOSED_REMOTE)
+_USER = USER
+_LOCAL = LOCAL
+_REMOTE = REMOTE
+_RST_STREAM = int(FrameType.RST_STREAM)
+_WINDOW_UPDATE = int(FrameType.WINDOW_UPDATE)
+
+# Positions in ``counters.OUTCOMES``.
+COMPLETED, RESET_SENT, RESET_RECV, REFUSED, GOAWAY, CONN_LOST, TIMEOUT, PUSH = range(8)
+
+UNLIMITED = 2**32 - 1
+
+
+def error_slot(code: int) -> int:
+    """Position of an error code in ``counters.ERROR_CODES``."""
+    return code if code <= ErrorCode.HTTP_1_1_REQUIRED else len(counters.ERROR_CODES) - 1
+
+
+class ConnectionCore:
+    """State of one HTTP/2 connection."""
+
+    def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
+        limits = config.limits
+        self.config = config
+        self.limits = limits
+        self.role = config.role
+        self.client = config.role == counters.CLIENT
+        self.handler = Handler() if handler is None else handler
+        self.counters = counters.local() if block is None else block
+        self.slots = self.counters.slots
+        self.send_frames = (config.role * 2 + counters.SEND) * _FRAME_TYPES
+        self.recv_frames = (config.role * 2 + counters.RECV) * _FRAME_TYPES
+        self.out = OutputBuffer(self.counters)
+        self.encoder = Encoder(self.counters, config.role, limits.encoder_table_bytes_max, limits.names_cached_max)
+        self.decoder = Decoder(self.counters, config.role, limits)
+        self.streams: dict[int, Stream] = {}
+        self.scheduler = Scheduler()
+        self.now = 0.0
+
+        self.started = False
+        self.closed = False
+        self.goaway_sent = False
+        self.goaway_received = False
+        self.shutting_down = False
+        self.counted = False
+        self.error: Exception | None = None
+        self.opened_at = 0.0
+        self.active_at = 0.0
+        self.requests = 0
+
+        self.local_settings = Settings()
+        self.remote_settings = Settings()
+        self.local_streams_max = limits.streams_max if config.role == counters.SERVER else limits.push_promises_max
+        self.remote_streams_max = UNLIMITED
+        self.local_initial_window = 65_535
+        self.remote_initial_window = 65_535
+        self.local_frame_max = limits.frame_bytes_max
+        self.remote_frame_max = 16_384
+        self.unacked_settings: deque[tuple[dict[int, int], float]] = deque()
+
+        self.next_stream_id = 1 if self.client else 2
+        self.last_remote_stream_id = 0
+        self.goaway_last_stream_id = 2**31 - 1
+        self.goaway_sent_last = 2**31 - 1
+        self.streams_local = 0
+        self.streams_remote = 0
+        self.reset_streams: dict[int, int] = {}
+        self.reset_streams_max = limits.closed_streams_remembered_max
+        self.forgotten_below = 0
+
+        self.send_window = 65_535
+        self.recv_window = 65_535
+        self.recv_uncredited = 0
+        self.recv_target = 65_535
+        self.stream_target = limits.stream_window_bytes
+        self.queued = 0
+        self.blocked_since = 0.0
+
+        self.paused = False
+        self.high_water = limits.output_high_water_bytes
+        self.stream_low_water = limits.send_buffer_stream_bytes // 2
+
+    # -- counting
+
+    def count_sent(self, frame_type: int, payload: int) -> None:
+        """One frame of a type below 10 went into the output."""
+        self.slots[_FRAMES + self.send_frames + frame_type] += 1
+        self.slots[_FRAME_PAYLOAD + self.send_frames + frame_type] += payload
+
+    # -- streams
+
+    def new_stream(self, id: int, local: bool) -> Stream:
+        stream = Stream(id, self.remote_initial_window, self.local_initial_window, self.now)
+        stream.local = local
+        stream.counted = True
+        if local:
+            self.streams_local += 1
+        else:
+            self.streams_remote += 1
+        self.requests += 1
+        self.streams[id] = stream
+        self.slots[_STREAM_ACTIVE + self.role] += 1
+        return stream
+
+    def close_stream(self, stream: Stream, outcome: int) -> None:
+        """The end of every stream: out of the table, counted, and told to the layer above."""
+        if stream.counted:
+            stream.counted = False
+            if stream.local:
+                self.streams_local -= 1
+            else:
+                self.streams_remote -= 1
+            self.slots[_STREAM_ACTIVE + self.role] -= 1
+            self.slots[_STREAMS + self.role * _OUTCOMES + outcome] += 1
+        self.streams.pop(stream.id, None)
+        stream.closed_at = self.now
+        self.active_at = self.now
+        self.release(stream)
+        self.handler.stream_closed(stream)
+
+    def release(self, stream: Stream) -> None:
+        """Give up what the stream still holds: queued body, and window credit for a body nobody will read."""
+        if stream.queued:
+            self.queued -= stream.queued
+            stream.queued = 0
+        stream.queue = None
+        if stream.scheduled:
+            self.scheduler.remove(stream)
+        # A stream that ended in order may still be read; only a reset one is abandoned.
+        if stream.closed_by and stream.recv_unread:
+            unread = stream.recv_unread
+            stream.recv_unread = 0
+            self.slots[_UNREAD + self.role] -= unread
+            self.credit_connection(unread)
+
+    def remember_reset(self, stream_id: int, by: int) -> None:
+        """Frames that were under way when a stream was reset are not an error (RFC 9113 section 5.1); bounded."""
+        table = self.reset_streams
+        if len(table) >= self.reset_streams_max:
+            oldest = next(iter(table))
+            del table[oldest]
+            self.forgotten_below = max(self.forgotten_below, oldest)
+        table[stream_id] = by
+
+    def write_rst(self, stream_id: int, code: int) -> None:
+        writer.write_rst_stream(self.out, stream_id, code)
+        self.count_sent(_RST_STREAM, 4)
+        self.slots[_STREAM_RESETS + (self.role * 2 + counters.SEND) * _ERROR_CODES + error_slot(code)] += 1
+
+    def reset_stream(self, stream: Stream, code: int, now: float) -> None:
+        """End ``stream`` at once with RST_STREAM (RFC 9113 section 6.4).
+
+        The application's own reset is not reported back through ``Handler.stream_reset``.  On a
+        stream that is closed already it only returns the window credit of what nobody will read.
+        """
+        if stream.state == _CLOSED or self.closed:
+            self.credit(stream, stream.recv_unread, now)
+            return
+        self.now = now
+        self.reset_for(stream, code, None, _USER, RESET_SENT)
+
+    def reset_for(self, stream: Stream, code: int, error: StreamReset | None, by: int, outcome: int) -> None:
+        """Reset ``stream``; ``error`` is what the layer above is told, None when it asked for it."""
+        stream.step(_SEND_RST)
+        stream.closed_by = by
+        stream.closed_code = code
+        self.write_rst(stream.id, code)
+        self.remember_reset(stream.id, by)
+        if error is not None:
+            self.handler.stream_reset(stream, error)
+        self.close_stream(stream, outcome)
+
+    # -- flow control of what is received
+
+    def credit_connection(self, n: int) -> None:
+        """Return ``n`` octets to the connection's receive window, in batches of half of it (RFC 9113 section 6.9)."""
+        self.recv_uncredited += n
+        if self.recv_uncredited * 2 >= self.recv_target and not self.closed:
+            writer.write_window_update(self.out, 0, self.recv_uncredited)
+            self.count_sent(_WINDOW_UPDATE, 4)
+            self.recv_window += self.recv_uncredited
+            self.recv_uncredited = 0
+
+    def credit(self, stream: Stream, n: int, now: float) -> None:
+        """The application has used ``n`` octets of the stream's body; windows open again in batches."""
+        self.now = now
+        if n > stream.recv_unread:
+            n = stream.recv_unread
+        if n <= 0:
+            return
+        stream.recv_unread -= n
+        self.slots[_UNREAD + self.role] -= n
+        self.credit_connection(n)
+        if stream.state == _CLOSED or stream.state == _HALF_CLOSED_REMOTE:
+            return
+        stream.recv_uncredited += n
+        if stream.recv_uncredited * 2 >= self.stream_target and not self.closed:
+            writer.write_window_update(self.out, stream.id, stream.recv_uncredited)
+            self.count_sent(_WINDOW_UPDATE, 4)
+            stream.recv_window += stream.recv_uncredited
+            stream.recv_uncredited = 0
+
+    # -- output
+
+    def out_size(self) -> int:
+        """Octets waiting to be taken."""
+        return self.out.size()
+
+    def data_to_send(self) -> bytes:
+        """Take the output as one piece."""
+        return self.out.take()
+
+    def chunks_to_send(self) -> list[bytes | memoryview]:
+        """Take the output as immutable pieces in order; large bodies are the caller's own objects."""
+        return self.out.take_chunks()
+
+    @property
+    def streams_open(self) -> int:
+        """Streams that count against the two concurrency limits."""
+        return self.streams_local + self.streams_remote
+
+    def describe(self) -> dict[str, Any]:
+        """A snapshot for consoles and error reports."""
+        return {
+            "role": counters.ROLES[self.role],
+            "streams_open": self.streams_local + self.streams_remote,
+            "send_window": self.send_window,
+            "recv_window": self.recv_window,
+            "queued_bytes": self.queued,
+            "requests": self.requests,
+            "local_settings": dict(self.local_settings),
+            "remote_settings": dict(self.remote_settings),
+        }

@@ -1,0 +1,394 @@
+"""The sending half of a connection: the verbs of the application, and DATA framed by window and priority.
+
+A body is framed at once while its windows are open and the output is below its high-water mark;
+the rest is queued in the stream, and ``pump`` frames it later in the order of the scheduler.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .. import _mem, counters
+from ..counters import HPACK_ENCODE, WAIT_WINDOW, Counters, Trace
+from ..errors import LocalProtocolError
+from ..frames import writer
+from ..frames.types import FrameType
+from ..limits import STREAM_ID_MAX
+from ..streams.states import Input, State
+from ..streams.stream import Stream
+from .config import ConnectionConfig
+from .core import COMPLETED, ConnectionCore
+from .handler import Handler
+
+__all__ = ["SendHalf"]
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+_SEND_HEADERS = int(Input.SEND_HEADERS)
+_SEND_DATA = int(Input.SEND_DATA)
+_SEND_END = int(Input.SEND_END)
+_CLOSED = int(State.CLOSED)
+_DATA = int(FrameType.DATA)
+_HEADERS = int(FrameType.HEADERS)
+_CONTINUATION = int(FrameType.CONTINUATION)
+_PUSH_PROMISE = int(FrameType.PUSH_PROMISE)
+_PING = int(FrameType.PING)
+_STALLS = counters.slot("flow_control_stalls")
+_PRIORITY_STREAMS = counters.slot("priority_streams")
+_PRIORITY_UPDATE = int(FrameType.PRIORITY_UPDATE)
+_HPACK_ENCODE = HPACK_ENCODE
+_WAIT_WINDOW = WAIT_WINDOW
+_COMPLETED = COMPLETED
+
+
+class SendHalf(ConnectionCore):
+    """Everything that puts frames into the output."""
+
+    def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
+        ConnectionCore.__init__(self, config, handler, block)
+        self.data_sizes = self.counters.histogram("frame_data_size", counters.SEND)
+        self.connection_stalls = self.counters.histogram("flow_control_stall_duration", self.role * 2)
+        self.stream_stalls = self.counters.histogram("flow_control_stall_duration", self.role * 2 + 1)
+        # payload -> time sent, of PINGs that are not acknowledged yet
+        self.pings: dict[bytes, float] = {}
+
+    # -- messages
+
+    def can_open_stream(self) -> bool:
+        """Whether ``send_request`` may be called now: the peer's limit, GOAWAY and stream ids allow it."""
+        return (
+            not self.closed
+            and not self.goaway_received
+            and not self.shutting_down
+            and self.streams_local < self.remote_streams_max
+            and self.next_stream_id <= STREAM_ID_MAX
+        )
+
+    def send_request(self, headers: Fields, end_stream: bool, now: float, user: Any = None, trace: Trace | None = None) -> Stream:
+        """Open a stream with a request.
+
+        Args:
+            headers: fields in order, pseudo-header fields first, names in lower case.
+            end_stream: the request has no body.
+            now: seconds on the connection's clock.
+            user: becomes ``stream.user``.
+            trace: becomes ``stream.trace``: the layers leave their marks in it (level ``detail``).
+
+        Raises:
+            LocalProtocolError: no stream can be opened (``can_open_stream``), or a field is invalid;
+                nothing was sent.
+        """
+        self.now = now
+        if not self.client:
+            raise LocalProtocolError("send_request on a server's connection", initiator="user")
+        if not self.can_open_stream():
+            raise LocalProtocolError(self.why_no_stream(), initiator="user")
+        out = self.out
+        out.reserve(9)
+        start = out.pos
+        out.pos = start + 9
+        t0 = _mem.now_ns() if trace is not None else 0
+        try:
+            self.encoder.encode(out, headers)
+        except LocalProtocolError:
+            out.pos = start
+            raise
+        stream = self.new_stream(self.next_stream_id, True)
+        self.next_stream_id += 2
+        stream.user = user
+        stream.head_request = headers[0][1] == b"HEAD" if headers[0][0] == b":method" else (b":method", b"HEAD") in headers
+        stream.step(_SEND_HEADERS)
+        stream.headers_sent = True
+        if trace is not None:
+            stream.trace = trace
+            trace.mark(_HPACK_ENCODE, t0, _mem.now_ns())
+        self.finish_block(stream, start, end_stream, 0)
+        return stream
+
+    def why_no_stream(self) -> str:
+        """The reason why ``can_open_stream`` is false, for the error's text."""
+        if self.closed:
+            return "the connection is closed"
+        if self.goaway_received:
+            return "the peer sent GOAWAY: new requests belong on another connection (RFC 9113 §6.8)"
+        if self.shutting_down:
+            return "this connection is shutting down"
+        if self.streams_local >= self.remote_streams_max:
+            return f"{self.streams_local} streams are open, the peer allows {self.remote_streams_max} (RFC 9113 §5.1.2)"
+        return f"stream identifiers are used up at {STREAM_ID_MAX} (RFC 9113 §5.1.1)"
+
+    def send_response(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], end_stream: bool, now: float) -> None:
+        """Send the final response's fields.
+
+        Args:
+            status: 200 to 599.
+            headers: regular fields, names in lower case.
+            end_stream: the response has no body.
+
+        Raises:
+            LocalProtocolError: the stream cannot take a response now, or a field is invalid; nothing was sent.
+        """
+        self.now = now
+        if stream.headers_sent or status < 200 or status > 599 or not stream.allows(_SEND_HEADERS):
+            raise self.misuse(f"a response with status {status}" + (" after another" if stream.headers_sent else ""), stream)
+        out = self.out
+        out.reserve(9)
+        start = out.pos
+        out.pos = start + 9
+        t0 = _mem.now_ns() if stream.trace is not None else 0
+        try:
+            self.encoder.encode_response(out, status, headers)
+        except LocalProtocolError:
+            out.pos = start
+            raise
+        stream.step(_SEND_HEADERS)
+        stream.headers_sent = True
+        if t0:
+            stream.trace.mark(_HPACK_ENCODE, t0, _mem.now_ns())
+        self.finish_block(stream, start, end_stream, 0)
+
+    def send_informational(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], now: float) -> None:
+        """Send a 1xx response, such as 103 Early Hints, before the final one (RFC 9113 section 8.1).
+
+        Raises:
+            LocalProtocolError: not before the final response, status outside 100 to 199 or 101, or an invalid field.
+        """
+        self.now = now
+        if stream.headers_sent or not 100 <= status <= 199 or status == 101 or not stream.allows(_SEND_HEADERS):
+            raise self.misuse(f"an informational response with status {status}", stream)
+        out = self.out
+        out.reserve(9)
+        start = out.pos
+        out.pos = start + 9
+        try:
+            self.encoder.encode_response(out, status, headers)
+        except LocalProtocolError:
+            out.pos = start
+            raise
+        stream.step(_SEND_HEADERS)
+        self.finish_block(stream, start, False, 0)
+
+    def send_trailers(self, stream: Stream, headers: Fields, now: float) -> None:
+        """Send the trailer section, which ends the stream; it waits behind body that is still queued.
+
+        Raises:
+            LocalProtocolError: there is no message to end, or a field is invalid or a pseudo-header field.
+        """
+        self.now = now
+        if stream.queue_end or stream.queue_trailers is not None or not stream.headers_sent or not stream.allows(_SEND_DATA):
+            raise self.misuse("trailers", stream)
+        if stream.queued:
+            self.encoder.check(headers)
+            stream.queue_trailers = list(headers)
+            return
+        self.write_trailers(stream, headers)
+
+    def write_trailers(self, stream: Stream, headers: Fields) -> None:
+        out = self.out
+        out.reserve(9)
+        start = out.pos
+        out.pos = start + 9
+        try:
+            self.encoder.encode(out, headers)
+        except LocalProtocolError:
+            out.pos = start
+            raise
+        self.finish_block(stream, start, True, 0)
+
+    def finish_block(self, stream: Stream, start: int, end_stream: bool, promised: int) -> None:
+        """Frame the block encoded at ``start`` and count it."""
+        out = self.out
+        n = out.pos - start - 9
+        frames = writer.close_block(out, start, stream.id, end_stream, self.remote_frame_max, promised)
+        self.count_sent(_PUSH_PROMISE if promised else _HEADERS, n)
+        for _ in range(frames - 1):
+            self.count_sent(_CONTINUATION, 0)
+        if end_stream:
+            self.end_sent(stream)
+
+    def misuse(self, what: str, stream: Stream) -> LocalProtocolError:
+        """The exception for a verb that the stream's state does not allow."""
+        state = State(stream.state).name.lower().replace("_", " ")
+        return LocalProtocolError(
+            f"{what} cannot be sent on stream {stream.id} ({state}, RFC 9113 §5.1)", scope="stream", stream_id=stream.id, initiator="user"
+        )
+
+    # -- DATA
+
+    def send_data(self, stream: Stream, data: bytes, end_stream: bool, now: float) -> int:
+        """Send or queue body octets.
+
+        Args:
+            data: immutable; kept by reference when large or queued.
+            end_stream: nothing follows.
+
+        Returns:
+            Octets of this stream that are queued now; producers wait for ``Handler.stream_writable`` above
+            ``Limits.send_buffer_stream_bytes``.
+
+        Raises:
+            LocalProtocolError: headers were not sent, or the body has already ended.
+        """
+        self.now = now
+        if stream.queue_end or stream.queue_trailers is not None or not stream.headers_sent or not stream.allows(_SEND_DATA):
+            raise self.misuse("DATA", stream)
+        n = len(data)
+        offset = 0
+        if stream.queued == 0 and not self.paused:
+            offset = self.write_frames(stream, data, 0, n, end_stream, self.high_water - self.out.size())
+            if offset == n and (n or end_stream):
+                return 0
+        if n == 0 and not end_stream:
+            return stream.queued
+        self.enqueue(stream, data, offset, end_stream)
+        return stream.queued
+
+    def write_frames(self, stream: Stream, data: bytes, offset: int, n: int, end_stream: bool, budget: int) -> int:
+        """Frame ``data[offset:n]`` as far as windows and ``budget`` allow; returns where it stopped.
+
+        An empty body end (``n == offset`` with ``end_stream``) is always possible: it needs no window.
+        """
+        mem = data
+        while True:
+            m = n - offset
+            if m:
+                if m > self.remote_frame_max:
+                    m = self.remote_frame_max
+                room = stream.send_window
+                if room > self.send_window:
+                    room = self.send_window
+                if room > budget:
+                    room = budget
+                if m > room:
+                    if room <= 0:
+                        return offset
+                    m = room
+            elif not end_stream:
+                return offset
+            last = end_stream and offset + m == n
+            writer.write_data(self.out, stream.id, mem, offset, m, n, data, last)
+            self.count_sent(_DATA, m)
+            self.data_sizes.record(m)
+            offset += m
+            stream.send_window -= m
+            self.send_window -= m
+            stream.body_sent += m
+            budget -= m
+            if last:
+                self.end_sent(stream)
+                return offset
+            if offset == n:
+                return offset
+
+    def enqueue(self, stream: Stream, data: bytes, offset: int, end_stream: bool) -> None:
+        """Keep ``data[offset:]`` for later; ``offset`` is not 0 only in an empty queue."""
+        if stream.queue is None:
+            stream.queue = deque()
+            stream.queue_offset = offset
+        stream.queue.append(data)
+        n = len(data) - offset
+        stream.queued += n
+        self.queued += n
+        stream.queue_end = end_stream
+        if stream.queued > self.stream_low_water * 2:
+            stream.writable_wanted = True
+        if stream.send_window > 0 or stream.queued == 0:
+            self.scheduler.push(stream, False)
+        else:
+            self.block_on_window(stream)
+
+    def block_on_window(self, stream: Stream) -> None:
+        """The stream has body and no window: a stall begins (RFC 9113 section 5.2)."""
+        if stream.blocked_since == 0.0:
+            stream.blocked_since = self.now
+            self.slots[_STALLS + self.role * 2 + 1] += 1
+
+    def unblock(self, stream: Stream) -> None:
+        """The stream's window opened: it may compete for the output again."""
+        if stream.blocked_since:
+            stalled = self.now - stream.blocked_since
+            stream.stalled_s += stalled
+            stream.blocked_since = 0.0
+            self.stream_stalls.record(stalled)
+            if stream.trace is not None:
+                end = _mem.now_ns()
+                stream.trace.mark(_WAIT_WINDOW, end - int(stalled * 1e9), end)
+        if stream.queue:
+            self.scheduler.push(stream, False)
+
+    def pump(self, now: float) -> None:
+        """Frame queued bodies by priority while windows and the output's high-water mark allow."""
+        self.now = now
+        while self.scheduler.waiting and not self.paused and self.out.size() < self.high_water:
+            if self.send_window <= 0 and self.queued:
+                if self.blocked_since == 0.0:
+                    self.blocked_since = now
+                    self.slots[_STALLS + self.role * 2] += 1
+                return
+            stream = self.scheduler.pop()
+            if self.write_queued(stream):
+                # Equals that are incremental take turns, others run to their end (RFC 9218 section 10).
+                self.scheduler.push(stream, not stream.incremental)
+
+    def write_queued(self, stream: Stream) -> bool:
+        """Frame at most one frame's worth of the stream's queue; true when it can go on."""
+        budget = self.remote_frame_max
+        while stream.queue:
+            data = stream.queue[0]
+            n = len(data)
+            offset = stream.queue_offset
+            end = stream.queue_end and len(stream.queue) == 1
+            done = self.write_frames(stream, data, offset, n, end, budget) - offset
+            if stream.state == _CLOSED:
+                return False
+            stream.queued -= done
+            self.queued -= done
+            budget -= done
+            if offset + done < n:
+                stream.queue_offset = offset + done
+                break
+            stream.queue.popleft()
+            stream.queue_offset = 0
+            if budget <= 0:
+                break
+        if not stream.queue:
+            stream.queue = None
+        if stream.writable_wanted and stream.queued <= self.stream_low_water:
+            stream.writable_wanted = False
+            self.handler.stream_writable(stream)
+        if stream.queue is None:
+            if stream.queue_trailers is not None and stream.state != _CLOSED:
+                trailers = stream.queue_trailers
+                stream.queue_trailers = None
+                self.write_trailers(stream, trailers)
+            return False
+        if stream.send_window <= 0 and stream.queued:
+            self.block_on_window(stream)
+            return False
+        return True
+
+    def end_sent(self, stream: Stream) -> None:
+        if stream.step(_SEND_END) == _CLOSED:
+            self.close_stream(stream, _COMPLETED)
+
+    # -- control
+
+    def send_ping(self, payload: bytes, now: float) -> None:
+        """Send PING (RFC 9113 section 6.7); ``Handler.ping_acknowledged`` gets the round trip.
+
+        Raises:
+            LocalProtocolError: ``payload`` is not 8 octets.
+        """
+        self.now = now
+        if len(payload) != 8:
+            raise LocalProtocolError(f"a PING carries 8 octets, not {len(payload)} (RFC 9113 §6.7)", initiator="user")
+        if not self.closed:
+            writer.write_ping(self.out, payload, False)
+            self.count_sent(_PING, 8)
+            self.pings[payload] = now
+
+    def prioritize(self, stream: Stream, urgency: int, incremental: bool) -> None:
+        """Set the stream's priority on this side (RFC 9218 section 4)."""
+        self.scheduler.moved(stream, urgency, incremental)

@@ -1,0 +1,149 @@
+"""One HTTP/2 stream: its state, its windows, the message received and what waits to be sent."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from ..counters import Trace
+from .states import FORBIDDEN, TABLE
+
+__all__ = ["LOCAL", "REMOTE", "USER", "Stream"]
+
+# Who closed a stream.
+NOBODY, USER, LOCAL, REMOTE = range(4)
+INITIATORS = ("", "user", "local", "remote")
+
+_FORBIDDEN = FORBIDDEN
+_TABLE = TABLE
+_STEP = _TABLE
+
+
+class Stream:
+    """State of one stream, owned by its connection; ``user`` belongs to the layer above.
+
+    Attributes:
+        id: stream identifier (RFC 9113 section 5.1.1).
+        state: a ``states.State``; ``step()`` is its only writer.
+        closed_by: ``USER`` (the application), ``LOCAL`` (this library) or ``REMOTE`` once reset, else 0.
+        closed_code: the error code of the reset.
+        method, scheme, authority, path, protocol: pseudo-header fields received by a server, None when absent.
+        status: of the last response received by a client, 0 before.
+        local: this endpoint opened it.
+        refused: the peer declared that it did nothing for this request (REFUSED_STREAM, or GOAWAY below it),
+            so it may be sent again.
+        headers: regular fields received, in order, as ``(name, value)`` pairs of bytes.
+        trailers: the same for the trailer section, None before.
+        content_length: as announced by the peer, -1 when it was not.
+        send_window, recv_window: octets (RFC 9113 section 5.2); ``send_window`` may be negative.
+        recv_unread: octets delivered that the layer above has not credited yet.
+        body_received, body_sent: octets of DATA without padding.
+        queued: octets of DATA waiting for a window or for room in the output.
+        urgency, incremental: RFC 9218 priority.
+        opened_at, headers_at, closed_at: times on the caller's clock, in seconds; 0.0 when not yet.
+        stalled_s: seconds for which queued DATA waited for a window.
+        trace: layer marks at telemetry level ``detail``, else None.
+    """
+
+    __slots__ = (
+        "authority",
+        "blocked_since",
+        "body_received",
+        "body_sent",
+        "closed_at",
+        "closed_by",
+        "closed_code",
+        "content_length",
+        "counted",
+        "head_request",
+        "headers",
+        "headers_at",
+        "headers_done",
+        "headers_sent",
+        "id",
+        "incremental",
+        "informational",
+        "local",
+        "method",
+        "opened_at",
+        "path",
+        "protocol",
+        "queue",
+        "queue_end",
+        "queue_offset",
+        "queue_trailers",
+        "queued",
+        "recv_uncredited",
+        "recv_unread",
+        "recv_window",
+        "refused",
+        "scheduled",
+        "scheme",
+        "send_window",
+        "stalled_s",
+        "state",
+        "status",
+        "trace",
+        "trailers",
+        "urgency",
+        "user",
+        "writable_wanted",
+    )
+
+    def __init__(self, id: int, send_window: int, recv_window: int, now: float) -> None:
+        self.id = id
+        self.state = 0
+        self.closed_by = 0
+        self.closed_code = 0
+        self.counted = False
+        self.method: bytes | None = None
+        self.scheme: bytes | None = None
+        self.authority: bytes | None = None
+        self.path: bytes | None = None
+        self.protocol: bytes | None = None
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] | None = None
+        self.trailers: list[tuple[bytes, bytes]] | None = None
+        self.content_length = -1
+        self.headers_done = False
+        self.informational = 0
+        self.head_request = False
+        self.headers_sent = False
+        self.local = False
+        self.refused = False
+        self.send_window = send_window
+        self.recv_window = recv_window
+        self.recv_uncredited = 0
+        self.recv_unread = 0
+        self.body_received = 0
+        self.body_sent = 0
+        self.queue: deque[bytes] | None = None
+        self.queued = 0
+        self.queue_offset = 0
+        self.queue_end = False
+        self.queue_trailers: list[tuple[bytes, bytes]] | None = None
+        self.scheduled = False
+        self.writable_wanted = False
+        self.blocked_since = 0.0
+        self.stalled_s = 0.0
+        self.urgency = 3
+        self.incremental = False
+        self.opened_at = now
+        self.headers_at = 0.0
+        self.closed_at = 0.0
+        self.user: Any = None
+        self.trace: Trace | None = None
+
+    def step(self, input: int) -> int:
+        """Take ``input``: the state changes and is returned, or ``FORBIDDEN`` is and nothing changes."""
+        state: int = _STEP[self.state * 16 + input]
+        if state != _FORBIDDEN:
+            self.state = state
+        return state
+
+    def allows(self, input: int) -> bool:
+        """Whether ``step(input)`` would be taken."""
+        return _STEP[self.state * 16 + input] != _FORBIDDEN
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.id} state={self.state} send_window={self.send_window} recv_window={self.recv_window} queued={self.queued}>"
