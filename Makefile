@@ -1,0 +1,95 @@
+# One command each; `make` alone lists them.  Nothing is needed but Python 3.11 or later, and a C
+# compiler if the fast modules are wanted.  Everything is installed into $(VENV) with plain pip.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+H2O := $(VENV)/bin/h2o-otel
+PYTEST := $(PY) -m pytest $(PYTEST_ARGS)
+FUZZ_SECONDS ?= 60
+# For a part of the suite: make test-pure PYTEST_ARGS="-k hpack -x"
+PYTEST_ARGS ?=
+
+# What makes the compiled modules old: the .pxd files and the sources beside them.
+HEADERS := $(shell find h2o_otel -name '*.pxd' 2>/dev/null)
+COMPILED := $(HEADERS) $(wildcard $(HEADERS:.pxd=.py)) setup.py
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized rfc fuzz bench dashboards docs up down clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
+
+setup: $(VENV)/.compiled-dev ## make .venv with everything a developer needs, compiled
+
+demo: $(VENV)/.compiled-demo ## see it work: a service, a load and the console, in one command
+	@$(H2O) demo $(DEMO_ARGS)
+
+check: setup ## format, lint, types, import order, generated files
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/unit/test_import_order.py
+	$(PY) scripts/generate.py --check
+
+format: setup ## format the sources and mend what lint can mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+generate: setup ## write the generated files again
+	$(PY) scripts/generate.py
+
+test: check test-compiled test-pure ## everything a change must pass: check, then the suite compiled and pure
+
+test-compiled: setup ## the suite on the compiled modules
+	@mkdir -p build
+	H2O_OTEL_EXPECT=compiled $(PYTEST) --junitxml=build/test-compiled.xml tests
+
+test-pure: setup ## the suite on the sources (the same installation, H2O_OTEL_PURE=1)
+	@mkdir -p build
+	H2O_OTEL_PURE=1 H2O_OTEL_EXPECT=pure $(PYTEST) --junitxml=build/test-pure.xml tests
+
+test-checked: setup ## the engine's tests on a build that aborts on any access outside a buffer
+	$(PY) scripts/test_variant.py checked $(PYTEST_ARGS)
+
+test-sanitized: setup ## the engine's tests under AddressSanitizer
+	$(PY) scripts/test_variant.py sanitized $(PYTEST_ARGS)
+
+rfc: setup ## the conformance tests, one file per section
+	H2O_OTEL_EXPECT=compiled $(PYTEST) tests/rfc9113 tests/rfc7541
+
+fuzz: setup ## fuzz the parsers for FUZZ_SECONDS (60)
+	$(PY) -m fuzz --seconds $(FUZZ_SECONDS)
+
+bench: $(VENV)/.compiled-bench ## layers on and off, and the peers side by side
+	$(H2O) bench $(BENCH_ARGS)
+
+dashboards: setup ## build the Grafana dashboards, alert and recording rules
+	$(H2O) dashboards build
+
+docs: $(VENV)/.compiled-docs ## build the documentation site into site/
+	$(VENV)/bin/mkdocs build --strict
+
+up: ## the whole stack in Docker: collector, Prometheus, Tempo, Loki, Grafana, demo and load
+	docker compose up --build --detach --wait
+	@echo "Grafana: http://127.0.0.1:3000"
+
+down: ## stop it and drop its data
+	docker compose down --volumes
+
+clean: ## remove builds, caches and .venv
+	rm -rf build dist site *.egg-info $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find h2o_otel tests scripts -name '*.so' -delete -o -name '__pycache__' -prune -exec rm -rf {} +
+
+# The dependencies of an extra; this compiles too.
+$(VENV)/.installed-%: pyproject.toml scripts/setup_venv.py
+	@$(PYTHON) scripts/setup_venv.py $(VENV) $*
+	@touch $@ $(VENV)/.compiled-$*
+
+# Again after an edit; only the modules whose input really changed are compiled.
+$(VENV)/.compiled-%: $(VENV)/.installed-% $(COMPILED)
+	@if [ ! -e $@ ] || [ -n "$$(find $(COMPILED) -newer $@)" ]; then $(PYTHON) scripts/setup_venv.py $(VENV) $* --only-build; fi
+	@touch $@
+
+.PRECIOUS: $(VENV)/.installed-%

@@ -1,0 +1,211 @@
+"""Build the compiled modules.
+
+Every module is plain Python; those with an augmenting .pxd beside them are compiled by Cython,
+and the same sources run uncompiled.  Either all of them are compiled or none: compiled modules
+share C types, so a half-compiled package would not import.  Environment:
+
+  H2O_OTEL_PURE=1            build no extensions (a pure wheel)
+  H2O_OTEL_REQUIRE_CYTHON=1  fail where the modules cannot be compiled, instead of going pure
+  H2O_OTEL_CHECKED=1         abort on any access outside its buffer (see h2o_otel/_mem.pxd)
+  H2O_OTEL_SANITIZE=1        build with AddressSanitizer
+"""
+
+import copy
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+# Compiled modules by the hash of everything that went into them.  Modification times lie (a
+# checkout or a copy changes them), and a stale module would silently shadow an edited source.
+CACHE = ROOT / "build" / "cache"
+
+PURE = os.environ.get("H2O_OTEL_PURE") == "1"
+REQUIRED = os.environ.get("H2O_OTEL_REQUIRE_CYTHON") == "1"
+CHECKED = os.environ.get("H2O_OTEL_CHECKED") == "1"
+SANITIZED = os.environ.get("H2O_OTEL_SANITIZE") == "1"
+
+COMPILE_FLAGS = ["-O2", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-const-variable", "-Wno-unreachable-code"]
+COMPILE_FLAGS += ["-fsanitize=address", "-fno-omit-frame-pointer", "-g1"] if SANITIZED else ["-g0"]
+COMPILE_FLAGS += ["-DH2O_OTEL_CHECKED=1"] if CHECKED else []
+LINK_FLAGS = ["-fsanitize=address"] if SANITIZED else []
+DIRECTIVES = {
+    "language_level": 3,
+    # Annotations of plain Python do not fit the C signatures of the .pxd files ("Signature not
+    # compatible with previous declaration"); the types come from the .pxd alone.
+    "annotation_typing": False,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "nonecheck": False,
+    "cdivision": True,
+    "embedsignature": True,
+}
+
+
+def say(text: str) -> None:
+    print(f"h2o-otel: {text}", flush=True)
+
+
+def compiled_modules() -> list[str]:
+    """The modules that are compiled: those with an augmenting .pxd, except the inline helpers."""
+    found = sorted(p.with_suffix("") for p in (ROOT / "h2o_otel").rglob("*.pxd") if p.with_suffix(".py").exists())
+    return [".".join(p.relative_to(ROOT).parts) for p in found if p.name != "_mem"]
+
+
+def source_of(module: str) -> str:
+    return module.replace(".", "/") + ".py"
+
+
+def remove_compiled_in_place(keep: set[str]) -> None:
+    """Compiled modules that an earlier editable build left would shadow the sources."""
+    for path in (ROOT / "h2o_otel").rglob(f"*.{sys.implementation.cache_tag}-*.so"):
+        if ".".join([*path.relative_to(ROOT).parent.parts, path.name.partition(".")[0]]) not in keep:
+            path.unlink()
+
+
+class BuildPython(build_py):
+    def run(self) -> None:
+        if PURE and self.editable_mode:
+            remove_compiled_in_place(keep=set())
+        super().run()
+
+
+class BuildExtensions(build_ext):
+    """Compile in parallel, reuse what is already compiled from the same input, or go pure as a whole."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.force = True
+        self.parallel = self.parallel or os.cpu_count() or 1
+
+    def run(self) -> None:
+        super().run()
+        if self.inplace:
+            remove_compiled_in_place(keep={e.name for e in self.extensions})
+
+    def build_extensions(self) -> None:
+        started = time.monotonic()
+        declared = self.extensions
+        try:
+            self.check_compiler()
+            missing = [e for e in declared if not self.cached(e).exists()]
+            self.announce_start(len(missing))
+            self.extensions = self.translate(missing)
+            self.finished = 0
+            super().build_extensions()
+            self.extensions = declared
+            for extension in declared:
+                target = Path(self.get_ext_fullpath(extension.name))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.cached(extension), target)
+        except Exception as error:
+            if REQUIRED:
+                raise
+            self.go_pure(declared, error)
+            return
+        say(f"{len(declared)} modules compiled in {time.monotonic() - started:.0f} s")
+
+    def announce_start(self, missing: int) -> None:
+        kind = " checked" * CHECKED + " sanitized" * SANITIZED
+        if missing:
+            version = importlib.metadata.version("Cython")
+            say(f"compiling {missing}{kind} modules with Cython {version} and the C compiler, {self.parallel} at a time")
+            say(f"this takes about {max(1, missing * 4 // self.parallel)} s, once; H2O_OTEL_PURE=1 skips it")
+        else:
+            say(f"the{kind} compiled modules are current")
+
+    def check_compiler(self) -> None:
+        """Compile one line against Python.h first: one clear reason instead of one failure per module."""
+        with tempfile.TemporaryDirectory() as folder:
+            probe = Path(folder, "probe.c")
+            probe.write_text("#include <Python.h>\nint h2o_otel_probe(void) { return PY_VERSION_HEX != 0; }\n")
+            try:
+                self.compiler.compile([str(probe)], output_dir=folder, include_dirs=self.compiler.include_dirs)
+            except Exception as error:
+                raise RuntimeError(f"no working C compiler with the Python headers ({error})") from error
+
+    def translate(self, extensions: list[Extension]) -> list[Extension]:
+        """Python to C, one process per core."""
+        if not extensions:
+            return []
+        from Cython.Build import cythonize
+
+        translated = cythonize(
+            extensions,
+            nthreads=self.parallel if len(extensions) > 1 else 0,
+            build_dir="build/cython",
+            force=True,
+            quiet=True,
+            compiler_directives=DIRECTIVES,
+        )
+        sources = {e.name: e.sources for e in translated}
+        with_c = [copy.copy(e) for e in extensions]  # setuptools has notes of its own on these objects
+        for extension in with_c:
+            extension.sources = sources[extension.name]
+        return with_c
+
+    def build_extension(self, ext: Extension) -> None:
+        super().build_extension(ext)
+        cached = self.cached(ext)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        for old in cached.parent.glob(cached.name.rpartition("-")[0] + "-*"):
+            old.unlink()
+        # By way of another name, so that an interrupted build leaves nothing half written.
+        partial = cached.with_name(cached.name + ".partial")
+        shutil.copy(self.get_ext_fullpath(ext.name), partial)
+        partial.replace(cached)
+        self.finished += 1
+        say(f"{self.finished}/{len(self.extensions)} {ext.name}")
+
+    def cached(self, ext: Extension) -> Path:
+        """Where the module compiled from exactly this input is kept."""
+        variant = "".join(["c" * CHECKED, "s" * SANITIZED]) or "n"
+        digest = hashlib.sha256(repr(self.common_input()).encode())
+        digest.update((ROOT / source_of(ext.name)).read_bytes())
+        return CACHE / f"{ext.name}-{sys.implementation.cache_tag}{variant}-{digest.hexdigest()[:24]}"
+
+    def common_input(self) -> list[object]:
+        """What every module depends on: any .pxd may be read by any module."""
+        if not hasattr(self, "_common_input"):
+            headers = [(str(p.relative_to(ROOT)), p.read_bytes()) for p in sorted((ROOT / "h2o_otel").rglob("*.pxd"))]
+            self._common_input = [
+                importlib.metadata.version("Cython"),
+                sys.version,
+                self.plat_name,
+                getattr(self.compiler, "compiler_so", None),
+                [os.environ.get(name) for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")],
+                COMPILE_FLAGS,
+                LINK_FLAGS,
+                DIRECTIVES,
+                headers,
+            ]
+        return self._common_input
+
+    def go_pure(self, declared: list[Extension], error: Exception) -> None:
+        """Leave every compiled module out; the sources run as they are."""
+        for extension in declared:
+            Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+        self.extensions = self.distribution.ext_modules = []
+        say(f"NOT COMPILED: {error}")
+        say("the package is installed as pure Python: everything works, many times slower")
+        say("install a C compiler and the Python headers (Debian: gcc python3-dev) and install again with --force-reinstall --no-cache-dir")
+
+
+def main() -> None:
+    modules = [] if PURE else compiled_modules()
+    extensions = [Extension(m, [source_of(m)], extra_compile_args=COMPILE_FLAGS, extra_link_args=LINK_FLAGS) for m in modules]
+    setup(ext_modules=extensions, cmdclass={"build_ext": BuildExtensions, "build_py": BuildPython})
+
+
+if __name__ == "__main__":
+    main()

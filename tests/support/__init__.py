@@ -1,0 +1,1 @@
+"""What tests share: event loops, peer programs, frames on the wire."""
