@@ -20,7 +20,7 @@ from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, Observa
 from opentelemetry.sdk.metrics import export as metrics_export
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData, ResourceMetrics, ScopeMetrics
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 __all__ = [
@@ -329,6 +329,11 @@ def tracer_access(provider: Any, name: str, version: str, schema_url: str) -> Tr
     return TracerAccess(tracer) if isinstance(tracer, sdk_trace.Tracer) else None
 
 
+def preferences(exporter: Any) -> tuple[Any, Any]:
+    """Temporality and aggregation that a metric exporter prefers."""
+    return exporter._preferred_temporality, exporter._preferred_aggregation
+
+
 def can_add_reader(provider: Any) -> bool:
     return isinstance(provider, MeterProvider) and hasattr(provider, "add_metric_reader")
 
@@ -357,6 +362,11 @@ def check() -> list[str]:
     access = tracer_access(provider, "check", "", "")
     want(access is not None and access.enabled and access.scope.name == "check", "Tracer._span_limits, ._instrumentation_scope, ._is_enabled")
     want(hasattr(provider._active_span_processor, "_span_processors"), "SynchronousMultiSpanProcessor._span_processors")
+    exporter = metrics_export.ConsoleMetricExporter()
+    want(hasattr(exporter, "_preferred_temporality") and hasattr(exporter, "_preferred_aggregation"), "MetricExporter._preferred_temporality")
+    batch = BatchSpanProcessor(ConsoleSpanExporter(), schedule_delay_millis=1e6)
+    want(hasattr(getattr(getattr(batch, "_batch_processor", None), "_queue", None), "maxlen"), "BatchSpanProcessor._batch_processor._queue")
+    batch.shutdown()
     fields = set(vars(ReadableSpan("check")))
     mine = set(vars(LiveSpan(access, "check", trace.INVALID_SPAN_CONTEXT, None, SpanKind.INTERNAL, 0, {}))) if access else set()
     want(fields <= mine, f"the fields of ReadableSpan: {sorted(fields - mine)} are new")

@@ -9,7 +9,6 @@ of ``counters.clock``.  Nothing raised in here reaches a request: it is counted 
 from __future__ import annotations
 
 import contextvars
-import logging
 from collections.abc import Iterable, Sequence
 from time import time_ns as _time_ns
 from typing import Any
@@ -24,10 +23,9 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, S
 from .. import counters as _counters
 from ..counters import Trace
 from . import _sdk, attributes, propagation
+from .failures import failed
 
 __all__ = ["ConnectionSpan", "RequestSpan", "Tracing"]
-
-_log = logging.getLogger("h2o_otel.telemetry")
 
 _SERVER = SpanKind.SERVER
 _CLIENT = SpanKind.CLIENT
@@ -43,9 +41,6 @@ _SPANS = _counters.slot("telemetry_spans")
 _SPANS_TIME = _counters.slot("telemetry_time_ns") + 1
 _RECORDED, _DROPPED, _UNSAMPLED = range(3)
 _CHILDREN_MAX = 64
-_NO_HEADERS: tuple[bytes | None, bytes | None, bytes | None] = (None, None, None)
-
-_failures_logged: set[str] = set()
 
 
 def _count(index: int, n: int) -> None:
@@ -54,11 +49,8 @@ def _count(index: int, n: int) -> None:
 
 
 def _failed(what: str) -> None:
-    """Count and log once, with its traceback, what went wrong inside telemetry."""
     _count(_SPANS + _DROPPED, 1)
-    if what not in _failures_logged:
-        _failures_logged.add(what)
-        _log.warning("telemetry: %s failed; the request is not affected, and this is logged once", what, exc_info=True)
+    failed(what)
 
 
 class RequestSpan:

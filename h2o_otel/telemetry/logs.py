@@ -1,0 +1,315 @@
+"""Log events: names and fields of the catalogue, through structlog into stdlib logging and OpenTelemetry.
+
+The library never configures structlog or the root logger: events reach the handlers that the
+application has on the logger ``h2o_otel``, unless ``configure`` is asked for a format.  What a
+peer can cause at will is rate limited.  Logging never raises into the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping
+from time import time_ns
+from typing import Any, TextIO
+
+import structlog
+from opentelemetry import trace as trace_api
+from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger, SeverityNumber, get_logger_provider
+
+from .. import counters
+from . import attributes
+from .catalogue import EVENTS, Event
+from .failures import failed
+
+__all__ = ["BoundLog", "EventLog", "Formatter", "LogsHandler", "RateLimit", "install_handler"]
+
+NAME = "h2o_otel"
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_SEVERITIES = {
+    logging.DEBUG: (SeverityNumber.DEBUG, "DEBUG"),
+    logging.INFO: (SeverityNumber.INFO, "INFO"),
+    logging.WARNING: (SeverityNumber.WARN, "WARN"),
+    logging.ERROR: (SeverityNumber.ERROR, "ERROR"),
+    logging.CRITICAL: (SeverityNumber.FATAL, "FATAL"),
+}
+_EVENTS = {event.name: event for event in EVENTS}
+_EMITTED, _SUPPRESSED, _DROPPED = range(3)
+_MESSAGE_MAX = 1024
+_STACK_MAX = 16_384
+
+EventDict = MutableMapping[str, Any]
+
+
+class RateLimit:
+    """Token buckets, one per event name: a flood of one kind must not hide another.
+
+    Args:
+        per_s: lines per second, and the burst.
+        clock: nanoseconds.
+    """
+
+    def __init__(self, per_s: float, clock: Callable[[], int] = counters.clock) -> None:
+        self._per_s = per_s
+        self._burst = max(1.0, per_s)
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, int]] = {}
+        self._suppressed: dict[str, int] = {}
+
+    def take(self, name: str) -> int:
+        """Lines suppressed since the last one that passed, or -1 when this one is suppressed too."""
+        now = self._clock()
+        tokens, at = self._buckets.get(name, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - at) * 1e-9 * self._per_s)
+        if tokens < 1.0:
+            self._buckets[name] = (tokens, now)
+            self._suppressed[name] = self._suppressed.get(name, 0) + 1
+            return -1
+        self._buckets[name] = (tokens - 1.0, now)
+        return self._suppressed.pop(name, 0)
+
+
+def add_trace_ids(_: Any, __: str, event: EventDict) -> EventDict:
+    """Processor: ``trace_id`` and ``span_id`` of the event's span, or of the current one."""
+    span = event.get("_span")
+    context = span.span_context() if span is not None else trace_api.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
+
+
+def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
+    """Last processor: the message for any handler, and the fields for a formatter that wants them."""
+    event.pop("_span", None)
+    name = event.pop("event")
+    text = " ".join([name, *(f"{key}={_short(value)}" for key, value in event.items() if key != "exception.stacktrace")])
+    if "exception.stacktrace" in event:
+        text += "\n" + event["exception.stacktrace"]
+    # Stdlib logging formats its first argument with the others only when there are others.
+    return (text,), {"extra": {"h2o_event": name, "h2o_fields": dict(event)}}
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    # A peer's text must not forge lines or fields of the log.
+    return text if text.isprintable() and " " not in text and text else json.dumps(text)
+
+
+class _Handover:
+    """Processor: hands the event to the OpenTelemetry Logs API."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def __call__(self, _: Any, method: str, event: EventDict) -> EventDict:
+        span = event.get("_span")
+        number, text = _SEVERITIES[_LEVELS.get(method, logging.INFO)]
+        hidden = ("event", "_span", "trace_id", "span_id")
+        self._logger.emit(
+            timestamp=time_ns(),
+            context=None if span is None else span.otel_context(),
+            severity_number=number,
+            severity_text=text,
+            attributes={key: value for key, value in event.items() if key not in hidden},
+            event_name=event["event"],
+        )
+        return event
+
+
+class BoundLog:
+    """The events of one connection (or process): its fields are bound once."""
+
+    __slots__ = ("_limit", "_logger", "_stdlib")
+
+    def __init__(self, logger: Any, stdlib: logging.Logger, limit: RateLimit) -> None:
+        self._logger = logger
+        self._stdlib = stdlib
+        self._limit = limit
+
+    def wants(self, name: str) -> bool:
+        """Whether the event's level is on; ask before building costly fields."""
+        return self._stdlib.isEnabledFor(_LEVELS[_EVENTS[name].level])
+
+    def emit(
+        self, name: str, fields: Mapping[str, Any] | None = None, *, span: Any = None, exception: BaseException | None = None
+    ) -> None:
+        """Log one event of the catalogue; never raises.
+
+        Args:
+            name: of the event.
+            fields: its attributes.
+            span: the ``RequestSpan`` that it belongs to; the current span when left out.
+            exception: adds type, message and stack trace.
+        """
+        try:
+            event = _EVENTS[name]
+            if self._stdlib.isEnabledFor(_LEVELS[event.level]):
+                self._emit(event, dict(fields or ()), span, exception)
+        except Exception:
+            _count(_DROPPED)
+            failed("logging an event")
+
+    def _emit(self, event: Event, fields: dict[str, Any], span: Any, exception: BaseException | None) -> None:
+        if event.limited:
+            suppressed = self._limit.take(event.name)
+            if suppressed < 0:
+                _count(_SUPPRESSED)
+                return
+            if suppressed:
+                fields["h2o.suppressed"] = suppressed
+        if exception is not None:
+            fields.update(exception_fields(exception))
+        if span is not None:
+            fields["_span"] = span
+        getattr(self._logger, event.level)(event.name, **fields)
+        _count(_EMITTED)
+
+    def access(
+        self, span: Any, method: bytes | str, path: bytes | str, status: int, duration_s: float, received: int = 0, sent: int = 0
+    ) -> None:
+        """The access log's line of one request; the query is not part of it."""
+        self.emit(
+            "h2o.access",
+            {
+                "http.request.method": _text(method),
+                "url.path": _text(path).partition("?")[0],
+                "http.response.status_code": status,
+                "h2o.duration": round(duration_s, 6),
+                "http.request.body.size": received,
+                "http.response.body.size": sent,
+            },
+            span=span,
+        )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _count(result: int) -> None:
+    counters.local().add("telemetry_logs", result, 1)
+
+
+def exception_fields(exception: BaseException) -> dict[str, Any]:
+    """``exception.*`` as the semantic conventions name them, bounded."""
+    kind = type(exception)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    stack = "".join(traceback.format_exception(exception))
+    return {"exception.type": name, "exception.message": str(exception)[:_MESSAGE_MAX], "exception.stacktrace": stack[-_STACK_MAX:]}
+
+
+class EventLog(BoundLog):
+    """The log events of the process.
+
+    Args:
+        provider: of the OpenTelemetry logs; by default the global one.
+        lines_per_s: ``Limits.log_lines_per_s``.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, provider: LoggerProvider | None = None, lines_per_s: float = 10.0, clock: Callable[[], int] = counters.clock) -> None:
+        stdlib = logging.getLogger(NAME)
+        processors: list[Any] = [add_trace_ids]
+        logger = (get_logger_provider() if provider is None else provider).get_logger(NAME, attributes.VERSION, attributes.SCHEMA_URL)
+        if not isinstance(logger, NoOpLogger):
+            processors.append(_Handover(logger))
+        processors.append(render)
+        wrapped = structlog.wrap_logger(stdlib, processors=processors, wrapper_class=structlog.stdlib.BoundLogger)
+        super().__init__(wrapped.bind(), stdlib, RateLimit(lines_per_s, clock))
+
+    def bind(self, fields: Mapping[str, Any]) -> BoundLog:
+        """A log whose every event carries ``fields``; made once per connection."""
+        return BoundLog(self._logger.bind(**fields), self._stdlib, self._limit)
+
+
+class Formatter(logging.Formatter):
+    """JSON, one object per line, or text for people; of our events and of everybody else's records.
+
+    Args:
+        style: "json" or "console".
+        colors: for "console".
+    """
+
+    def __init__(self, style: str = "json", colors: bool = False) -> None:
+        super().__init__()
+        if style not in ("json", "console"):
+            raise ValueError(f"log format {style!r} is neither 'json' nor 'console'")
+        self._renderer: Any = structlog.processors.JSONRenderer(default=str) if style == "json" else structlog.dev.ConsoleRenderer(colors=colors)
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds, fraction = divmod(int(record.created * 1_000_000), 1_000_000)
+        stamp = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
+        event: dict[str, Any] = {"timestamp": f"{stamp}.{fraction:06d}Z", "level": record.levelname.lower(), "logger": record.name}
+        name = getattr(record, "h2o_event", None)
+        if name is not None:
+            event["event"] = name
+            event.update(getattr(record, "h2o_fields", {}))
+        else:
+            event["event"] = record.getMessage()
+            context = trace_api.get_current_span().get_span_context()
+            if context.is_valid:
+                event["trace_id"] = f"{context.trace_id:032x}"
+                event["span_id"] = f"{context.span_id:016x}"
+            if record.exc_info and record.exc_info[1] is not None:
+                event.update(exception_fields(record.exc_info[1]))
+        if isinstance(self._renderer, structlog.dev.ConsoleRenderer) and "exception.stacktrace" in event:
+            event["exception"] = event.pop("exception.stacktrace")
+        return str(self._renderer(None, record.levelname.lower(), event))
+
+    @staticmethod
+    def converter(seconds: float | None) -> Any:
+        import time
+
+        return time.gmtime(seconds)
+
+
+class LogsHandler(logging.Handler):
+    """Hands the application's own stdlib records to the OpenTelemetry Logs API, with the current trace."""
+
+    def __init__(self, provider: LoggerProvider, level: int = logging.INFO) -> None:
+        super().__init__(level)
+        self._provider = provider
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Ours were handed over already; those of the SDK would go round in circles when an export fails.
+        if hasattr(record, "h2o_event") or record.name.startswith("opentelemetry"):
+            return
+        try:
+            number, text = _SEVERITIES.get(record.levelno - record.levelno % 10, (SeverityNumber.INFO, record.levelname))
+            fields: dict[str, Any] = {"code.file.path": record.pathname, "code.function.name": record.funcName, "code.line.number": record.lineno}
+            if record.exc_info and record.exc_info[1] is not None:
+                fields.update(exception_fields(record.exc_info[1]))
+            self._provider.get_logger(record.name).emit(
+                timestamp=int(record.created * 1e9),
+                severity_number=number,
+                severity_text=text,
+                body=record.getMessage(),
+                attributes=fields,
+            )
+        except Exception:
+            _count(_DROPPED)
+
+
+def install_handler(style: str, level: str, stream: TextIO | None = None) -> logging.Handler:
+    """Write our events to ``stream`` (standard error); they no longer go up to the root logger's handlers."""
+    target = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(Formatter(style, colors=target.isatty()))
+    logger = logging.getLogger(NAME)
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    return handler
+
+
+def remove_handler(handler: logging.Handler) -> None:
+    """Undo ``install_handler``."""
+    logger = logging.getLogger(NAME)
+    logger.removeHandler(handler)
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)

@@ -1,0 +1,109 @@
+"""A scrape endpoint: our instruments as native Prometheus families with exemplars, the rest of the application beside them.
+
+The stock exporter drops exemplars, so it serves only what other libraries record; ours come from
+the same producer.  Needs the extra ``prometheus``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..counters import HistogramValue
+from .catalogue import Instrument, by_name, prometheus_label
+from .failures import failed
+from .metrics import Producer
+
+__all__ = ["PrometheusEndpoint"]
+
+
+class CountersCollector:
+    """A collector of ``prometheus_client`` over a producer."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+
+    def describe(self) -> list[Any]:
+        # Registering must not collect.
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        try:
+            readings = self._producer.readings()
+        except Exception:
+            failed("collecting metrics for Prometheus")
+            return
+        for name, values in readings.items():
+            instrument = by_name[name]
+            if values:
+                yield _family(instrument, values)
+
+
+def _family(instrument: Instrument, values: dict[tuple[str, ...], Any]) -> Any:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    labels = [prometheus_label(attribute.name) for attribute in instrument.attributes]
+    if instrument.kind == "histogram":
+        family = HistogramMetricFamily(instrument.prometheus, instrument.why, labels=labels)
+        for key, value in values.items():
+            family.add_metric(key, _buckets(instrument.bounds, value), value.sum)
+        return family
+    numbers: Any = (CounterMetricFamily if instrument.kind == "counter" else GaugeMetricFamily)(
+        instrument.prometheus.removesuffix("_total") if instrument.kind == "counter" else instrument.prometheus, instrument.why, labels=labels
+    )
+    for key, value in values.items():
+        numbers.add_metric(key, value)
+    return numbers
+
+
+def _buckets(bounds: tuple[float, ...], value: HistogramValue) -> list[Any]:
+    from prometheus_client.core import Exemplar
+
+    found: list[Any] = []
+    total = 0
+    for i, count in enumerate(value.counts):
+        total += count
+        edge = str(bounds[i]) if i < len(bounds) else "+Inf"
+        exemplar = value.exemplars.get(i)
+        if exemplar is None:
+            found.append((edge, total))
+        else:
+            observed, at, trace, span = exemplar
+            found.append((edge, total, Exemplar({"trace_id": f"{trace:032x}", "span_id": f"{span:016x}"}, observed, at * 1e-9)))
+    return found
+
+
+class PrometheusEndpoint:
+    """``/metrics`` on a port of its own.
+
+    Args:
+        producer: of our instruments.
+        port: to listen on, 0 for any free one.
+        host: by default only this machine can scrape.
+
+    Raises:
+        ImportError: the extra ``prometheus`` is not installed.
+        OSError: the port cannot be bound.
+    """
+
+    def __init__(self, producer: Producer, port: int, host: str = "127.0.0.1") -> None:
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader
+        from prometheus_client import CollectorRegistry, start_http_server
+
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(CountersCollector(producer))
+        # The application's own OpenTelemetry metrics, h2o.build.info among them.
+        self.reader = PrometheusMetricReader(registry=self.registry)
+        self._server, self._thread = start_http_server(port, host, registry=self.registry)
+        self.host = host
+        self.port: int = self._server.server_port
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}/metrics"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2.0)

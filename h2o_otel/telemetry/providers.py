@@ -1,0 +1,254 @@
+"""Builds or finds the three providers of OpenTelemetry and puts our parts into them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from opentelemetry import _logs as logs_api
+from opentelemetry import metrics as metrics_api
+from opentelemetry import trace as trace_api
+from opentelemetry._logs import NoOpLoggerProvider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    ConsoleLogRecordExporter,
+    InMemoryLogRecordExporter,
+    SimpleLogRecordProcessor,
+)
+from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, ObservableCounter
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    ConsoleMetricExporter,
+    InMemoryMetricReader,
+    MetricReader,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+from . import _sdk, runtime
+from .attributes import SCHEMA_URL, VERSION
+from .exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
+from .logs import EventLog, LogsHandler, install_handler, remove_handler
+from .metrics import Observables, Producer, register_build_info
+from .setup import Telemetry, TelemetryError
+from .spans import Tracing
+
+__all__ = ["Builder"]
+
+# The observable instruments of ``default()``; a reader of ours takes over from them.
+_observables: list[Observables] = []
+
+
+def _otlp(signal: str, endpoint: str | bool) -> Any:
+    """An OTLP exporter over HTTP for ``signal``."""
+    try:
+        if signal == "traces":
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Exporter
+        elif signal == "metrics":
+            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Exporter  # type: ignore[assignment]
+        else:
+            from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as Exporter  # type: ignore[assignment]
+    except ImportError as error:
+        raise TelemetryError("exporting by OTLP needs the extra: pip install 'h2o-otel[otlp]'") from error
+    if isinstance(endpoint, str):
+        return Exporter(endpoint=f"{endpoint.rstrip('/')}/v1/{signal}")
+    return Exporter()
+
+
+def _from_environment(signal: str) -> bool:
+    """Whether the environment asks for OTLP for ``signal``."""
+    chosen = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower()
+    if chosen:
+        return "otlp" in [name.strip() for name in chosen.split(",")]
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"))
+
+
+class Builder:
+    """Fills a ``Telemetry``; each method does one signal."""
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        *,
+        otlp: str | bool | None = None,
+        console: bool = False,
+        in_memory: bool = False,
+        delta: bool = False,
+        set_global: bool = True,
+    ) -> None:
+        self._telemetry = telemetry
+        self._endpoint = otlp
+        self._console = console
+        self._in_memory = in_memory
+        self._delta = delta
+        self._set_global = set_global
+        self._resource = Resource.get_empty()
+
+    def resource(self, service_name: str | None, extra: Mapping[str, Any] | None) -> None:
+        fields = dict(extra or {})
+        if service_name and not os.environ.get("OTEL_SERVICE_NAME"):
+            fields["service.name"] = service_name
+        self._resource = Resource.create(fields)
+
+    def _exporter(self, signal: str) -> Any:
+        """The OTLP exporter of ``signal``, or None when it is not wanted."""
+        endpoint = self._endpoint
+        if endpoint is None:
+            endpoint = _from_environment(signal)
+        return _otlp(signal, endpoint) if endpoint else None
+
+    # -- metrics
+
+    def metrics(self, provider: Any, port: int | None, host: str) -> None:
+        telemetry = self._telemetry
+        producer = telemetry.producer = Producer()
+        readers = self._readers()
+        found = metrics_api.get_meter_provider() if provider is None else provider
+        if isinstance(found, MeterProvider):
+            self._join(found, readers)
+        else:
+            found = MeterProvider(metric_readers=readers, resource=self._resource, shutdown_on_exit=False)
+            telemetry._owned.append(found)
+            if self._set_global and provider is None:
+                metrics_api.set_meter_provider(found)
+        for reader in readers:
+            reader.h2o_produce = producer.produce
+        telemetry.readers = readers
+        telemetry.meter_provider = found
+        if port is not None:
+            self._prometheus(found, producer, port, host)
+        meter = found.get_meter("h2o_otel", VERSION, SCHEMA_URL)
+        register_build_info(meter)
+        for observables in _observables:
+            observables.enabled = False
+        if not readers and port is None and found not in telemetry._owned:
+            _observables.append(Observables(meter, producer))
+        runtime.watch_gc()
+
+    def _readers(self) -> list[Any]:
+        readers: list[Any] = []
+        exporter = self._exporter("metrics")
+        periodic = _sdk.counting_reader_class(PeriodicExportingMetricReader)
+        if exporter is not None:
+            readers.append(periodic(CountedMetricExporter(exporter)))  # type: ignore[arg-type]
+        if self._console:
+            readers.append(periodic(CountedMetricExporter(ConsoleMetricExporter())))  # type: ignore[arg-type]
+        if self._in_memory:
+            preferred: dict[type, AggregationTemporality] | None = None
+            if self._delta:
+                preferred = dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.DELTA)
+            readers.append(_sdk.counting_reader_class(InMemoryMetricReader)(preferred))
+        return readers
+
+    def _join(self, provider: Any, readers: list[Any]) -> None:
+        """Add our readers to the application's own provider."""
+        if readers and not _sdk.can_add_reader(provider):
+            raise TelemetryError(
+                "the application's MeterProvider takes no further readers in this version of the SDK: "
+                "give it readers of h2o_otel.telemetry.reader_class(...), or set no provider before configure()"
+            )
+        for reader in readers:
+            provider.add_metric_reader(reader)
+            self._telemetry._closers.append(lambda r=reader: provider.remove_metric_reader(r))
+
+    def _prometheus(self, provider: Any, producer: Producer, port: int, host: str) -> None:
+        try:
+            from .prometheus import PrometheusEndpoint
+
+            endpoint = PrometheusEndpoint(producer, port, host)
+        except ImportError as error:
+            raise TelemetryError("prometheus_port needs the extra: pip install 'h2o-otel[prometheus]'") from error
+        except OSError as error:
+            raise TelemetryError(f"the Prometheus endpoint cannot listen on {host}:{port}: {error.strerror or error}") from error
+        self._telemetry.prometheus = endpoint
+        self._telemetry._closers.append(endpoint.close)
+        if _sdk.can_add_reader(provider):
+            provider.add_metric_reader(endpoint.reader)
+            self._telemetry._closers.append(lambda: provider.remove_metric_reader(endpoint.reader))
+
+    def observables(self) -> None:
+        """Our numbers on the global meter, for whatever reader the application puts behind it."""
+        producer = self._telemetry.producer = Producer()
+        meter = metrics_api.get_meter("h2o_otel", VERSION, schema_url=SCHEMA_URL)
+        _observables.append(Observables(meter, producer))
+        register_build_info(meter)
+        runtime.watch_gc()
+
+    # -- traces
+
+    def traces(self, provider: Any, sample_ratio: float | None, detail: bool) -> None:
+        telemetry = self._telemetry
+        found = trace_api.get_tracer_provider() if provider is None else provider
+        if not isinstance(found, TracerProvider):
+            sampler = None if sample_ratio is None else ParentBased(TraceIdRatioBased(sample_ratio))
+            found = TracerProvider(sampler=sampler, resource=self._resource, shutdown_on_exit=False)
+            telemetry._owned.append(found)
+            if self._set_global and provider is None:
+                trace_api.set_tracer_provider(found)
+        exporter = self._exporter("traces")
+        if exporter is not None:
+            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(exporter)))
+        if self._console:
+            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(ConsoleSpanExporter())))
+        if self._in_memory:
+            telemetry.span_exporter = InMemorySpanExporter()
+            found.add_span_processor(SimpleSpanProcessor(telemetry.span_exporter))
+        telemetry.tracer_provider = found
+        telemetry.tracing = Tracing(found, detail)
+
+    # -- logs
+
+    def handler(self, style: str, level: str, stream: TextIO | None) -> None:
+        try:
+            handler = install_handler(style, level, stream)
+        except ValueError as error:
+            raise TelemetryError(str(error)) from error
+        self._telemetry._closers.append(lambda: remove_handler(handler))
+
+    def events(self, provider: Any, lines_per_s: float, *, export: bool = True, capture: bool = False) -> None:
+        telemetry = self._telemetry
+        if not export:
+            telemetry.events = EventLog(NoOpLoggerProvider(), lines_per_s)
+            return
+        found = logs_api.get_logger_provider() if provider is None else provider
+        exporter = self._exporter("logs")
+        wanted = exporter is not None or self._console or self._in_memory
+        if wanted and not isinstance(found, LoggerProvider):
+            found = LoggerProvider(resource=self._resource, shutdown_on_exit=False)
+            telemetry._owned.append(found)
+            if self._set_global and provider is None:
+                logs_api.set_logger_provider(found)
+        if exporter is not None:
+            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(exporter)))
+        if self._console:
+            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(ConsoleLogRecordExporter())))
+        if self._in_memory:
+            telemetry.log_exporter = InMemoryLogRecordExporter()
+            found.add_log_record_processor(SimpleLogRecordProcessor(telemetry.log_exporter))
+        telemetry.logger_provider = found
+        telemetry.events = EventLog(found, lines_per_s)
+        if capture:
+            self._capture(found)
+
+    def _capture(self, provider: Any) -> None:
+        import logging
+
+        handler = LogsHandler(provider)
+        logging.getLogger().addHandler(handler)
+        self._telemetry._closers.append(lambda: logging.getLogger().removeHandler(handler))
+
+
+def reader_class(cls: type[MetricReader]) -> type[MetricReader]:
+    """``cls`` with our points added, for applications that build their own ``MeterProvider``.
+
+    The instances need ``configure(meter_provider=...)`` afterwards, which gives them their producer.
+    """
+    return _sdk.counting_reader_class(cls)
+
+

@@ -1,0 +1,154 @@
+"""What is read about the process at collection, and the two watches of the runtime: garbage collector and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .. import counters
+
+__all__ = ["LoopWatch", "build_info", "read_process", "unwatch_gc", "watch_gc"]
+
+Readings = dict[str, dict[tuple[str, ...], Any]]
+
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+def read_process() -> Readings:
+    """Values of the process instruments; those that the platform does not tell are absent."""
+    found: Readings = {"h2o.memory.python.blocks": {(): sys.getallocatedblocks()}}
+    times = os.times()
+    found["process.cpu.time"] = {("user",): times.user, ("system",): times.system}
+    collected = gc.get_stats()
+    for name, key in (("collections", "collections"), ("collected_objects", "collected"), ("uncollectable_objects", "uncollectable")):
+        found[f"cpython.gc.{name}"] = {(str(i),): generation[key] for i, generation in enumerate(collected[:3])}
+    for read in (_read_memory, _read_descriptors, _read_usage):
+        try:
+            read(found)
+        except (OSError, ImportError, ValueError, IndexError):
+            continue
+    if "process.thread.count" not in found:
+        found["process.thread.count"] = {(): threading.active_count()}
+    return found
+
+
+def _read_memory(found: Readings) -> None:
+    with open("/proc/self/statm", "rb") as file:
+        virtual, resident = file.read().split()[:2]
+    found["process.memory.virtual"] = {(): int(virtual) * _PAGE}
+    found["process.memory.usage"] = {(): int(resident) * _PAGE}
+    with open("/proc/self/stat", "rb") as file:
+        # The second field is the name in parentheses and may hold anything; num_threads is field 20.
+        found["process.thread.count"] = {(): int(file.read().rpartition(b")")[2].split()[17])}
+
+
+def _read_descriptors(found: Readings) -> None:
+    # One descriptor is the listing's own.
+    found["process.unix.file_descriptor.count"] = {(): len(os.listdir("/proc/self/fd")) - 1}
+
+
+def _read_usage(found: Readings) -> None:
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    found["process.paging.faults"] = {("major",): usage.ru_majflt, ("minor",): usage.ru_minflt}
+    found["process.context_switches"] = {("voluntary",): usage.ru_nvcsw, ("involuntary",): usage.ru_nivcsw}
+
+
+def build_info() -> tuple[str, str, str, str]:
+    """Values of the attributes of ``h2o.build.info``, in the catalogue's order."""
+    import platform
+    import ssl
+
+    from .attributes import VERSION
+
+    compiled = not str(getattr(counters, "__file__", "")).endswith(".py")
+    return VERSION, "true" if compiled else "false", ssl.OPENSSL_VERSION, platform.python_version()
+
+
+class _GCWatch:
+    """Records every pause of the garbage collector.
+
+    It writes into the block of the thread that installed it, whichever thread collects: collections
+    never overlap and nobody else writes these histograms.  Asking for the thread's own block here
+    could take the registry's lock in the middle of ``counters.collect()``, which holds it.
+    """
+
+    def __init__(self) -> None:
+        block = counters.local()
+        self._histograms = [block.histogram("gc_pause_duration", i) for i in range(3)]
+        self._started = 0
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._started = counters.clock()
+        elif self._started:
+            self._histograms[min(info.get("generation", 2), 2)].record((counters.clock() - self._started) * 1e-9)
+            self._started = 0
+
+
+_gc_watch: _GCWatch | None = None
+
+
+def watch_gc() -> None:
+    """Measure garbage collections from now on; calling it again changes nothing."""
+    global _gc_watch
+    if _gc_watch is None:
+        _gc_watch = _GCWatch()
+        gc.callbacks.append(_gc_watch)
+
+
+def unwatch_gc() -> None:
+    global _gc_watch
+    if _gc_watch is not None:
+        if _gc_watch in gc.callbacks:
+            gc.callbacks.remove(_gc_watch)
+        _gc_watch = None
+
+
+def _reset_after_fork() -> None:
+    # The counters of the parent are gone, and with them the histograms that the watch wrote to.
+    if _gc_watch is not None:
+        unwatch_gc()
+        watch_gc()
+
+
+os.register_at_fork(after_in_child=_reset_after_fork)
+
+
+class LoopWatch:
+    """Measures how late an asyncio event loop runs its timers: a timer every ``interval_s``, about 2 us each.
+
+    Args:
+        loop: the loop to watch; call from its thread.
+        interval_s: time between two measurements.
+        clock: for tests; by default the loop's own.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, interval_s: float = 0.25, clock: Callable[[], float] | None = None) -> None:
+        self._loop = loop
+        self._interval_s = interval_s
+        self._clock = loop.time if clock is None else clock
+        self._histogram = counters.local().histogram("loop_lag")
+        self._due = 0.0
+        self._handle: asyncio.TimerHandle | None = None
+        self._schedule()
+
+    def _schedule(self) -> None:
+        self._due = self._clock() + self._interval_s
+        self._handle = self._loop.call_at(self._due, self._fire)
+
+    def _fire(self) -> None:
+        self._histogram.record(max(0.0, self._clock() - self._due))
+        self._schedule()
+
+    def close(self) -> None:
+        """Stop measuring."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
