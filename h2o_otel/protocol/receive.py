@@ -217,7 +217,7 @@ class ReceiveHalf(ControlHalf):
         stream.recv_window -= length
         stream.recv_unread += n
         self.slots[_UNREAD + self.role] += n
-        fin = flags & _END_STREAM
+        fin = flags & _END_STREAM != 0
         if length != n:
             # Padding is used as soon as it is here.
             self.credit_connection(length - n)
@@ -266,7 +266,7 @@ class ReceiveHalf(ControlHalf):
         if flags & 0x100:
             self.decoder.decode(buf, fragment, end, stream_id)
             raise fail(RULES.priority_self_dependency, stream_id)
-        return self.on_block(buf, fragment, end, flags & _END_STREAM, stream_id)
+        return self.on_block(buf, fragment, end, flags & _END_STREAM != 0, stream_id)
 
     def open_block(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int, promised: int) -> None:
         """Keep the first fragment of a block that CONTINUATION goes on with."""
@@ -306,7 +306,7 @@ class ReceiveHalf(ControlHalf):
         if self.block_flags & 0x100:
             self.decoder.decode(block, 0, len(block), stream_id)
             raise fail(RULES.priority_self_dependency, stream_id)
-        return self.on_block(block, 0, len(block), self.block_flags & _END_STREAM, stream_id)
+        return self.on_block(block, 0, len(block), self.block_flags & _END_STREAM != 0, stream_id)
 
     def on_block(self, buf: bytes, pos: int, end: int, fin: bool, stream_id: int) -> int:
         """A complete field block: a request, a response or trailers, by the stream it stands on."""

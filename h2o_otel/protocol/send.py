@@ -191,7 +191,7 @@ class SendHalf(ConnectionCore):
         start = out.pos
         out.pos = start + 9
         try:
-            self.encoder.encode(out, headers)
+            self.encoder.encode_trailers(out, headers)
         except LocalProtocolError:
             out.pos = start
             raise
