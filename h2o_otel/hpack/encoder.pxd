@@ -1,0 +1,92 @@
+import cython
+from .. cimport _mem
+from ..buffers.output cimport OutputBuffer
+from ..counters cimport Counters
+from . cimport huffman, names, table
+from .names cimport Name
+from .table cimport DynamicTable, Entry
+
+cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _TIME_NS
+cdef int _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER
+cdef Py_ssize_t _COOKIE_BYTES_MIN, _SEEN_BYTES_MAX, _NONE
+cdef int _UNUSED_MAX, _UNUSED_RETRY, _TIMED
+cdef bytes _STATUS_OCTETS_OWNER, _STATUS_NAME
+cdef const unsigned char *_STATUS_OCTETS
+cdef list _STATUS_VALUES
+cdef int PROTOCOL, REGULAR, STATUS, PSEUDO_AFTER, PSEUDO_TRAILERS, PSEUDO_TWICE, STATUS_MIN, STATUS_MAX
+cdef int POLICY_COOKIE, POLICY_INDEX, POLICY_PLAIN, POLICY_PRIVATE, POLICY_SECRET
+cdef Py_ssize_t ENTRY_OVERHEAD, STATIC_COUNT
+
+@cython.final
+cdef class Slot:
+    cdef Name name
+    cdef dict values
+    cdef bytes seen
+    cdef int kind, flaw, policy, static_index, unused
+    cdef Py_ssize_t size
+    cdef long long newest
+
+@cython.final
+cdef class Encoder:
+    cdef readonly DynamicTable table
+    cdef Counters counters
+    cdef dict _slots
+    cdef int _role
+    cdef bint _huffman, _adaptive
+    cdef Py_ssize_t _table_bytes_max, _names_cached_max
+    cdef Py_ssize_t _pending, _pending_min
+    cdef Py_ssize_t _block_pos, _block_pending, _block_pending_min
+    cdef long long _block_inserted, _block_evictions, _evictions_counted
+    cdef unsigned int _block_pseudo
+    cdef bint _block_regular, _trailers
+    cdef unsigned int _blocks
+    cdef Py_ssize_t _plain_bytes, _reported_size, _reported_capacity
+    cdef long long _started_ns
+
+    cpdef encode(self, OutputBuffer out, object headers)
+    cpdef encode_trailers(self, OutputBuffer out, object headers)
+    cpdef encode_response(self, OutputBuffer out, int status, object headers)
+    cpdef int begin(self, OutputBuffer out) except -1
+    @cython.locals(slots="long long *")
+    cpdef int end(self, OutputBuffer out) except -1
+    @cython.locals(dynamic=DynamicTable)
+    cpdef abort(self, OutputBuffer out)
+    @cython.locals(name=bytes, value=bytes)
+    cdef int _fields(self, OutputBuffer out, object headers) except -1
+    @cython.locals(name=bytes, value=bytes, found=Name, flaw=int)
+    cpdef check(self, object headers)
+    @cython.locals(octet="unsigned int")
+    cpdef int status(self, OutputBuffer out, int status) except -1
+    @cython.locals(slot=Slot, entry=Entry)
+    cpdef int field(self, OutputBuffer out, bytes name, bytes value) except -1
+    @cython.locals(n="Py_ssize_t", flaw=int, policy=int, index="Py_ssize_t")
+    cdef int _literal(self, OutputBuffer out, Slot slot, bytes value) except -1
+    @cython.locals(policy=int, size="Py_ssize_t", dynamic=DynamicTable)
+    cdef int _policy(self, Slot slot, bytes value, Py_ssize_t n) except -1
+    @cython.locals(flaw=int)
+    cdef int _check_order(self, OutputBuffer out, Slot slot, bytes value) except -1
+    cdef _refuse(self, OutputBuffer out, int flaw, bytes name, bytes value)
+    @cython.locals(coded="Py_ssize_t")
+    cdef int _string(self, OutputBuffer out, const unsigned char *src, Py_ssize_t n) except -1
+    @cython.locals(found=Name, policy=int, slot=Slot)
+    cdef Slot _new_slot(self, bytes name)
+    @cython.locals(slots=dict, slot=Slot)
+    cdef int _drop_unused_slots(self) except -1
+    @cython.locals(dynamic=DynamicTable, size="Py_ssize_t", entry=Entry)
+    cdef int _insert(self, Slot slot, bytes value) except -1
+    @cython.locals(slot=Slot)
+    cdef int _forget(self, Entry entry) except -1
+    @cython.locals(dynamic=DynamicTable, entry=Entry, other=Entry, slot=Slot, position="Py_ssize_t")
+    cdef int _take_back(self) except -1
+    @cython.locals(capacity="Py_ssize_t")
+    cpdef set_table_size(self, Py_ssize_t size)
+    cdef _set_pending(self, Py_ssize_t capacity)
+    cdef int _write_size_updates(self, OutputBuffer out) except -1
+    @cython.locals(dynamic=DynamicTable)
+    cdef int _resize(self, Py_ssize_t capacity) except -1
+    @cython.locals(dynamic=DynamicTable, slots="long long *", place=int)
+    cdef int _report(self) except -1
+    @cython.locals(slots="long long *", place=int)
+    cpdef close(self)
+
+cdef int write_integer(OutputBuffer out, unsigned long long value, unsigned int mask, unsigned int top) noexcept

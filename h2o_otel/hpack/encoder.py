@@ -1,0 +1,565 @@
+"""The encoder of one connection: fields straight into its output buffer.
+
+A block is all or nothing.  Each field is checked before it is written, and whatever stops a block
+half-way (an invalid field, an exception of the caller's iterable) takes back what the block has
+written and inserted: the output ends where it began, and the dynamic table is again what the peer
+has.  Only when the block also evicted entries, the table is emptied instead, with the size updates
+that empty the peer's.
+
+What is indexed is decided by name (``names.py``) and by what was seen on the connection: a volatile
+field whose value repeats is indexed on second sight, and a name whose indexed values are not used
+again is left alone for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .. import _mem, counters
+from ..buffers.output import OutputBuffer
+from ..counters import Counters
+from ..errors import LocalProtocolError
+from . import huffman, names, table
+from .kinds import (
+    CONNECTION_SPECIFIC,
+    ENTRY_OVERHEAD,
+    NAME_EMPTY,
+    NAME_INVALID,
+    POLICY_COOKIE,
+    POLICY_INDEX,
+    POLICY_PLAIN,
+    POLICY_PRIVATE,
+    POLICY_SECRET,
+    PROTOCOL,
+    PSEUDO_AFTER,
+    PSEUDO_TRAILERS,
+    PSEUDO_TWICE,
+    PSEUDO_UNKNOWN,
+    REGULAR,
+    STATIC_COUNT,
+    STATUS,
+)
+from .names import FLAWS, Name
+from .static import STATIC_NAMES, STATUS_MAX, STATUS_MIN, STATUS_OCTETS, STATUS_VALUES
+from .table import STATIC_ENTRIES, DynamicTable, Entry
+
+__all__ = ["Encoder"]
+
+_FIELDS = counters.slot("hpack_fields") + counters.SEND * len(counters.REPRESENTATIONS)
+_ENCODED = counters.slot("hpack_size") + counters.SEND * 2
+_PLAIN = _ENCODED + 1
+_TABLE_SIZE = counters.slot("hpack_table_size")
+_TABLE_CAPACITY = counters.slot("hpack_table_capacity")
+_EVICTIONS = counters.slot("hpack_table_evictions") + counters.SEND
+_TIME_NS = counters.slot("hpack_time_ns") + counters.SEND
+_INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER = range(5)
+
+_TABLE_BYTES_DEFAULT = 4096
+# A shorter cookie could be guessed octet by octet through the sizes of blocks (RFC 7541 section 7.1.3).
+_COOKIE_BYTES_MIN = 20
+# After so many insertions of one name without a use of any, its values are taken for volatile
+# until so many more fields of it have passed.
+_UNUSED_MAX = 8
+_UNUSED_RETRY = 64
+# A value is remembered for its second sight up to this size.
+_SEEN_BYTES_MAX = 256
+# One block in so many is timed.
+_TIMED = 64
+_STATUS_OCTETS_OWNER = STATUS_OCTETS
+_STATUS_OCTETS = _STATUS_OCTETS_OWNER
+_STATUS_VALUES = STATUS_VALUES
+_STATUS_NAME = b":status"
+_NONE = -1
+# A field in an error's text is cut here.
+_SHOWN_BYTES = 64
+
+
+class Slot:
+    """What the encoder knows of one name on this connection.
+
+    Attributes:
+        values: the entries of this name in both tables, by value.
+        newest: number of the newest entry in the dynamic table, -1 when there is none.
+        unused: insertions since one was last used.
+        seen: the last value that was not indexed.
+    """
+
+    __slots__ = ("flaw", "kind", "name", "newest", "policy", "seen", "size", "static_index", "unused", "values")
+
+    def __init__(self, name: Name, policy: int) -> None:
+        self.name = name
+        self.kind = name.kind
+        self.flaw = name.flaw
+        self.policy = policy
+        self.static_index = name.static_index
+        self.size = len(name.text) + ENTRY_OVERHEAD
+        self.values: dict[bytes, Entry] = {}
+        self.newest = -1
+        self.unused = 0
+        self.seen: bytes | None = None
+        if name.static_index:
+            for value, index in STATIC_NAMES[name.text][1].items():
+                entry = STATIC_ENTRIES[index]
+                if entry is not None and entry.flaw == 0:
+                    self.values[value] = entry
+
+
+class Encoder:
+    """HPACK encoder of one connection (RFC 7541).
+
+    A block is ``begin``, then ``field`` or ``status`` for each of its fields, then ``end``.  Where
+    one of them raises ``LocalProtocolError`` the block has been taken back already; a caller that
+    gives up for another reason calls ``abort``.  ``encode`` and its kin do all of it.
+
+    Args:
+        counters: the block of the thread.
+        role: ``counters.CLIENT`` or ``counters.SERVER``.
+        table_bytes_max: the dynamic table is never larger, whatever the peer allows.
+        names_cached_max: names beside the known ones whose examination is kept.
+        huffman: strings are Huffman-coded where that is shorter.
+        adaptive: fields are indexed by name and by what was seen; without it, all but secrets are.
+    """
+
+    __slots__ = (
+        "_adaptive",
+        "_block_evictions",
+        "_block_inserted",
+        "_block_pending",
+        "_block_pending_min",
+        "_block_pos",
+        "_block_pseudo",
+        "_block_regular",
+        "_blocks",
+        "_evictions_counted",
+        "_huffman",
+        "_names_cached_max",
+        "_pending",
+        "_pending_min",
+        "_plain_bytes",
+        "_reported_capacity",
+        "_reported_size",
+        "_role",
+        "_slots",
+        "_started_ns",
+        "_table_bytes_max",
+        "_trailers",
+        "counters",
+        "table",
+    )
+
+    def __init__(
+        self,
+        counters: Counters,
+        role: int,
+        table_bytes_max: int = _TABLE_BYTES_DEFAULT,
+        names_cached_max: int = 1024,
+        *,
+        huffman: bool = True,
+        adaptive: bool = True,
+    ) -> None:
+        self.counters = counters
+        self.table = DynamicTable(_TABLE_BYTES_DEFAULT)
+        self._role = role
+        self._table_bytes_max = table_bytes_max
+        self._names_cached_max = names_cached_max
+        self._huffman = huffman
+        self._adaptive = adaptive
+        self._slots: dict[bytes, Slot] = {}
+        # Size updates due at the start of the next block: the smallest and the last, -1 when none is.
+        self._pending = _NONE
+        self._pending_min = _NONE
+        self._block_pos = 0
+        self._block_inserted = 0
+        self._block_evictions = 0
+        self._block_pending = _NONE
+        self._block_pending_min = _NONE
+        self._block_pseudo = 0
+        self._block_regular = False
+        self._trailers = False
+        self._blocks = 0
+        self._plain_bytes = 0
+        self._started_ns = 0
+        self._evictions_counted = 0
+        self._reported_size = 0
+        self._reported_capacity = 0
+        if table_bytes_max < _TABLE_BYTES_DEFAULT:
+            # The peer's decoder begins with 4096 until it is told otherwise.
+            self._set_pending(table_bytes_max)
+        self._report()
+
+    # -- blocks
+
+    def encode(self, out: OutputBuffer, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write one whole block; pseudo-header fields stand first.
+
+        Raises:
+            LocalProtocolError: a field cannot be sent; ``out`` and the table are as before.
+        """
+        self.begin(out)
+        self._fields(out, headers)
+        self.end(out)
+
+    def encode_trailers(self, out: OutputBuffer, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """As ``encode``, for trailers: no pseudo-header field is allowed."""
+        self.begin(out)
+        self._trailers = True
+        self._fields(out, headers)
+        self.end(out)
+
+    def encode_response(self, out: OutputBuffer, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """As ``encode``, for a response with ``status``; ``headers`` are its regular fields."""
+        self.begin(out)
+        self.status(out, status)
+        self._block_regular = True
+        self._fields(out, headers)
+        self.end(out)
+
+    def begin(self, out: OutputBuffer) -> int:
+        """Begin a block at ``out.pos``, with the size updates that are due."""
+        self._block_pos = out.pos
+        self._block_pseudo = 0
+        self._block_regular = False
+        self._trailers = False
+        self._plain_bytes = 0
+        self._blocks += 1
+        self._started_ns = _mem.now_ns() if self._blocks % _TIMED == 0 else 0
+        self._block_pending = self._pending
+        self._block_pending_min = self._pending_min
+        if self._pending >= 0:
+            self._write_size_updates(out)
+        self._block_inserted = self.table.inserted
+        self._block_evictions = self.table.evictions
+        return 0
+
+    def end(self, out: OutputBuffer) -> int:
+        """The block is complete: count it."""
+        slots = self.counters.slots
+        slots[_ENCODED] += out.pos - self._block_pos
+        slots[_PLAIN] += self._plain_bytes
+        if self.table.size != self._reported_size or self.table.evictions != self._evictions_counted or self._block_pending >= 0:
+            self._report()
+        if self._started_ns:
+            slots[_TIME_NS] += (_mem.now_ns() - self._started_ns) * _TIMED
+        return 0
+
+    def abort(self, out: OutputBuffer) -> None:
+        """Take the block back: nothing of it was sent, and the tables of both sides agree again."""
+        dynamic = self.table
+        out.pos = self._block_pos
+        self._pending = self._block_pending
+        self._pending_min = self._block_pending_min
+        if dynamic.evictions == self._block_evictions:
+            while dynamic.inserted > self._block_inserted:
+                self._take_back()
+        else:
+            # The peer still has entries that are gone here: both begin again with none.
+            while dynamic.count:
+                self._forget(dynamic.evict())
+            if self._pending < 0:
+                self._pending = dynamic.capacity
+            self._pending_min = 0
+        self._report()
+
+    def _fields(self, out: OutputBuffer, headers: Iterable[tuple[bytes, bytes]]) -> int:
+        try:
+            for name, value in headers:
+                self.field(out, name, value)
+        except LocalProtocolError:
+            raise
+        except BaseException:
+            self.abort(out)
+            raise
+        return 0
+
+    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Check trailers that are to be encoded later.
+
+        Raises:
+            LocalProtocolError: a field cannot be sent.
+        """
+        for name, value in headers:
+            found = names.name_of(name, self._names_cached_max)
+            flaw = found.flaw
+            if flaw == 0 and found.kind != REGULAR and found.kind <= PROTOCOL:
+                flaw = PSEUDO_TRAILERS
+            if flaw == 0:
+                flaw = names.flaw_of_value(found.kind, value, len(value))
+            if flaw:
+                raise refusal(flaw, name, value)
+
+    # -- fields
+
+    def status(self, out: OutputBuffer, status: int) -> int:
+        """Write ``:status``, the first field of a response."""
+        if status < STATUS_MIN or status > STATUS_MAX:
+            self.abort(out)
+            raise LocalProtocolError(f"status {status} is not a code from 100 to 599", rule="status_invalid", scope="stream", initiator="user")
+        octet: int = _STATUS_OCTETS[status]
+        if octet == 0:
+            return self.field(out, _STATUS_NAME, _STATUS_VALUES[status])
+        out.reserve(1)
+        out.put(octet)
+        self.counters.slots[_FIELDS + _INDEXED_STATIC] += 1
+        self._block_pseudo |= 1 << STATUS
+        # ":status" and three digits
+        self._plain_bytes += 10
+        return 0
+
+    def field(self, out: OutputBuffer, name: bytes, value: bytes) -> int:
+        """Write one field.
+
+        Raises:
+            LocalProtocolError: the field cannot be sent; the whole block has been taken back.
+        """
+        known = self._slots.get(name)
+        slot = self._new_slot(name) if known is None else known
+        if slot.kind == REGULAR:
+            if slot.flaw:
+                self._refuse(out, slot.flaw, name, value)
+            self._block_regular = True
+        else:
+            self._check_order(out, slot, value)
+        found = slot.values.get(value)
+        if found is None:
+            return self._literal(out, slot, value)
+        entry = found
+        self._plain_bytes += entry.size - ENTRY_OVERHEAD
+        out.reserve(8)
+        if entry.number < 0:
+            out.put(0x80 - entry.number)
+            self.counters.slots[_FIELDS + _INDEXED_STATIC] += 1
+            return 0
+        slot.unused = 0
+        write_integer(out, STATIC_COUNT + self.table.inserted - entry.number, 127, 128)
+        self.counters.slots[_FIELDS + _INDEXED_DYNAMIC] += 1
+        return 0
+
+    def _literal(self, out: OutputBuffer, slot: Slot, value: bytes) -> int:
+        """A field that neither table has."""
+        n = len(value)
+        flaw = names.flaw_of_value(slot.kind, value, n)
+        if flaw:
+            self._refuse(out, flaw, slot.name.text, value)
+        policy = self._policy(slot, value, n)
+        index = slot.static_index
+        if index == 0 and slot.newest >= 0:
+            index = STATIC_COUNT + self.table.inserted - slot.newest
+        self._plain_bytes += slot.size - ENTRY_OVERHEAD + n
+        out.reserve(8)
+        if policy == POLICY_INDEX:
+            write_integer(out, index, 63, 64)
+            self.counters.slots[_FIELDS + _LITERAL_INDEXED] += 1
+        elif policy == POLICY_PLAIN:
+            write_integer(out, index, 15, 0)
+            self.counters.slots[_FIELDS + _LITERAL_PLAIN] += 1
+        else:
+            write_integer(out, index, 15, 16)
+            self.counters.slots[_FIELDS + _LITERAL_NEVER] += 1
+        if index == 0:
+            self._string(out, slot.name.text, slot.size - ENTRY_OVERHEAD)
+        self._string(out, value, n)
+        if policy == POLICY_INDEX:
+            self._insert(slot, value)
+        return 0
+
+    def _policy(self, slot: Slot, value: bytes, n: int) -> int:
+        """How to write a value that is in no table: ``POLICY_INDEX``, ``POLICY_PLAIN``, or another for never indexed."""
+        policy = slot.policy
+        size = slot.size + n
+        dynamic = self.table
+        if policy == POLICY_COOKIE:
+            policy = POLICY_INDEX if n >= _COOKIE_BYTES_MIN else POLICY_SECRET
+        if not self._adaptive:
+            return policy
+        if policy == POLICY_PLAIN:
+            # The first value of a name without a static index goes in as the donor of its name
+            # where it costs no other entry its place; a value that repeats goes in for itself.
+            if slot.static_index == 0 and slot.newest < 0 and dynamic.fits(size) and size <= dynamic.capacity >> 2:
+                return POLICY_INDEX
+            if slot.seen is not None and slot.seen == value:
+                policy = POLICY_INDEX
+            else:
+                slot.seen = value if n <= _SEEN_BYTES_MAX else None
+        if policy == POLICY_INDEX:
+            if slot.unused >= _UNUSED_MAX:
+                slot.unused += 1
+                if slot.unused >= _UNUSED_MAX + _UNUSED_RETRY:
+                    slot.unused = 0
+                return POLICY_PLAIN
+            if size > dynamic.capacity - (dynamic.capacity >> 2):
+                # It would push out nearly everything.
+                return POLICY_PLAIN
+        return policy
+
+    def _check_order(self, out: OutputBuffer, slot: Slot, value: bytes) -> int:
+        """Pseudo-header fields stand first, each once (RFC 9113 section 8.3)."""
+        flaw = slot.flaw
+        if slot.kind > PROTOCOL:
+            self._block_regular = True
+        elif self._trailers:
+            flaw = PSEUDO_TRAILERS
+        elif self._block_regular:
+            flaw = PSEUDO_AFTER
+        elif self._block_pseudo & (1 << slot.kind):
+            flaw = PSEUDO_TWICE
+        self._block_pseudo |= 1 << slot.kind
+        if flaw:
+            self._refuse(out, flaw, slot.name.text, value)
+        return 0
+
+    def _refuse(self, out: OutputBuffer, flaw: int, name: bytes, value: bytes) -> None:
+        self.abort(out)
+        raise refusal(flaw, name, value)
+
+    def _string(self, out: OutputBuffer, src: bytes, n: int) -> int:
+        """A string literal (RFC 7541 section 5.2), Huffman-coded where that is shorter."""
+        coded = (huffman.measure(src, n) + 7) >> 3 if self._huffman else n
+        if coded < n:
+            out.reserve(coded + 8)
+            write_integer(out, coded, 127, 128)
+            out.pos = huffman.encode(out.mem, out.pos, out.cap, src, n)
+        else:
+            out.reserve(n + 8)
+            write_integer(out, n, 127, 0)
+            _mem.copy(out.mem, out.pos, out.cap, src, 0, n, n)
+            out.pos += n
+        return 0
+
+    # -- the dynamic table
+
+    def _new_slot(self, name: bytes) -> Slot:
+        found = names.name_of(name, self._names_cached_max)
+        policy = found.policy
+        if not self._adaptive and (policy == POLICY_PLAIN or policy == POLICY_PRIVATE):
+            policy = POLICY_INDEX
+        slot = Slot(found, policy)
+        if slot.flaw == 0:
+            if len(self._slots) >= self._names_cached_max:
+                self._drop_unused_slots()
+            self._slots[found.text] = slot
+        return slot
+
+    def _drop_unused_slots(self) -> int:
+        """Keep the names that the table holds, which are few (an entry counts 32 octets at least); the others can be found again."""
+        slots: dict[bytes, Slot] = {}
+        for text, slot in self._slots.items():
+            if slot.newest >= 0:
+                slots[text] = slot
+        self._slots = slots
+        return 0
+
+    def _insert(self, slot: Slot, value: bytes) -> int:
+        """Mirror the insertion that the peer makes (RFC 7541 section 4.4)."""
+        dynamic = self.table
+        size = slot.size + len(value)
+        while dynamic.count and not dynamic.fits(size):
+            self._forget(dynamic.evict())
+        if dynamic.fits(size):
+            entry = table.new_entry(slot.name, value, 0)
+            dynamic.insert(entry)
+            slot.newest = entry.number
+            slot.values[value] = entry
+            if self._adaptive:
+                slot.unused += 1
+        return 0
+
+    def _forget(self, entry: Entry) -> int:
+        """``entry`` was evicted."""
+        slot = self._slots[entry.name.text]
+        del slot.values[entry.value]
+        if slot.newest == entry.number:
+            # The oldest entry of all is the newest of its name: it was the only one.
+            slot.newest = -1
+        return 0
+
+    def _take_back(self) -> int:
+        """Undo the newest insertion; the newest entry of its name is now an older one, or none."""
+        dynamic = self.table
+        entry = dynamic.take_back()
+        slot = self._slots[entry.name.text]
+        del slot.values[entry.value]
+        slot.newest = -1
+        for position in range(dynamic.count):
+            if dynamic.at(position).name is entry.name:
+                slot.newest = dynamic.inserted - 1 - position
+                break
+        return 0
+
+    def set_table_size(self, size: int) -> None:
+        """The peer's SETTINGS_HEADER_TABLE_SIZE: the next block begins with a size update if the table changes."""
+        capacity = min(size, self._table_bytes_max)
+        if self._pending < 0 and capacity == self.table.capacity:
+            return
+        self._set_pending(capacity)
+
+    def _set_pending(self, capacity: int) -> None:
+        if self._pending < 0 or capacity < self._pending_min:
+            self._pending_min = capacity
+        self._pending = capacity
+
+    def _write_size_updates(self, out: OutputBuffer) -> int:
+        """The smallest size since the last block, then the last one (RFC 7541 section 4.2)."""
+        out.reserve(16)
+        self._resize(self._pending_min)
+        write_integer(out, self._pending_min, 31, 32)
+        if self._pending != self._pending_min:
+            self._resize(self._pending)
+            write_integer(out, self._pending, 31, 32)
+        self._pending = _NONE
+        self._pending_min = _NONE
+        return 0
+
+    def _resize(self, capacity: int) -> int:
+        dynamic = self.table
+        dynamic.capacity = capacity
+        while dynamic.size > capacity:
+            self._forget(dynamic.evict())
+        return 0
+
+    # -- counters
+
+    def _report(self) -> int:
+        """Bring the running sums of the process up to date with this table."""
+        dynamic = self.table
+        slots = self.counters.slots
+        place = self._role * 2 + counters.SEND
+        slots[_TABLE_SIZE + place] += dynamic.size - self._reported_size
+        slots[_TABLE_CAPACITY + place] += dynamic.capacity - self._reported_capacity
+        slots[_EVICTIONS] += dynamic.evictions - self._evictions_counted
+        self._reported_size = dynamic.size
+        self._reported_capacity = dynamic.capacity
+        self._evictions_counted = dynamic.evictions
+        return 0
+
+    def close(self) -> None:
+        """The connection is over: its table leaves the running sums."""
+        slots = self.counters.slots
+        place = self._role * 2 + counters.SEND
+        slots[_TABLE_SIZE + place] -= self._reported_size
+        slots[_TABLE_CAPACITY + place] -= self._reported_capacity
+        self._reported_size = 0
+        self._reported_capacity = 0
+
+
+def write_integer(out: OutputBuffer, value: int, mask: int, top: int) -> int:
+    """An integer behind a prefix of ``mask`` with the bits ``top`` before it (RFC 7541 section 5.1); room was reserved before."""
+    if value < mask:
+        out.put(top | value)
+        return 0
+    out.put(top | mask)
+    value -= mask
+    while value >= 128:
+        out.put((value & 127) | 128)
+        value >>= 7
+    out.put(value)
+    return 0
+
+
+def refusal(flaw: int, name: bytes, value: bytes) -> LocalProtocolError:
+    """The exception for a field that cannot be sent."""
+    rule = FLAWS[flaw]
+    assert rule is not None
+    shown = name if flaw in (NAME_EMPTY, NAME_INVALID, CONNECTION_SPECIFIC, PSEUDO_UNKNOWN) or flaw >= PSEUDO_AFTER else value
+    # The rules speak of a stream, which does not exist yet when its first block is encoded.
+    reason = rule.message.partition(": ")[2].format(got=shown[:_SHOWN_BYTES], name=name[:_SHOWN_BYTES])
+    return LocalProtocolError(f"cannot be sent: {reason} ({rule.section})", rule=rule.token, code=rule.code, scope=rule.scope, initiator="user")

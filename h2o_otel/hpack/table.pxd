@@ -1,0 +1,42 @@
+import cython
+from . cimport names
+from .names cimport Name
+
+cdef Py_ssize_t ENTRY_OVERHEAD
+cdef Py_ssize_t _RING_ENTRIES_MIN
+
+# An entry refers to octets and to a pair of octets: no cycle can run through it.
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class Entry:
+    cdef readonly Name name
+    cdef readonly bytes value
+    cdef readonly tuple pair
+    cdef readonly int flaw
+    cdef readonly int special
+    cdef readonly Py_ssize_t size
+    cdef readonly long long number
+
+@cython.locals(entry=Entry)
+cdef Entry new_entry(Name name, bytes value, int flaw)
+
+@cython.final
+cdef class DynamicTable:
+    cdef list ring
+    cdef long long _mask
+    cdef readonly long long inserted
+    cdef readonly Py_ssize_t capacity, size, count
+    cdef readonly long long evictions
+    @cython.locals(entry=Entry)
+    cdef Entry at(self, Py_ssize_t position)
+    cdef bint fits(self, Py_ssize_t size) noexcept
+    cdef int insert(self, Entry entry) except -1
+    @cython.locals(place="Py_ssize_t", entry=Entry)
+    cdef Entry evict(self)
+    cdef int evict_for(self, Py_ssize_t size) except -1
+    @cython.locals(place="Py_ssize_t", entry=Entry)
+    cdef Entry take_back(self)
+    cpdef resize(self, Py_ssize_t capacity)
+    @cython.locals(entries=list, entry=Entry)
+    cdef _grow(self)
