@@ -71,6 +71,20 @@ cdef extern from *:
         H2O_CHECK("compare", pos, n, end);
         return memcmp(a + pos, b, (size_t)n) == 0;
     }
+    static inline int h2o_lower_hex(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t n) {
+        H2O_CHECK("read", pos, n, end);
+        for (Py_ssize_t i = pos; i < pos + n; i++)
+            if (!((b[i] >= '0' && b[i] <= '9') || (b[i] >= 'a' && b[i] <= 'f')))
+                return 0;
+        return 1;
+    }
+    static inline unsigned long long h2o_hex_u64(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end) {
+        unsigned long long value = 0;
+        H2O_CHECK("read", pos, 16, end);
+        for (Py_ssize_t i = pos; i < pos + 16; i++)
+            value = value << 4 | (unsigned)(b[i] <= '9' ? b[i] - '0' : b[i] - 'a' + 10);
+        return value;
+    }
     static inline long long h2o_now_ns(void) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -87,6 +101,9 @@ cdef extern from *:
     void put_frame_header "h2o_put_frame_header"(unsigned char *dst, Py_ssize_t pos, unsigned int length, unsigned int type, unsigned int flags, unsigned int stream_id, Py_ssize_t cap) noexcept nogil
     void copy "h2o_copy"(unsigned char *dst, Py_ssize_t dst_pos, Py_ssize_t cap, const unsigned char *src, Py_ssize_t src_pos, Py_ssize_t n, Py_ssize_t src_end) noexcept nogil
     bint same "h2o_same"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end, const unsigned char *other, Py_ssize_t n) noexcept nogil
+    # Digits 0-9 and a-f only; then sixteen of them as a number.
+    bint lower_hex "h2o_lower_hex"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t n) noexcept nogil
+    unsigned long long hex_u64 "h2o_hex_u64"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
     void check_read "H2O_CHECK"(const char *what, Py_ssize_t pos, Py_ssize_t n, Py_ssize_t end) noexcept nogil
     long long now_ns "h2o_now_ns"() noexcept nogil
 

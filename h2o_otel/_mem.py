@@ -9,7 +9,24 @@ from __future__ import annotations
 
 from time import monotonic_ns as now_ns
 
-__all__ = ["copy", "floats", "integers", "now_ns", "put_frame_header", "put_u8", "put_u16", "put_u32", "same", "to_bytes", "u8", "u16", "u24", "u32"]
+__all__ = [
+    "copy",
+    "floats",
+    "hex_u64",
+    "integers",
+    "lower_hex",
+    "now_ns",
+    "put_frame_header",
+    "put_u16",
+    "put_u32",
+    "put_u8",
+    "same",
+    "to_bytes",
+    "u16",
+    "u24",
+    "u32",
+    "u8",
+]
 
 
 def u8(src: bytes, pos: int, end: int) -> int:
@@ -50,6 +67,14 @@ def copy(dst: bytearray, dst_pos: int, cap: int, src: bytes, src_pos: int, n: in
 
 def same(src: bytes, pos: int, end: int, other: bytes, n: int) -> bool:
     return src[pos : pos + n] == other[:n]
+
+
+def lower_hex(src: bytes, pos: int, end: int, n: int) -> bool:
+    return not src[pos : pos + n].translate(None, b"0123456789abcdef")
+
+
+def hex_u64(src: bytes, pos: int, end: int) -> int:
+    return int(src[pos : pos + 16], 16)
 
 
 def to_bytes(src: bytes, start: int, stop: int, end: int) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import _mem
 
@@ -357,7 +357,7 @@ class Counters:
         self._memory = bytearray(8 * _SLOTS_USED)
         self.slots = _mem.integers(self._memory)
         self.histograms = [Histogram(bounds) for bounds in _HISTOGRAM_BOUNDS]
-        self._labelled: dict[str, dict[tuple[str, ...], int | Histogram]] = {name: {} for name in LABELLED}
+        self._labelled: dict[str, dict[tuple[str, ...], Any]] = {name: {} for name in LABELLED}
 
     def histogram(self, name: str, index: int = 0) -> Histogram:
         """The histogram at ``index`` of the family ``name``; keep it, do not look it up per request."""
@@ -379,7 +379,7 @@ class Counters:
     def labelled_histogram(self, name: str, key: tuple[str, ...]) -> Histogram:
         """The labelled histogram of ``key``, made on first use."""
         family = self._labelled[name]
-        found = family.get(key)
+        found: Histogram | None = family.get(key)
         if found is None:
             if len(family) >= LABELLED_KEYS_MAX:
                 key = ("other",) * len(key)
@@ -392,7 +392,7 @@ class Counters:
         """A copy of all slots in use."""
         return [self.slots[i] for i in range(_SLOTS_USED)]
 
-    def read_labelled(self) -> dict[str, dict[tuple[str, ...], int | Histogram]]:
+    def read_labelled(self) -> dict[str, dict[tuple[str, ...], Any]]:
         """Shallow copies of the labelled families, safe against the writing thread."""
         return {name: family.copy() for name, family in self._labelled.items()}
 

@@ -27,14 +27,14 @@ __all__ = [
     "CUSTOM",
     "OFF",
     "ON",
+    "SPAN_KEY",
+    "SUPPRESS_KEY",
     "LiveSpan",
-    "QuietSpan",
     "SamplerRules",
     "TracerAccess",
-    "attach_in",
     "check",
     "counting_reader_class",
-    "suppressed",
+    "make_current",
     "temporality",
 ]
 
@@ -52,17 +52,21 @@ _SDK_CLASSES = {"counter": Counter, "updowncounter": UpDownCounter, "histogram":
 _context_variable: Any = getattr(getattr(context_api, "_RUNTIME_CONTEXT", None), "_current_context", None)
 
 
-def suppressed() -> bool:
-    """Whether the caller is an exporter, whose own requests must not be traced."""
-    return bool(context_api.get_value(context_api._SUPPRESS_INSTRUMENTATION_KEY))
+# True in the context of an exporter, whose own requests must not be traced.
+SUPPRESS_KEY: str = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
 
 
-def attach_in(target: Any, context: Context) -> None:
-    """Make ``context`` current inside ``target``, a ``contextvars.Context`` that nobody runs yet."""
-    if _context_variable is not None:
-        target.run(_context_variable.set, context)
-    else:
-        target.run(context_api.attach, context)
+# Called inside a ``contextvars.Context`` that nobody runs yet, with the OpenTelemetry context to be current there.
+make_current: Callable[[Context], Any] = context_api.attach if _context_variable is None else _context_variable.set
+
+
+def _span_key() -> str:
+    """The key under which a context holds its span; made with a random suffix when the API is imported."""
+    probe = trace.set_span_in_context(trace.INVALID_SPAN, Context())
+    return next(iter(probe))
+
+
+SPAN_KEY = _span_key()
 
 
 # -- metrics
@@ -146,6 +150,8 @@ class TracerAccess:
     """What a finished span needs from the SDK's tracer, read once."""
 
     __slots__ = (
+        "_processors",
+        "_wants_start",
         "attribute_length_max",
         "attributes_max",
         "events_max",
@@ -156,8 +162,6 @@ class TracerAccess:
         "sampler",
         "scope",
         "tracer",
-        "_processors",
-        "_wants_start",
     )
 
     def __init__(self, tracer: sdk_trace.Tracer) -> None:
@@ -217,7 +221,7 @@ class LiveSpan(trace.Span, ReadableSpan):
     ) -> None:
         self._h2o_access = access
         self._name = name
-        self._context = context
+        self._context = self._own_context = context
         self._kind = kind
         self._instrumentation_info = None
         self._instrumentation_scope = access.scope
@@ -226,12 +230,12 @@ class LiveSpan(trace.Span, ReadableSpan):
         self._end_time: int | None = None
         self._attributes: dict[str, Any] = attributes
         self._events: list[Any] = []
-        self._links = list(links)
+        self._links: list[Link] = list(links)
         self._resource = access.tracer.resource
         self._status = _UNSET
 
     def get_span_context(self) -> SpanContext:
-        return self._context
+        return self._own_context
 
     def is_recording(self) -> bool:
         return self._end_time is None
@@ -301,20 +305,6 @@ class LiveSpan(trace.Span, ReadableSpan):
 _UNSET = Status(StatusCode.UNSET)
 
 
-class QuietSpan(trace.NonRecordingSpan):
-    """The current span of an unsampled request: right ids for children and logs, built only when asked for."""
-
-    def __init__(self, owner: Any) -> None:
-        self._owner = owner
-
-    def get_span_context(self) -> SpanContext:
-        found: SpanContext = self._owner.span_context()
-        return found
-
-    def __repr__(self) -> str:
-        return f"QuietSpan({self.get_span_context()!r})"
-
-
 def span_dropped(processor: Any) -> bool:
     """Whether ``processor``, a ``BatchSpanProcessor``, drops a span with the next one."""
     queue = processor._batch_processor._queue
@@ -360,13 +350,15 @@ def check() -> list[str]:
     )
     provider = TracerProvider(shutdown_on_exit=False)
     access = tracer_access(provider, "check", "", "")
-    want(access is not None and access.enabled and access.scope.name == "check", "Tracer._span_limits, ._instrumentation_scope, ._is_enabled")
+    usable = access is not None and access.enabled and access.scope.name == "check"
+    want(usable, "Tracer._span_limits, ._instrumentation_scope, ._is_enabled")
     want(hasattr(provider._active_span_processor, "_span_processors"), "SynchronousMultiSpanProcessor._span_processors")
     exporter = metrics_export.ConsoleMetricExporter()
-    want(hasattr(exporter, "_preferred_temporality") and hasattr(exporter, "_preferred_aggregation"), "MetricExporter._preferred_temporality")
+    preferred = hasattr(exporter, "_preferred_temporality")
+    want(preferred and hasattr(exporter, "_preferred_aggregation"), "MetricExporter._preferred_temporality")
     batch = BatchSpanProcessor(ConsoleSpanExporter(), schedule_delay_millis=1e6)
     want(hasattr(getattr(getattr(batch, "_batch_processor", None), "_queue", None), "maxlen"), "BatchSpanProcessor._batch_processor._queue")
-    batch.shutdown()
+    batch.shutdown()  # type: ignore[no-untyped-call]
     fields = set(vars(ReadableSpan("check")))
     mine = set(vars(LiveSpan(access, "check", trace.INVALID_SPAN_CONTEXT, None, SpanKind.INTERNAL, 0, {}))) if access else set()
     want(fields <= mine, f"the fields of ReadableSpan: {sorted(fields - mine)} are new")

@@ -370,10 +370,25 @@ SPANS: tuple[SpanKind, ...] = (
         name="HTTP connection_setup",
         kind="internal",
         when="a connection is made; root of its own trace, requests link to it",
-        attributes=("server.address", "server.port", "network.peer.address", "network.peer.port", "network.protocol.version", "error.type", "h2o.connection.id"),
+        attributes=(
+            "server.address",
+            "server.port",
+            "network.peer.address",
+            "network.peer.port",
+            "network.protocol.version",
+            "error.type",
+            "h2o.connection.id",
+        ),
     ),
-    SpanKind(name="DNS lookup", kind="internal", when="phase of connection_setup", attributes=("dns.question.name", "dns.answers", "error.type")),
-    SpanKind(name="socket connect", kind="internal", when="phase of connection_setup", attributes=("network.peer.address", "network.peer.port", "error.type")),
+    SpanKind(
+        name="DNS lookup", kind="internal", when="phase of connection_setup", attributes=("dns.question.name", "dns.answers", "error.type")
+    ),
+    SpanKind(
+        name="socket connect",
+        kind="internal",
+        when="phase of connection_setup",
+        attributes=("network.peer.address", "network.peer.port", "error.type"),
+    ),
     SpanKind(
         name="TLS handshake",
         kind="internal",
@@ -385,9 +400,20 @@ SPANS: tuple[SpanKind, ...] = (
         name="h2o.connection",
         kind="server",
         when="a server's connection ended abnormally",
-        attributes=("h2o.connection.id", "network.protocol.version", "network.peer.address", "network.peer.port", "client.address", "error.type", "h2o.reason"),
+        attributes=(
+            "h2o.connection.id",
+            "network.protocol.version",
+            "network.peer.address",
+            "network.peer.port",
+            "client.address",
+            "error.type",
+            "h2o.reason",
+        ),
     ),
-    *(SpanKind(name=name, kind="internal", when="level detail: the layer's work for the request", attributes=()) for name in counters.LAYERS),
+    *(
+        SpanKind(name=name, kind="internal", when="level detail: the layer's work for the request", attributes=())
+        for name in counters.LAYERS
+    ),
 )
 
 _PEER = ("h2o.connection.id", "h2o.role", "network.peer.address", "network.peer.port", "network.protocol.version")

@@ -17,7 +17,7 @@ def failed(what: str) -> None:
     Under pytest it is raised again, so that a fault of ours or of a hook does not hide in a log.
     """
     if "PYTEST_CURRENT_TEST" in os.environ:
-        raise  # noqa: PLE0704
+        raise
     if what not in _logged:
         _logged.add(what)
         _log.warning("telemetry: %s failed; no request is affected, and this is logged once", what, exc_info=True)

@@ -134,9 +134,7 @@ class BoundLog:
         """Whether the event's level is on; ask before building costly fields."""
         return self._stdlib.isEnabledFor(_LEVELS[_EVENTS[name].level])
 
-    def emit(
-        self, name: str, fields: Mapping[str, Any] | None = None, *, span: Any = None, exception: BaseException | None = None
-    ) -> None:
+    def emit(self, name: str, fields: Mapping[str, Any] | None = None, *, span: Any = None, exception: BaseException | None = None) -> None:
         """Log one event of the catalogue; never raises.
 
         Args:
@@ -212,7 +210,9 @@ class EventLog(BoundLog):
 
     __slots__ = ()
 
-    def __init__(self, provider: LoggerProvider | None = None, lines_per_s: float = 10.0, clock: Callable[[], int] = counters.clock) -> None:
+    def __init__(
+        self, provider: LoggerProvider | None = None, lines_per_s: float = 10.0, clock: Callable[[], int] = counters.clock
+    ) -> None:
         stdlib = logging.getLogger(NAME)
         processors: list[Any] = [add_trace_ids]
         logger = (get_logger_provider() if provider is None else provider).get_logger(NAME, attributes.VERSION, attributes.SCHEMA_URL)
@@ -239,10 +239,11 @@ class Formatter(logging.Formatter):
         super().__init__()
         if style not in ("json", "console"):
             raise ValueError(f"log format {style!r} is neither 'json' nor 'console'")
-        self._renderer: Any = structlog.processors.JSONRenderer(default=str) if style == "json" else structlog.dev.ConsoleRenderer(colors=colors)
+        json_lines = structlog.processors.JSONRenderer(default=str)
+        self._renderer: Any = json_lines if style == "json" else structlog.dev.ConsoleRenderer(colors=colors)
 
     def format(self, record: logging.LogRecord) -> str:
-        seconds, fraction = divmod(int(record.created * 1_000_000), 1_000_000)
+        fraction = int(record.created * 1_000_000) % 1_000_000
         stamp = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
         event: dict[str, Any] = {"timestamp": f"{stamp}.{fraction:06d}Z", "level": record.levelname.lower(), "logger": record.name}
         name = getattr(record, "h2o_event", None)
@@ -281,7 +282,11 @@ class LogsHandler(logging.Handler):
             return
         try:
             number, text = _SEVERITIES.get(record.levelno - record.levelno % 10, (SeverityNumber.INFO, record.levelname))
-            fields: dict[str, Any] = {"code.file.path": record.pathname, "code.function.name": record.funcName, "code.line.number": record.lineno}
+            fields: dict[str, Any] = {
+                "code.file.path": record.pathname,
+                "code.function.name": record.funcName,
+                "code.line.number": record.lineno,
+            }
             if record.exc_info and record.exc_info[1] is not None:
                 fields.update(exception_fields(record.exc_info[1]))
             self._provider.get_logger(record.name).emit(

@@ -48,9 +48,8 @@ def _family(instrument: Instrument, values: dict[tuple[str, ...], Any]) -> Any:
         for key, value in values.items():
             family.add_metric(key, _buckets(instrument.bounds, value), value.sum)
         return family
-    numbers: Any = (CounterMetricFamily if instrument.kind == "counter" else GaugeMetricFamily)(
-        instrument.prometheus.removesuffix("_total") if instrument.kind == "counter" else instrument.prometheus, instrument.why, labels=labels
-    )
+    made: Any = CounterMetricFamily if instrument.kind == "counter" else GaugeMetricFamily
+    numbers = made(instrument.prometheus.removesuffix("_total"), instrument.why, labels=labels)
     for key, value in values.items():
         numbers.add_metric(key, value)
     return numbers

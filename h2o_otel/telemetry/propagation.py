@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote
 
+from .. import _mem
+
 __all__ = [
     "BAGGAGE",
     "TRACEPARENT",
@@ -33,9 +35,7 @@ TRACESTATE_MEMBERS_MAX = 32
 BAGGAGE_BYTES_MAX = 8192
 BAGGAGE_MEMBERS_MAX = 64
 
-_HEX = b"0123456789abcdef"
-_NO_TRACE = b"0" * 32
-_NO_SPAN = b"0" * 16
+_BLANK = b" \t"
 _MEMBER = re.compile(
     r"([a-z0-9][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
     r"=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
@@ -70,25 +70,28 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, 
 
 def parse_traceparent(value: bytes) -> tuple[int, int, int] | None:
     """Trace id, parent span id and flags, or None when the field is malformed."""
-    value = value.strip(b" \t")
     n = len(value)
+    if n and (value[0] in _BLANK or value[n - 1] in _BLANK):
+        value = value.strip(b" \t")
+        n = len(value)
     if n < 55 or value[2] != 45 or value[35] != 45 or value[52] != 45:
         return None
-    version = value[:2]
-    if n > 55:
-        # A later version may carry more, after another dash (Trace Context section 3.2.4).
-        if version == b"00" or value[55] != 45:
-            return None
-        value = value[:55]
-    # Deleting the lower-case hexadecimal digits leaves the three dashes and nothing else.
-    if version == b"ff" or value.translate(None, _HEX) != b"---":
+    # Only version 00 ends here for certain; a later one may carry more after another dash (section 3.2.4).
+    if n > 55 and (value[55] != 45 or value[:2] == b"00"):
         return None
-    trace = value[3:35]
-    span = value[36:52]
-    if trace == _NO_TRACE or span == _NO_SPAN:
+    if not (_mem.lower_hex(value, 0, n, 2) and _mem.lower_hex(value, 3, n, 32)):
+        return None
+    if not (_mem.lower_hex(value, 36, n, 16) and _mem.lower_hex(value, 53, n, 2)) or value[:2] == b"ff":
+        return None
+    high = _mem.hex_u64(value, 3, n)
+    low = _mem.hex_u64(value, 19, n)
+    span = _mem.hex_u64(value, 36, n)
+    trace = high << 64 | low
+    if not trace or not span:
         return None
     # Flags that version 00 does not define are not passed on (section 3.2.2.5): sampled and random are.
-    return int(trace, 16), int(span, 16), int(value[53:55], 16) & 3
+    digit = value[54]
+    return trace, span, (digit - 48 if digit <= 57 else digit - 87) & 3
 
 
 def parse_tracestate(value: bytes) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -155,7 +156,7 @@ class Builder:
             )
         for reader in readers:
             provider.add_metric_reader(reader)
-            self._telemetry._closers.append(lambda r=reader: provider.remove_metric_reader(r))
+            self._telemetry._closers.append(functools.partial(provider.remove_metric_reader, reader))
 
     def _prometheus(self, provider: Any, producer: Producer, port: int, host: str) -> None:
         try:
@@ -216,7 +217,7 @@ class Builder:
         if not export:
             telemetry.events = EventLog(NoOpLoggerProvider(), lines_per_s)
             return
-        found = logs_api.get_logger_provider() if provider is None else provider
+        found: Any = logs_api.get_logger_provider() if provider is None else provider
         exporter = self._exporter("logs")
         wanted = exporter is not None or self._console or self._in_memory
         if wanted and not isinstance(found, LoggerProvider):
@@ -229,7 +230,7 @@ class Builder:
         if self._console:
             found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(ConsoleLogRecordExporter())))
         if self._in_memory:
-            telemetry.log_exporter = InMemoryLogRecordExporter()
+            telemetry.log_exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
             found.add_log_record_processor(SimpleLogRecordProcessor(telemetry.log_exporter))
         telemetry.logger_provider = found
         telemetry.events = EventLog(found, lines_per_s)
@@ -250,5 +251,3 @@ def reader_class(cls: type[MetricReader]) -> type[MetricReader]:
     The instances need ``configure(meter_provider=...)`` afterwards, which gives them their producer.
     """
     return _sdk.counting_reader_class(cls)
-
-

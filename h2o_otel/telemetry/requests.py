@@ -130,9 +130,7 @@ class ServerRequestMetrics:
         if error_type is None:
             error_type = code if status >= 500 else ""
         block = self._block
-        duration = block.labelled_histogram(
-            "http_server_request_duration", (method, scheme, code, route or "", self._version, error_type)
-        )
+        duration = block.labelled_histogram("http_server_request_duration", (method, scheme, code, route or "", self._version, error_type))
         sizes: tuple[Histogram | None, Histogram | None] = (None, None)
         if self._body_sizes:
             labels = (method, scheme, code)

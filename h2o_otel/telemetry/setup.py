@@ -7,6 +7,7 @@ process.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -106,7 +107,7 @@ class Telemetry:
 
     def force_flush(self, timeout_s: float = 5.0) -> None:
         """Export what is waiting; waits at most ``timeout_s`` and never raises."""
-        self._bounded([lambda p=provider: p.force_flush(int(timeout_s * 1000)) for provider in self._owned], timeout_s)
+        self._bounded([functools.partial(provider.force_flush, int(timeout_s * 1000)) for provider in self._owned], timeout_s)
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Export what is waiting and stop; waits at most ``timeout_s``, never raises, and may be called twice."""

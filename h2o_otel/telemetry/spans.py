@@ -9,7 +9,7 @@ of ``counters.clock``.  Nothing raised in here reaches a request: it is counted 
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from time import time_ns as _time_ns
 from typing import Any
 
@@ -30,9 +30,8 @@ __all__ = ["ConnectionSpan", "RequestSpan", "Tracing"]
 _SERVER = SpanKind.SERVER
 _CLIENT = SpanKind.CLIENT
 _INTERNAL = SpanKind.INTERNAL
-_OFF = _sdk.OFF
-_ON = _sdk.ON
-_CUSTOM = _sdk.CUSTOM
+# A sampler's rule for one kind of parent; _RATIO and above is an index into Tracing._bounds.
+_OFF, _ON, _CUSTOM, _RATIO = range(4)
 _RATIO_MASK = (1 << 64) - 1
 _FLAGS = tuple(TraceFlags(i) for i in range(4))
 _NO_STATE = TraceState()
@@ -41,6 +40,10 @@ _SPANS = _counters.slot("telemetry_spans")
 _SPANS_TIME = _counters.slot("telemetry_time_ns") + 1
 _RECORDED, _DROPPED, _UNSAMPLED = range(3)
 _CHILDREN_MAX = 64
+_SPAN_KEY = _sdk.SPAN_KEY
+_SUPPRESS_KEY = _sdk.SUPPRESS_KEY
+_make_current = _sdk.make_current
+_copy_context = contextvars.copy_context
 
 
 def _count(index: int, n: int) -> None:
@@ -71,6 +74,7 @@ class RequestSpan:
         "_kind",
         "_links",
         "_live",
+        "_outer",
         "_parent",
         "_parent_flags",
         "_parent_id",
@@ -104,6 +108,8 @@ class RequestSpan:
         self._parent_remote = False
         self._parent: SpanContext | None = None
         self._state: Any = None
+        # The OpenTelemetry context in which a client's request was made, when there is anything in it.
+        self._outer: Any = None
         self._baggage: bytes | None = None
         self._stream: Any = None
         self._connection: dict[str, Any] | None = None
@@ -122,6 +128,48 @@ class RequestSpan:
             self._identify()
             found = self._span_context = SpanContext(self.trace_id, self.span_id, False, _FLAGS[self._flags], self._trace_state())
         return found
+
+    # What an application finds as its current span when the request is not sampled: right ids for
+    # its children and logs, and nothing recorded.  A registered Span (see the end of the module).
+
+    def get_span_context(self) -> SpanContext:
+        found: SpanContext = self.span_context()
+        return found
+
+    def is_recording(self) -> bool:
+        return False
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        return None
+
+    def set_attributes(self, attributes: Any) -> None:
+        return None
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: Any = None) -> None:
+        return None
+
+    def add_link(self, context: Any, attributes: Any = None) -> None:
+        return None
+
+    def update_name(self, name: str) -> None:
+        return None
+
+    def set_status(self, status: Any, description: Any = None) -> None:
+        return None
+
+    def record_exception(self, exception: Any, attributes: Any = None, timestamp: Any = None, escaped: bool = False) -> None:
+        return None
+
+    def end(self, end_time: Any = None) -> None:
+        return None
+
+    def __enter__(self) -> RequestSpan:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    # -- making it
 
     def _identify(self) -> None:
         if not self.trace_id:
@@ -143,8 +191,8 @@ class RequestSpan:
 
     def otel_context(self) -> Context:
         """The OpenTelemetry context with this span current and the peer's baggage in it."""
-        current = self._open() if self.sampled else _sdk.QuietSpan(self)
-        context = _trace_api.set_span_in_context(current, _EMPTY)
+        current = self._open() if self.sampled else self
+        context = Context({_SPAN_KEY: current})
         if self._baggage is not None:
             for name, value in propagation.parse_baggage(self._baggage).items():
                 context = _baggage.set_baggage(name, value, context)
@@ -152,9 +200,9 @@ class RequestSpan:
 
     def context(self) -> contextvars.Context:
         """A copy of the caller's context with this span current, to start the application's task in."""
-        target = contextvars.copy_context()
+        target: contextvars.Context = _copy_context()
         try:
-            _sdk.attach_in(target, self.otel_context())
+            target.run(_make_current, self.otel_context())
         except Exception:
             _failed("making a request's context")
         return target
@@ -325,11 +373,12 @@ class Tracing:
         self._trace_ids: Any = None
         self._span_ids: Any = None
         self._random_flag = 0
-        self._root: Any = _OFF
-        self._remote_on: Any = _OFF
-        self._remote_off: Any = _OFF
-        self._local_on: Any = _OFF
-        self._local_off: Any = _OFF
+        self._bounds: list[int] = []
+        self._root = _OFF
+        self._remote_on = _OFF
+        self._remote_off = _OFF
+        self._local_on = _OFF
+        self._local_off = _OFF
         self._resolve()
 
     def _resolve(self) -> bool:
@@ -344,13 +393,23 @@ class Tracing:
         self._trace_ids = access.ids.generate_trace_id
         self._span_ids = access.ids.generate_span_id
         self._random_flag = access.random_flag
-        self._root = rules.root
-        self._remote_on = rules.remote_on
-        self._remote_off = rules.remote_off
-        self._local_on = rules.local_on
-        self._local_off = rules.local_off
+        self._root = self._rule(rules.root)
+        self._remote_on = self._rule(rules.remote_on)
+        self._remote_off = self._rule(rules.remote_off)
+        self._local_on = self._rule(rules.local_on)
+        self._local_off = self._rule(rules.local_off)
         self._access = access
         return True
+
+    def _rule(self, rule: int) -> int:
+        if rule == _sdk.OFF:
+            return _OFF
+        if rule == _sdk.ON:
+            return _ON
+        if rule == _sdk.CUSTOM:
+            return _CUSTOM
+        self._bounds.append(rule)
+        return _RATIO + len(self._bounds) - 1
 
     def _new_trace_id(self) -> int:
         found: int = self._trace_ids()
@@ -362,7 +421,7 @@ class Tracing:
 
     # -- sampling
 
-    def _decide(self, span: RequestSpan, rule: Any, name: str, fields: Any) -> None:
+    def _decide(self, span: RequestSpan, rule: int, name: str, fields: Any) -> None:
         """Sample ``span`` once; ``fields`` are the attributes that a sampler of the application may read."""
         if rule == _CUSTOM:
             self._ask(span, name, fields)
@@ -371,7 +430,7 @@ class Tracing:
         elif rule != _OFF:
             if not span.trace_id:
                 span.trace_id = self._trace_ids()
-            span.sampled = (span.trace_id & _RATIO_MASK) < rule
+            span.sampled = (span.trace_id & _RATIO_MASK) < self._bounds[rule - _RATIO]
         if not span._parent_id:
             span._flags = self._random_flag
         else:
@@ -488,13 +547,15 @@ class Tracing:
         if self._access is None and not self._resolve():
             return None
         context = _context_api.get_current()
-        current = _trace_api.get_current_span(context)
         span = RequestSpan(self, _CLIENT, start_ns)
         rule = self._root
-        parent = current.get_span_context()
-        if parent.is_valid:
-            if context and _sdk.suppressed():
+        parent: Any = None
+        if context:
+            if context.get(_SUPPRESS_KEY):
                 return None
+            span._outer = context
+            parent = _trace_api.get_current_span(context).get_span_context()
+        if parent is not None and parent.is_valid:
             span._parent = parent
             span.trace_id = parent.trace_id
             span._parent_id = parent.span_id
@@ -504,13 +565,13 @@ class Tracing:
                 rule = self._remote_on if span._parent_flags & 1 else self._remote_off
             else:
                 rule = self._local_on if span._parent_flags & 1 else self._local_off
-        elif context and _sdk.suppressed():
-            return None
         begun: Any = None
-        if rule != _OFF:
+        if rule == _CUSTOM:
             begun = attributes.client_request(method, url, server_address, server_port, resend_count)
         self._decide(span, rule, "HTTP", begun)
         if span.sampled:
+            if begun is None:
+                begun = attributes.client_request(method, url, server_address, server_port, resend_count)
             if span._attributes is not None:
                 begun.update(span._attributes)
             span._attributes = begun
@@ -528,8 +589,8 @@ class Tracing:
             state = span._trace_state()
             if state:
                 added.append((propagation.TRACESTATE, state.to_header().encode("ascii")))
-        if baggage is None:
-            entries = _baggage.get_all()
+        if baggage is None and span._outer is not None:
+            entries = _baggage.get_all(span._outer)
             if entries:
                 value = propagation.format_baggage(entries)
                 if value:
@@ -559,6 +620,5 @@ class Tracing:
         child.close(end)
 
 
-def links_of(spans: Sequence[RequestSpan]) -> list[Link]:
-    """Links to the sampled ones among ``spans``."""
-    return [Link(span.span_context()) for span in spans if span.sampled]
+# Virtual, since a compiled class cannot inherit from a Python one.
+_trace_api.Span.register(RequestSpan)
