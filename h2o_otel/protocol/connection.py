@@ -18,7 +18,7 @@ from ..rules import CONNECTION, RULES, Violation, fail
 from ..streams.states import Input, State
 from ..streams.stream import INITIATORS, LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
-from .core import CONN_LOST, REFUSED, RESET_SENT
+from .core import COMPLETED, CONN_LOST, RESET_SENT
 from .events import Event, EventCollector
 from .handler import Handler
 from .receive import ReceiveHalf
@@ -28,7 +28,7 @@ __all__ = ["Connection"]
 _CLOSED = int(State.CLOSED)
 _SEND_RST = int(Input.SEND_RST)
 _RESET_SENT = RESET_SENT
-_REFUSED = REFUSED
+_COMPLETED = COMPLETED
 _CONN_LOST = CONN_LOST
 _CONNECTION_ACTIVE = counters.slot("connection_active")
 _LOCAL = LOCAL
@@ -187,7 +187,7 @@ class Connection(ReceiveHalf):
             limit=violation.fields.get("limit"),
             actual=violation.fields.get("actual"),
         )
-        self.write_goaway(self.last_remote_stream_id, rule.code, str(violation).encode("ascii", "replace")[:_DEBUG_BYTES_MAX])
+        self.write_goaway(self.last_remote_stream_id, rule.code, str(violation).replace("§", "section ").encode("ascii", "replace")[:_DEBUG_BYTES_MAX])
         self.closed = True
         self.end_streams(str(error), rule.code, rule.token, _LOCAL, _RESET_SENT)
         self.finish(error, rule.token)
@@ -197,6 +197,10 @@ class Connection(ReceiveHalf):
     def end_streams(self, text: str, code: int, rule: str, by: int, outcome: int) -> None:
         """Every open stream ends with the connection, each exactly once."""
         for stream in list(self.streams.values()):
+            if stream.state == _CLOSED:
+                # Its last frame is being delivered right now: it ended in order.
+                self.close_stream(stream, _COMPLETED)
+                continue
             stream.step(_SEND_RST)
             stream.closed_by = by
             stream.closed_code = code

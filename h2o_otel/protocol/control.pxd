@@ -9,7 +9,7 @@ from ..buffers.output cimport OutputBuffer
 from ..streams.stream cimport Stream
 from .send cimport SendHalf
 
-cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _SEND_PROMISE, _RECV_PROMISE, _RECV_RST, _SEND_END, _RECV_END
+cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _SEND_DATA, _SEND_PROMISE, _RECV_PROMISE, _RECV_RST, _SEND_END, _RECV_END
 cdef int _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES, _PRIORITY_UPDATE_SLOT
 cdef long long _WINDOW_MAX
 

@@ -27,6 +27,7 @@ _SETTINGS = int(FrameType.SETTINGS)
 _PING = int(FrameType.PING)
 _GOAWAY = int(FrameType.GOAWAY)
 _ACK = int(Flag.ACK)
+_SEND_DATA = int(Input.SEND_DATA)
 _SEND_PROMISE = int(Input.SEND_PROMISE)
 _RECV_PROMISE = int(Input.RECV_PROMISE)
 _RECV_RST = int(Input.RECV_RST)
@@ -85,6 +86,8 @@ class ControlHalf(SendHalf):
             code = _mem.u16(buf, pos, end)
             value = _mem.u32(buf, pos + 2, end)
             pos += 6
+            if self.client and code == SettingCode.ENABLE_PUSH and value:
+                raise fail(RULES.settings_enable_push, actual=value)
             if settings.check(code, value):
                 self.apply_remote(code, value)
         writer.write_settings_ack(self.out)
@@ -268,7 +271,7 @@ class ControlHalf(SendHalf):
             raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
         if self.streams_local >= self.remote_streams_max or self.next_stream_id > STREAM_ID_MAX:
             raise LocalProtocolError(self.why_no_stream(), initiator="user")
-        if not stream.counted or stream.local:
+        if stream.local or not stream.allows(_SEND_DATA):
             raise self.misuse("PUSH_PROMISE", stream)
         out = self.out
         out.reserve(13)
@@ -276,6 +279,10 @@ class ControlHalf(SendHalf):
         out.pos = start + 13
         try:
             self.encoder.encode(out, headers)
+            method = self.check_pseudo(headers)
+            if method not in (b"GET", b"HEAD"):
+                self.encoder.abort(out)
+                raise LocalProtocolError(f"a promised request is GET or HEAD, not {method!r} (RFC 9113 §8.4)", scope="stream", initiator="user")
         except LocalProtocolError:
             out.pos = start
             raise
@@ -283,7 +290,7 @@ class ControlHalf(SendHalf):
         self.next_stream_id += 2
         _mem.put_u32(out.mem, start + 9, promised.id, out.cap)
         promised.step(_SEND_PROMISE)
-        promised.head_request = (b":method", b"HEAD") in headers
+        promised.head_request = method == b"HEAD"
         self.finish_block(stream, start, False, promised.id)
         return promised
 

@@ -74,6 +74,7 @@ cdef class ConnectionCore:
     cdef write_rst(self, unsigned int stream_id, unsigned int code)
     cdef release(self, Stream stream)
     cdef credit_connection(self, long long n)
+    cdef credit_stream(self, Stream stream, long long n)
     cpdef credit(self, Stream stream, long long n, double now)
     cpdef reset_stream(self, Stream stream, unsigned int code, double now)
     cdef reset_for(self, Stream stream, unsigned int code, object error, int by, int outcome)

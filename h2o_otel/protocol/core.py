@@ -234,6 +234,10 @@ class ConnectionCore:
         stream.recv_unread -= n
         self.slots[_UNREAD + self.role] -= n
         self.credit_connection(n)
+        self.credit_stream(stream, n)
+
+    def credit_stream(self, stream: Stream, n: int) -> None:
+        """The same for the stream's own window, while the peer can still send into it."""
         if stream.state == _CLOSED or stream.state == _HALF_CLOSED_REMOTE:
             return
         stream.recv_uncredited += n

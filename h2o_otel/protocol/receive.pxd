@@ -9,7 +9,7 @@ from .control cimport ControlHalf
 
 cdef int _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION, _PRIORITY_UPDATE
 cdef int _END_STREAM, _ACK, _END_HEADERS, _PADDED, _HAS_PRIORITY
-cdef int _RECV_HEADERS, _RECV_DATA, _RECV_END, _RECV_RST, _RECV_PROMISE, _IDLE, _CLOSED, _FORBIDDEN
+cdef int _RECV_HEADERS, _RECV_DATA, _RECV_END, _RECV_RST, _RECV_PROMISE, _RESERVED_LOCAL, _RESERVED_REMOTE, _CLOSED, _FORBIDDEN
 cdef int _FRAMES, _FRAME_PAYLOAD, _PADDING, _STREAM_RESETS, _UNREAD, _COPIED_DELIVER, _COPIED_REASSEMBLY, _ERROR_CODES
 cdef int _HPACK_DECODE, _FRAMES_READ, _COMPLETED, _RESET_RECV, _REFUSED, _REMOTE, _REFUSED_STREAM
 cdef long long _WINDOW_MAX
@@ -21,6 +21,7 @@ cdef const unsigned char *_LENGTH
 cdef class ReceiveHalf(ControlHalf):
     cdef bint need_preface
     cdef Py_ssize_t next_frame
+    cdef unsigned int skipped_from, skipped_to
     cdef readonly long long frames_received
     # the field block that is open (HEADERS or PUSH_PROMISE without END_HEADERS)
     cdef unsigned int block_stream
@@ -47,17 +48,19 @@ cdef class ReceiveHalf(ControlHalf):
     cdef int count_body(self, Stream stream, Py_ssize_t n, bint fin) except -1
     @cython.locals(fragment="Py_ssize_t", dependency="unsigned int")
     cdef int on_headers(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
+    cdef int on_self_dependency(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
     cdef open_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id, unsigned int promised)
     @cython.locals(block=bytes)
     cdef int on_continuation(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
     @cython.locals(t0="long long", found=object, stream=Stream, fields=Decoder)
     cdef int on_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, bint fin, unsigned int stream_id) except -1
     @cython.locals(stream=Stream)
-    cdef Stream open_request(self, Decoder fields, unsigned int stream_id)
+    cdef Stream open_request(self, Decoder fields, bint fin, unsigned int stream_id)
     @cython.locals(status=int)
     cdef int on_response(self, Stream stream, Decoder fields, bint fin) except -1
     cdef int on_trailers(self, Stream stream, Decoder fields, bint fin) except -1
     cdef int end_received(self, Stream stream) except -1
+    cdef object not_allowed(self, Stream stream, int type)
     cdef int unknown_stream(self, int type, unsigned int stream_id) except -1
     @cython.locals(increment="unsigned int", stream=Stream, found=object, since=double)
     cdef int on_window_update(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
@@ -65,4 +68,5 @@ cdef class ReceiveHalf(ControlHalf):
     cdef int on_rst_stream(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
     @cython.locals(fragment="Py_ssize_t", promised="unsigned int")
     cdef int on_push_promise(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
+    @cython.locals(parent=Stream)
     cdef int on_promise_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id, unsigned int promised) except -1

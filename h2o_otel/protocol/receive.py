@@ -15,7 +15,7 @@ from ..limits import WINDOW_BYTES_MAX
 from ..rules import RULES, Violation, fail
 from ..streams.priority import parse_priority
 from ..streams.states import FORBIDDEN, Input, State
-from ..streams.stream import REMOTE, Stream
+from ..streams.stream import LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
 from .control import ControlHalf
 from .core import COMPLETED, REFUSED, RESET_RECV, error_slot
@@ -44,7 +44,8 @@ _RECV_DATA = int(Input.RECV_DATA)
 _RECV_END = int(Input.RECV_END)
 _RECV_RST = int(Input.RECV_RST)
 _RECV_PROMISE = int(Input.RECV_PROMISE)
-_IDLE = int(State.IDLE)
+_RESERVED_LOCAL = int(State.RESERVED_LOCAL)
+_RESERVED_REMOTE = int(State.RESERVED_REMOTE)
 _CLOSED = int(State.CLOSED)
 _FORBIDDEN = FORBIDDEN
 _FRAMES = counters.slot("frames")
@@ -76,6 +77,9 @@ class ReceiveHalf(ControlHalf):
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
         ControlHalf.__init__(self, config, handler, block)
         self.need_preface = not self.client
+        # The newest gap in the peer's stream ids: those between the two were never opened.
+        self.skipped_from = 0
+        self.skipped_to = 0
         self.next_frame = 0
         self.frames_received = 0
         self.block_stream = 0
@@ -210,8 +214,9 @@ class ReceiveHalf(ControlHalf):
         n = end - pos
         if not stream.allows(_RECV_DATA):
             self.credit_connection(length)
-            raise fail(RULES.stream_half_closed, stream_id, frame="DATA")
-        if length > stream.recv_window:
+            raise self.not_allowed(stream, _DATA)
+        # An empty frame needs no window, not even one that a new INITIAL_WINDOW_SIZE left below zero.
+        if length and length > stream.recv_window:
             self.credit_connection(length)
             raise fail(RULES.flow_control_stream, stream_id, actual=length, limit=stream.recv_window)
         stream.recv_window -= length
@@ -221,7 +226,8 @@ class ReceiveHalf(ControlHalf):
         if length != n:
             # Padding is used as soon as it is here.
             self.credit_connection(length - n)
-            stream.recv_uncredited += length - n
+            if not fin:
+                self.credit_stream(stream, length - n)
         self.count_body(stream, n, fin)
         self.data_received_sizes.record(n)
         self.slots[_COPIED_DELIVER] += n
@@ -264,9 +270,15 @@ class ReceiveHalf(ControlHalf):
             self.open_block(buf, fragment, end, flags, stream_id, 0)
             return 0
         if flags & 0x100:
-            self.decoder.decode(buf, fragment, end, stream_id)
-            raise fail(RULES.priority_self_dependency, stream_id)
+            return self.on_self_dependency(buf, fragment, end, stream_id)
         return self.on_block(buf, fragment, end, flags & _END_STREAM != 0, stream_id)
+
+    def on_self_dependency(self, buf: bytes, pos: int, end: int, stream_id: int) -> int:
+        """HEADERS whose priority names its own stream: the block is decoded, and the stream, if new, is used up."""
+        self.decoder.decode(buf, pos, end, stream_id)
+        if not self.client and stream_id & 1 and self.last_remote_stream_id < stream_id <= self.goaway_sent_last:
+            self.last_remote_stream_id = stream_id
+        raise fail(RULES.priority_self_dependency, stream_id)
 
     def open_block(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int, promised: int) -> None:
         """Keep the first fragment of a block that CONTINUATION goes on with."""
@@ -304,8 +316,7 @@ class ReceiveHalf(ControlHalf):
         if self.block_promised:
             return self.on_promise_block(block, 0, len(block), stream_id, self.block_promised)
         if self.block_flags & 0x100:
-            self.decoder.decode(block, 0, len(block), stream_id)
-            raise fail(RULES.priority_self_dependency, stream_id)
+            return self.on_self_dependency(block, 0, len(block), stream_id)
         return self.on_block(block, 0, len(block), self.block_flags & _END_STREAM != 0, stream_id)
 
     def on_block(self, buf: bytes, pos: int, end: int, fin: bool, stream_id: int) -> int:
@@ -318,21 +329,19 @@ class ReceiveHalf(ControlHalf):
         if found is None:
             if self.client or stream_id & 1 == 0 or stream_id <= self.last_remote_stream_id:
                 return self.unknown_stream(_HEADERS, stream_id)
-            stream = self.open_request(fields, stream_id)
+            stream = self.open_request(fields, fin, stream_id)
             if stream is None:
                 return 0
             if t0:
                 stream.trace = Trace()
                 stream.trace.mark(_HPACK_DECODE, t0, _mem.now_ns())
             if fin:
-                if fields.content_length > 0:
-                    raise fail(RULES.content_length_mismatch, stream_id, actual=0, limit=fields.content_length)
                 stream.step(_RECV_END)
             self.handler.request_received(stream, fin)
             return 0
         stream = found
         if not stream.allows(_RECV_HEADERS):
-            raise fail(RULES.stream_half_closed, stream_id, frame="HEADERS")
+            raise self.not_allowed(stream, _HEADERS)
         if fields.violation is not None:
             raise Violation(fields.violation, stream_id, fields.violation_fields)
         if stream.trace is not None and t0:
@@ -342,16 +351,20 @@ class ReceiveHalf(ControlHalf):
             return self.on_trailers(stream, fields, fin)
         return self.on_response(stream, fields, fin)
 
-    def open_request(self, fields: Decoder, stream_id: int) -> Stream | None:
+    def open_request(self, fields: Decoder, fin: bool, stream_id: int) -> Stream | None:
         """A new stream of the client; None when our GOAWAY said that it would be ignored."""
         if self.goaway_sent and stream_id > self.goaway_sent_last:
             return None
+        if stream_id != self.last_remote_stream_id + 2:
+            self.skipped_from, self.skipped_to = self.last_remote_stream_id, stream_id
         self.last_remote_stream_id = stream_id
         if self.streams_remote >= self.local_streams_max:
             raise fail(RULES.streams_exceeded, stream_id, actual=self.streams_remote + 1, limit=self.local_streams_max)
         if fields.violation is not None:
             raise Violation(fields.violation, stream_id, fields.violation_fields)
         self.validator.request(fields, stream_id)
+        if fin and fields.content_length > 0:
+            raise fail(RULES.content_length_mismatch, stream_id, actual=0, limit=fields.content_length)
         stream = self.new_stream(stream_id, False)
         stream.step(_RECV_HEADERS)
         stream.method = fields.method
@@ -417,7 +430,7 @@ class ReceiveHalf(ControlHalf):
         mine = (stream_id & 1 == 1) == self.client
         if mine:
             if stream_id >= self.next_stream_id:
-                raise fail(RULES.stream_idle, stream_id, frame=frame_name(type))
+                raise fail(RULES.stream_id_even if type == _HEADERS else RULES.stream_idle, stream_id, frame=frame_name(type))
         elif stream_id > self.last_remote_stream_id:
             if self.goaway_sent and stream_id > self.goaway_sent_last:
                 return 0
@@ -428,12 +441,18 @@ class ReceiveHalf(ControlHalf):
         if by is None:
             if stream_id <= self.forgotten_below or (type != _DATA and type != _HEADERS):
                 return 0
-            if type == _HEADERS and not mine:
+            if type == _HEADERS and self.skipped_from < stream_id < self.skipped_to:
                 raise fail(RULES.stream_id_reused, stream_id, frame=frame_name(type), limit=self.last_remote_stream_id)
             raise fail(RULES.stream_closed, stream_id, frame=frame_name(type))
         if by == _REMOTE and (type == _DATA or type == _HEADERS):
             raise fail(RULES.stream_half_closed, stream_id, frame=frame_name(type))
         return 0
+
+    def not_allowed(self, stream: Stream, type: int) -> Violation:
+        """DATA or HEADERS that the stream's state does not take."""
+        if stream.state == _RESERVED_LOCAL or stream.state == _RESERVED_REMOTE:
+            return fail(RULES.stream_reserved, stream.id, frame=frame_name(type))
+        return fail(RULES.stream_half_closed, stream.id, frame=frame_name(type))
 
     # -- flow control and resets
 
@@ -455,6 +474,8 @@ class ReceiveHalf(ControlHalf):
         if found is None:
             return self.unknown_stream(_WINDOW_UPDATE, stream_id)
         stream = found
+        if stream.state == _RESERVED_REMOTE:
+            raise fail(RULES.stream_reserved, stream_id, frame="WINDOW_UPDATE")
         if increment == 0:
             raise fail(RULES.window_update_zero, stream_id)
         if stream.send_window + increment > _WINDOW_MAX:
@@ -516,10 +537,12 @@ class ReceiveHalf(ControlHalf):
         parent = self.streams.get(stream_id)
         if parent is None:
             # The request was reset while its promise was under way: the promise dies with it.
-            if stream_id & 1 == 0 or stream_id >= self.next_stream_id:
+            if stream_id & 1 == 0 or stream_id >= self.next_stream_id or not (stream_id in self.reset_streams or stream_id <= self.forgotten_below):
                 raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
             self.write_rst(promised, ErrorCode.CANCEL)
-            self.remember_reset(promised, _REMOTE)
+            self.remember_reset(promised, LOCAL)
             return 0
+        if not parent.local or not parent.allows(_RECV_DATA):
+            raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
         self.promise_received(parent, promised)
         return 0

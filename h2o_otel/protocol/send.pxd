@@ -12,6 +12,7 @@ cdef int _SEND_HEADERS, _SEND_DATA, _SEND_END, _CLOSED
 cdef int _DATA, _HEADERS, _CONTINUATION, _PUSH_PROMISE, _PING, _PRIORITY_UPDATE
 cdef int _STALLS, _PRIORITY_STREAMS, _HPACK_ENCODE, _WAIT_WINDOW
 cdef int _COMPLETED
+cdef int _REQUEST, _NOT_AUTHORITY, _PROTOCOL, _CONNECT, _EXTENDED_CONNECT
 
 cdef class SendHalf(ConnectionCore):
     cdef Histogram data_sizes
@@ -20,8 +21,10 @@ cdef class SendHalf(ConnectionCore):
     cdef readonly dict pings
 
     cpdef bint can_open_stream(self)
-    @cython.locals(stream=Stream, out=OutputBuffer, start="Py_ssize_t", t0="long long", pos="Py_ssize_t")
+    @cython.locals(stream=Stream, out=OutputBuffer, start="Py_ssize_t", t0="long long", method=bytes)
     cpdef Stream send_request(self, object headers, bint end_stream, double now, object user=*, Trace trace=*)
+    @cython.locals(pseudo=int, method=bytes, name=bytes, value=bytes)
+    cdef bytes check_pseudo(self, object headers)
     @cython.locals(out=OutputBuffer, start="Py_ssize_t", t0="long long")
     cpdef send_response(self, Stream stream, int status, object headers, bint end_stream, double now)
     @cython.locals(out=OutputBuffer, start="Py_ssize_t")

@@ -14,7 +14,8 @@ from .. import _mem, counters
 from ..counters import HPACK_ENCODE, WAIT_WINDOW, Counters, Trace
 from ..errors import LocalProtocolError
 from ..frames import writer
-from ..frames.types import FrameType
+from ..frames.types import FrameType, SettingCode
+from ..hpack.kinds import AUTHORITY, METHOD, PATH, PROTOCOL, SCHEME
 from ..limits import STREAM_ID_MAX
 from ..streams.states import Input, State
 from ..streams.stream import Stream
@@ -41,6 +42,12 @@ _PRIORITY_UPDATE = int(FrameType.PRIORITY_UPDATE)
 _HPACK_ENCODE = HPACK_ENCODE
 _WAIT_WINDOW = WAIT_WINDOW
 _COMPLETED = COMPLETED
+# The pseudo-header fields of a request, as the encoder notes them.
+_REQUEST = 1 << METHOD | 1 << SCHEME | 1 << PATH
+_NOT_AUTHORITY = ~(1 << AUTHORITY)
+_PROTOCOL = 1 << PROTOCOL
+_CONNECT = 1 << METHOD | 1 << AUTHORITY
+_EXTENDED_CONNECT = _REQUEST | 1 << AUTHORITY | _PROTOCOL
 
 
 class SendHalf(ConnectionCore):
@@ -59,7 +66,8 @@ class SendHalf(ConnectionCore):
     def can_open_stream(self) -> bool:
         """Whether ``send_request`` may be called now: the peer's limit, GOAWAY and stream ids allow it."""
         return (
-            not self.closed
+            self.started
+            and not self.closed
             and not self.goaway_received
             and not self.shutting_down
             and self.streams_local < self.remote_streams_max
@@ -92,13 +100,14 @@ class SendHalf(ConnectionCore):
         t0 = _mem.now_ns() if trace is not None else 0
         try:
             self.encoder.encode(out, headers)
+            method = self.check_pseudo(headers)
         except LocalProtocolError:
             out.pos = start
             raise
         stream = self.new_stream(self.next_stream_id, True)
         self.next_stream_id += 2
         stream.user = user
-        stream.head_request = headers[0][1] == b"HEAD" if headers[0][0] == b":method" else (b":method", b"HEAD") in headers
+        stream.head_request = method == b"HEAD"
         stream.step(_SEND_HEADERS)
         stream.headers_sent = True
         if trace is not None:
@@ -107,10 +116,37 @@ class SendHalf(ConnectionCore):
         self.finish_block(stream, start, end_stream, 0)
         return stream
 
+    def check_pseudo(self, headers: Fields) -> bytes:
+        """The method of the request just encoded; the block is taken back if pseudo-header fields are missing or too many."""
+        pseudo = self.encoder._block_pseudo
+        method = b""
+        for name, value in headers:
+            if name == b":method":
+                method = value
+                break
+        if pseudo & _NOT_AUTHORITY == _REQUEST and method != b"CONNECT":
+            return method
+        if method != b"CONNECT":
+            wrong = "needs :method, :scheme and :path, and no other pseudo-header field but :authority (RFC 9113 §8.3.1)"
+        elif pseudo & _PROTOCOL == 0:
+            if pseudo == _CONNECT:
+                return method
+            wrong = "with CONNECT has :method and :authority, and no other pseudo-header field (RFC 9113 §8.5)"
+        elif not self.remote_settings[SettingCode.ENABLE_CONNECT_PROTOCOL]:
+            wrong = "with :protocol needs a server that sent SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3)"
+        elif pseudo == _EXTENDED_CONNECT:
+            return method
+        else:
+            wrong = "with :protocol has :method, :scheme, :path and :authority (RFC 8441 §4)"
+        self.encoder.abort(self.out)
+        raise LocalProtocolError(f"a request {wrong}", scope="stream", initiator="user")
+
     def why_no_stream(self) -> str:
         """The reason why ``can_open_stream`` is false, for the error's text."""
         if self.closed:
             return "the connection is closed"
+        if not self.started:
+            return "start() was not called"
         if self.goaway_received:
             return "the peer sent GOAWAY: new requests belong on another connection (RFC 9113 §6.8)"
         if self.shutting_down:
@@ -236,7 +272,8 @@ class SendHalf(ConnectionCore):
             raise self.misuse("DATA", stream)
         n = len(data)
         offset = 0
-        if stream.queued == 0 and not self.paused:
+        # An empty end needs neither window nor room.
+        if stream.queued == 0 and (n == 0 or not self.paused):
             offset = self.write_frames(stream, data, 0, n, end_stream, self.high_water - self.out.size())
             if offset == n and (n or end_stream):
                 return 0
@@ -351,7 +388,8 @@ class SendHalf(ConnectionCore):
                 break
             stream.queue.popleft()
             stream.queue_offset = 0
-            if budget <= 0:
+            # An empty end behind the last octet goes out with it: it must not wait for a window.
+            if budget <= 0 and stream.queued:
                 break
         if not stream.queue:
             stream.queue = None
