@@ -58,7 +58,7 @@ _SCRATCH_KEPT_BYTES = 4096
 _TIMED = 64
 # A field in an error's text is cut here.
 _SHOWN_BYTES = 64
-_STATIC: list[Entry | None] = STATIC_ENTRIES
+_STATIC = STATIC_ENTRIES
 _NO_FIELDS: dict[str, Any] = {}
 _NONE = -1
 

@@ -100,7 +100,7 @@ class Slot:
         if name.static_index:
             for value, index in STATIC_NAMES[name.text][1].items():
                 entry = STATIC_ENTRIES[index]
-                if entry is not None and entry.flaw == 0:
+                if entry.flaw == 0:
                     self.values[value] = entry
 
 
@@ -293,7 +293,9 @@ class Encoder:
         """Write ``:status``, the first field of a response."""
         if status < STATUS_MIN or status > STATUS_MAX:
             self.abort(out)
-            raise LocalProtocolError(f"status {status} is not a code from 100 to 599", rule="status_invalid", scope="stream", initiator="user")
+            raise LocalProtocolError(
+                f"status {status} is not a code from 100 to 599", rule="status_invalid", scope="stream", initiator="user"
+            )
         octet: int = _STATUS_OCTETS[status]
         if octet == 0:
             return self.field(out, _STATUS_NAME, _STATUS_VALUES[status])
@@ -444,7 +446,7 @@ class Encoder:
         slots: dict[bytes, Slot] = {}
         for text, slot in self._slots.items():
             if slot.newest >= 0:
-                slots[text] = slot
+                slots[text] = slot  # noqa: PERF403 - a comprehension loses the C type of the slot
         self._slots = slots
         return 0
 
@@ -562,4 +564,6 @@ def refusal(flaw: int, name: bytes, value: bytes) -> LocalProtocolError:
     shown = name if flaw in (NAME_EMPTY, NAME_INVALID, CONNECTION_SPECIFIC, PSEUDO_UNKNOWN) or flaw >= PSEUDO_AFTER else value
     # The rules speak of a stream, which does not exist yet when its first block is encoded.
     reason = rule.message.partition(": ")[2].format(got=shown[:_SHOWN_BYTES], name=name[:_SHOWN_BYTES])
-    return LocalProtocolError(f"cannot be sent: {reason} ({rule.section})", rule=rule.token, code=rule.code, scope=rule.scope, initiator="user")
+    return LocalProtocolError(
+        f"cannot be sent: {reason} ({rule.section})", rule=rule.token, code=rule.code, scope=rule.scope, initiator="user"
+    )

@@ -9,6 +9,7 @@ cdef int[31] _LONG_OFFSETS
 cdef unsigned short[257] _LONG_SYMBOLS
 
 cdef Py_ssize_t EOS, PADDING
+cdef unsigned long long _MASK_32, _MASK_48
 cdef unsigned int _EOS_SYMBOL, _LENGTH_MAX, _PEEK_BITS
 
 @cython.locals(bits="Py_ssize_t", i="Py_ssize_t")

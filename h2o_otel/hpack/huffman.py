@@ -2,8 +2,8 @@
 
 Decoding looks 12 bits ahead: one lookup gives up to two symbols, since the commonest codes have 5
 or 6 bits.  Codes longer than 12 bits are found by their length, which a canonical code allows.
-Measured on header values against state machines (see ``benchmarks/hpack.py --huffman``): twice the
-speed of one that takes 8 bits a step, with 16 kB of tables instead of 256 kB.
+Measured in C on header values: 2.0 ns an octet, as a state machine with 8 bits a step and 256 kB of
+tables, where these are 16 kB; one with 4 bits a step takes 4.0 ns.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ LENGTHS: tuple[int, ...] = (
 _EOS_SYMBOL = 256
 _LENGTH_MAX = 30
 _PEEK_BITS = 12
+# Named, since Cython makes objects of literals beyond 31 bits.
+_MASK_32 = 0xFFFFFFFF
+_MASK_48 = 0xFFFFFFFFFFFF
 
 # What decode() returns instead of a size.
 EOS = -1
@@ -55,7 +58,7 @@ def _codes() -> list[int]:
 
 
 def _steps(codes: list[int]) -> list[int]:
-    """For each 12 bits: first symbol | second << 8 | bits of the first << 16 | bits of both << 20 | symbols << 24; 0 when the code is longer."""
+    """For each 12 bits: first symbol | second << 8 | bits of the first << 16 | bits of both << 20 | symbols << 24; 0 for longer codes."""
     first = [-1] * (1 << _PEEK_BITS)
     for symbol in range(256):
         spare = _PEEK_BITS - LENGTHS[symbol]
@@ -78,7 +81,7 @@ def _steps(codes: list[int]) -> list[int]:
 
 
 def _long_codes(codes: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """By length: the first window of 30 bits beyond its codes, its first code less its place among the sorted symbols; and these symbols."""
+    """By length: the first window of 30 bits beyond its codes, and its first code less its place in order; then the symbols in order."""
     symbols = sorted(range(257), key=lambda s: (LENGTHS[s], s))
     ends = [0] * (_LENGTH_MAX + 1)
     offsets = [0] * (_LENGTH_MAX + 1)
@@ -118,9 +121,9 @@ def encode(dst: bytearray, pos: int, cap: int, src: bytes, n: int) -> int:
         held += _BITS[octet]
         if held >= 32:
             held -= 32
-            _mem.put_u32(dst, pos, (window >> held) & 0xFFFFFFFF, cap)
+            _mem.put_u32(dst, pos, (window >> held) & _MASK_32, cap)
             pos += 4
-            window &= 0xFFFFFFFF
+            window &= _MASK_32
     while held >= 8:
         held -= 8
         _mem.put_u8(dst, pos, (window >> held) & 0xFF, cap)
@@ -149,12 +152,12 @@ def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, cap: int
     done = 0
     while True:
         if stop - pos >= 4 and held <= 32:
-            window = ((window & 0xFFFFFFFF) << 32) | _mem.u32(src, pos, end)
+            window = ((window & _MASK_32) << 32) | _mem.u32(src, pos, end)
             held += 32
             pos += 4
         elif pos < stop:
             while pos < stop and held <= 48:
-                window = ((window & 0xFFFFFFFFFFFF) << 8) | _mem.u8(src, pos, end)
+                window = ((window & _MASK_48) << 8) | _mem.u8(src, pos, end)
                 held += 8
                 pos += 1
         elif held < _PEEK_BITS:
@@ -187,7 +190,7 @@ def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, cap: int
 
 
 def _decode_end(window: int, held: int, dst: bytearray, done: int, cap: int) -> int:
-    """The last bits, fewer than a step looks at; what is left of them must be padding: fewer than 8 bits, all ones (RFC 7541 section 5.2)."""
+    """The last bits, fewer than a step looks at; what is left must be padding: fewer than 8 bits, all ones (RFC 7541 section 5.2)."""
     while held:
         step = _STEPS[((window << (_PEEK_BITS - held)) | (0xFFF >> held)) & 0xFFF]
         bits = (step >> 16) & 15

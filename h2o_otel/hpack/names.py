@@ -299,9 +299,7 @@ def _is_trailers(src: bytes, n: int) -> bool:
 _TRAILERS_OWNER = b"trailers"
 _TRAILERS = _TRAILERS_OWNER
 
-_KNOWN: dict[bytes, Name] = {
-    name: Name(name) for name in (*STATIC_NAMES, *_KINDS, *_POLICIES, *_COMMON, *_CONNECTION_SPECIFIC)
-}
+_KNOWN: dict[bytes, Name] = {name: Name(name) for name in (*STATIC_NAMES, *_KINDS, *_POLICIES, *_COMMON, *_CONNECTION_SPECIFIC)}
 _KNOWN_COUNT = len(_KNOWN)
 _NAMES: dict[bytes, Name] = dict(_KNOWN)
 

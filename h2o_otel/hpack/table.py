@@ -134,8 +134,9 @@ class DynamicTable:
         return [self.at(i).pair for i in range(self.count)]
 
 
-def _static_entries() -> list[Entry | None]:
-    entries: list[Entry | None] = [None]
+def _static_entries() -> list[Entry]:
+    # Index 0 is no entry: whoever looks one up has refused it before.
+    entries = [new_entry(names.name_of(b"", 0), b"", 0)]
     for index, (text, value) in enumerate(STATIC_TABLE, 1):
         name = names.name_of(text, 0)
         entry = new_entry(name, value, name.flaw or names.flaw_of_value(name.kind, value, len(value)))
@@ -144,5 +145,5 @@ def _static_entries() -> list[Entry | None]:
     return entries
 
 
-STATIC_ENTRIES: list[Entry | None] = _static_entries()
-"""The static table by index; there is nothing at 0."""
+STATIC_ENTRIES: list[Entry] = _static_entries()
+"""The static table by index, from 1."""
