@@ -1,0 +1,92 @@
+import cython
+from .. cimport _mem
+from ..counters cimport Counters, Histogram
+from ..protocol.handler cimport Handler
+from ..tls.pump cimport TLSPump
+from .loop cimport LentBuffer, Loop
+from .transport cimport Transport
+
+cdef int _TRANSFERRED, _OPERATIONS, _RESULTS, _READS, _WRITES, _FULL, _PARTIAL, _WOULD_BLOCK, _EOF, _ERROR
+cdef int _WRITE_QUEUE, _PAUSES, _COPIED_TAIL, _FRAME_HEADER_BYTES, _INTERNAL_ERROR
+cdef int _NEW, _HANDSHAKE, _OPEN, _CLOSING, _CLOSED
+
+cdef class DriverHandler(Handler):
+    cpdef connection_made(self, Driver driver)
+    cpdef batch_finished(self, double now)
+    cpdef writing_paused(self)
+    cpdef writing_resumed(self)
+    cpdef connection_lost(self, object error)
+
+cdef class Driver:
+    cdef readonly Loop loop
+    cdef readonly object limits
+    cdef readonly int role
+    cdef readonly TLSPump tls
+    cdef readonly Counters counters
+    cdef readonly object connection
+    cdef readonly DriverHandler handler
+    cdef readonly Transport transport
+    cdef readonly object peername
+    cdef readonly object sockname
+    cdef public object ready
+    cdef public object error
+    cdef readonly double now
+    cdef object __weakref__
+    cdef TLSPump _pump
+    cdef object _setup
+    cdef int _state
+    cdef long long *_slots
+    cdef Histogram _read_sizes, _write_sizes, _pause_durations
+    cdef int _received, _sent
+    cdef Py_ssize_t _read_bytes, _high_water
+    cdef double _turn_s, _streak_since
+    cdef bytes _tail
+    cdef Py_ssize_t _tail_size
+    cdef bint _in_batch, _woken, _writing_paused, _reading_paused, _peer_eof, _logged, _ended
+    cdef double _paused_at
+    cdef Py_ssize_t _queued, _drained
+    cdef double _deadline, _armed
+    cdef object _timer
+
+    cpdef attach(self, Transport transport)
+    cpdef bind(self, object connection, DriverHandler handler)
+    cdef _open(self)
+    cdef _shake(self)
+    cdef _refuse(self, object error)
+    @cython.locals(buffer=LentBuffer, kept="Py_ssize_t", size="Py_ssize_t")
+    cpdef get_buffer(self, Py_ssize_t sizehint)
+    @cython.locals(full=bint)
+    cpdef buffer_updated(self, Py_ssize_t n)
+    @cython.locals(start="Py_ssize_t", kept="Py_ssize_t")
+    cdef _parse(self, LentBuffer buffer, Py_ssize_t end)
+    @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t")
+    cdef _decrypt(self, Py_ssize_t n)
+    cdef _check_turn(self)
+    cpdef _next_turn(self)
+    cdef _discard(self, Py_ssize_t n)
+    cpdef eof_received(self)
+    cdef _peer_ended(self, object error)
+    cpdef pause_reading(self)
+    cpdef resume_reading(self)
+    cpdef wake(self)
+    cpdef _wake(self)
+    cpdef flush(self)
+    @cython.locals(size="Py_ssize_t", chunks=list)
+    cdef _flush(self)
+    @cython.locals(left="Py_ssize_t")
+    cdef _write(self, list chunks, Py_ssize_t size)
+    @cython.locals(data=bytes)
+    cdef _write_records(self)
+    cpdef pause_writing(self)
+    cpdef resume_writing(self)
+    @cython.locals(deadline=double)
+    cdef _arm(self)
+    cpdef _on_timer(self)
+    cpdef close(self, unsigned int code=*)
+    cpdef abort(self)
+    cdef _begin_close(self)
+    cdef _cut(self)
+    cdef _end_engine(self, object error)
+    cpdef connection_lost(self, object error)
+    cdef _failed(self, object error)
+    cdef _log(self, object error)

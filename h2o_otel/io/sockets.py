@@ -1,0 +1,112 @@
+"""Sockets: addresses, options, listening, and racing connects; the same for every event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Address", "interleave", "listen", "tune"]
+
+# (family, sockaddr), as getaddrinfo has them.
+Address = tuple[int, Any]
+
+_BACKLOG = 2048
+
+
+def tune(sock: socket.socket, *, notsent_lowat_bytes: int | None = None) -> None:
+    """Options of every connection: small frames must not wait for acknowledgements of earlier ones."""
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if notsent_lowat_bytes is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, notsent_lowat_bytes)
+
+
+def listen(
+    host: str | None = "127.0.0.1",
+    port: int = 0,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    fd: int | None = None,
+    backlog: int = _BACKLOG,
+    reuse_port: bool = False,
+) -> list[socket.socket]:
+    """Listening, non-blocking sockets: of ``fd``, at the Unix socket ``path``, or on every address of ``host``.
+
+    Raises:
+        OSError: an address cannot be bound; its text says which.
+    """
+    if fd is not None:
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        sock.listen(backlog)
+        return [sock]
+    if path is not None:
+        return [_listen_unix(Path(path), backlog)]
+    infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+            # All addresses of one host share the port that the system chose for the first.
+            address = (sockaddr[0], sockets[0].getsockname()[1], *sockaddr[2:]) if port == 0 and sockets else sockaddr
+            sockets.append(_listen_tcp(family, address, backlog, reuse_port))
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _listen_tcp(family: int, address: Any, backlog: int, reuse_port: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            sock.bind(address)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {address[0]} port {address[1]}: {error.strerror}") from error
+        sock.setblocking(False)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _listen_unix(path: Path, backlog: int) -> socket.socket:
+    # A socket file outlives the process that bound it; any other kind of file is somebody's data.
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            sock.bind(str(path))
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {path}: {error.strerror}") from error
+        sock.setblocking(False)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def interleave(addresses: Sequence[Address]) -> list[Address]:
+    """Alternate the families, the resolver's first choice first (RFC 8305 section 4)."""
+    first = [a for a in addresses if a[0] == addresses[0][0]]
+    others = [a for a in addresses if a[0] != addresses[0][0]]
+    mixed: list[Address] = []
+    for index in range(max(len(first), len(others))):
+        mixed += first[index : index + 1] + others[index : index + 1]
+    return mixed

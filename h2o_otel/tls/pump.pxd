@@ -1,0 +1,37 @@
+import cython
+from ..counters cimport Counters
+
+cdef int _RECORDS, _PAYLOAD, _SEND, _RECV, _HANDSHAKE_ACTIVE, _COPIED_TLS, _RECORD_BYTES_MAX
+
+cdef class TLSPump:
+    cdef readonly Counters counters
+    cdef long long *_slots
+    cdef readonly int role
+    cdef tuple _alpn_required
+    cdef object _incoming, _outgoing, _want_read, _error, _server_hostname, _read, _write
+    cdef readonly object ssl_object
+    cdef readonly object alpn
+    cdef readonly str version
+    cdef readonly str cipher
+    cdef readonly bint session_reused
+    cdef readonly bint complete
+    cdef readonly bint close_notify_received
+    cdef readonly double duration_s
+    cdef double _started_at
+    cdef bint _counted, _closed
+
+    cpdef start(self, double now)
+    cpdef bint handshake(self, double now) except -1
+    cpdef timed_out(self, double now, double limit_s)
+    cpdef peer_closed(self, double now)
+    cpdef lost(self, double now)
+    cdef _failure(self, double now, str text, str reason)
+    cdef _settle(self, double now, str reason)
+    cdef _with_peer(self)
+    cpdef feed(self, object data)
+    @cython.locals(n="Py_ssize_t")
+    cpdef Py_ssize_t read_into(self, object view, Py_ssize_t start, Py_ssize_t end) except -2
+    @cython.locals(data=object, size="Py_ssize_t", sent="Py_ssize_t")
+    cpdef write(self, list chunks)
+    cpdef bytes output(self)
+    cpdef close(self)
