@@ -16,7 +16,7 @@ from ..frames import writer
 from ..frames.types import CLIENT_PREFACE, FrameType, SettingCode
 from ..rules import CONNECTION, RULES, Violation, fail
 from ..streams.states import Input, State
-from ..streams.stream import INITIATORS, LOCAL, REMOTE, Stream
+from ..streams.stream import INITIATORS, LOCAL, REMOTE
 from .config import ConnectionConfig
 from .core import COMPLETED, CONN_LOST, RESET_SENT
 from .events import Event, EventCollector
@@ -187,7 +187,9 @@ class Connection(ReceiveHalf):
             limit=violation.fields.get("limit"),
             actual=violation.fields.get("actual"),
         )
-        self.write_goaway(self.last_remote_stream_id, rule.code, str(violation).replace("§", "section ").encode("ascii", "replace")[:_DEBUG_BYTES_MAX])
+        self.write_goaway(
+            self.last_remote_stream_id, rule.code, str(violation).replace("§", "section ").encode("ascii", "replace")[:_DEBUG_BYTES_MAX]
+        )
         self.closed = True
         self.end_streams(str(error), rule.code, rule.token, _LOCAL, _RESET_SENT)
         self.finish(error, rule.token)

@@ -282,7 +282,9 @@ class ControlHalf(SendHalf):
             method = self.check_pseudo(headers)
             if method not in (b"GET", b"HEAD"):
                 self.encoder.abort(out)
-                raise LocalProtocolError(f"a promised request is GET or HEAD, not {method!r} (RFC 9113 §8.4)", scope="stream", initiator="user")
+                raise LocalProtocolError(
+                    f"a promised request is GET or HEAD, not {method!r} (RFC 9113 §8.4)", scope="stream", initiator="user"
+                )
         except LocalProtocolError:
             out.pos = start
             raise

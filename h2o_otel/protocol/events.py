@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from ..errors import ConnectionTerminated, StreamReset
 from ..streams.stream import Stream
 from .handler import Handler
@@ -31,7 +30,6 @@ __all__ = [
 @dataclass(slots=True)
 class Event:
     """Base of all events."""
-
 
 
 @dataclass(slots=True)

@@ -537,7 +537,11 @@ class ReceiveHalf(ControlHalf):
         parent = self.streams.get(stream_id)
         if parent is None:
             # The request was reset while its promise was under way: the promise dies with it.
-            if stream_id & 1 == 0 or stream_id >= self.next_stream_id or not (stream_id in self.reset_streams or stream_id <= self.forgotten_below):
+            if (
+                stream_id & 1 == 0
+                or stream_id >= self.next_stream_id
+                or not (stream_id in self.reset_streams or stream_id <= self.forgotten_below)
+            ):
                 raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
             self.write_rst(promised, ErrorCode.CANCEL)
             self.remember_reset(promised, LOCAL)

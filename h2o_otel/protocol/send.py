@@ -181,7 +181,7 @@ class SendHalf(ConnectionCore):
             raise
         stream.step(_SEND_HEADERS)
         stream.headers_sent = True
-        if t0:
+        if stream.trace is not None:
             stream.trace.mark(_HPACK_ENCODE, t0, _mem.now_ns())
         self.finish_block(stream, start, end_stream, 0)
 

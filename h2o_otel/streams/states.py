@@ -89,7 +89,9 @@ TRANSITIONS: dict[State, dict[Input, State]] = {
 
 FORBIDDEN = 255
 # TABLE[state * 16 + input] is the next state; one octet each, so that it is also a C array.
-TABLE = bytes(TRANSITIONS[State(i // 16)].get(Input(i % 16), FORBIDDEN) if i % 16 < len(Input) else FORBIDDEN for i in range(16 * len(State)))
+TABLE = bytes(
+    TRANSITIONS[State(i // 16)].get(Input(i % 16), FORBIDDEN) if i % 16 < len(Input) else FORBIDDEN for i in range(16 * len(State))
+)
 
 
 def step(state: int, input: int) -> int:
