@@ -169,6 +169,8 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "loop_busy_ns": (),
     "loop_iterations": (),
     "asgi_wait_ns": (("receive", "send"),),
+    "asgi_handlers": (("running", "waiting"),),
+    "asgi_fields_dropped": (),
     "telemetry_time_ns": (SELF_COSTS,),
     "telemetry_spans": (SPAN_RESULTS,),
     "telemetry_logs": (("emitted", "suppressed", "dropped"),),

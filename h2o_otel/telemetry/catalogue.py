@@ -5,6 +5,9 @@ From it come the OpenTelemetry points, the Prometheus names, the panels, the ref
 that feeds it; a test holds the two sets equal.  Dimensions of a family map to attributes in order.
 """
 
+# Tables: a row is one or two lines.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -300,6 +303,9 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("runtime", "h2o.loop.iterations", _C, "{iteration}", (), "Callbacks per wake-up."),
     _row("runtime", "h2o.asgi.app.duration", _H, "s", (_ERROR,), "Time in the application; the request's duration less this is ours."),
     _row("runtime", "h2o.asgi.wait", _C, "s", (_reason("receive", "send"),), "Time in receive() and send(): slow client or slow application.", family="asgi_wait_ns", scale=1e-9),
+    _row("runtime", "h2o.asgi.handlers", _U, "{handler}", (Attribute("h2o.asgi.state", ("running", "waiting")),),
+         "Applications at work, also those whose client is gone; far above open streams it is rapid reset."),
+    _row("runtime", "h2o.asgi.fields.dropped", _C, "{field}", (), "Fields of HTTP/1.1 that applications send and HTTP/2 forbids."),
     _row("runtime", "process.cpu.time", _C, "s", (Attribute("cpu.mode", ("system", "user")),), "CPU per request.", family=None, stability=_RC),
     _row("runtime", "process.unix.file_descriptor.count", _U, "{file_descriptor}", (), "Exhaustion of descriptors.", family=None, stability=_RC),
     _row("runtime", "process.thread.count", _U, "{thread}", (), "Threads of the process.", family=None, stability=_RC),
