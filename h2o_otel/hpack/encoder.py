@@ -116,7 +116,7 @@ class Encoder:
         role: ``counters.CLIENT`` or ``counters.SERVER``.
         table_bytes_max: the dynamic table is never larger, whatever the peer allows.
         names_cached_max: names beside the known ones whose examination is kept.
-        huffman: strings are Huffman-coded where that is shorter.
+        huffman: strings are Huffman-coded where that is not longer.
         adaptive: fields are indexed by name and by what was seen; without it, all but secrets are.
     """
 
@@ -414,9 +414,9 @@ class Encoder:
         raise refusal(flaw, name, value)
 
     def _string(self, out: OutputBuffer, src: bytes, n: int) -> int:
-        """A string literal (RFC 7541 section 5.2), Huffman-coded where that is shorter."""
-        coded = (huffman.measure(src, n) + 7) >> 3 if self._huffman else n
-        if coded < n:
+        """A string literal (RFC 7541 section 5.2), Huffman-coded where that is not longer, as in the examples of appendix C."""
+        coded = (huffman.measure(src, n) + 7) >> 3 if self._huffman else 0
+        if 0 < coded <= n:
             out.reserve(coded + 8)
             write_integer(out, coded, 127, 128)
             out.pos = huffman.encode(out.mem, out.pos, out.cap, src, n)

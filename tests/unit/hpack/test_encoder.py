@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from h2o_otel import counters
+from h2o_otel.errors import ErrorCode, LocalProtocolError
+from tests.support.hpack import Fields, Sender, decoded, receiver
+
+GET: Fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
+
+
+def refused(sender: Sender, fields: Fields) -> LocalProtocolError:
+    """The error; nothing of the block is left, and what comes next is understood."""
+    before, entries, capacity = sender.out.size(), sender.encoder.table.entries(), sender.encoder.table.capacity
+    with pytest.raises(LocalProtocolError) as caught:
+        sender.encoder.encode(sender.out, fields)
+    assert sender.out.size() == before
+    assert sender.encoder.table.entries() == entries
+    assert sender.encoder.table.capacity == capacity
+    return caught.value
+
+
+# -- what cannot be sent
+
+
+@pytest.mark.parametrize(
+    ("field", "token"),
+    [
+        ((b"", b"x"), "field_name_empty"),
+        ((b"Accept", b"x"), "field_name_invalid"),
+        ((b"a\r\nb", b"x"), "field_name_invalid"),
+        ((b"a", b"x\r\ny: z"), "field_value_invalid"),
+        ((b"a", b"x\x00"), "field_value_invalid"),
+        ((b"a", b" x"), "field_value_invalid"),
+        ((b"a", b"x\t"), "field_value_invalid"),
+        ((b"cookie", b"x\n"), "field_value_invalid"),
+        ((b"connection", b"close"), "field_connection_specific"),
+        ((b"transfer-encoding", b""), "field_connection_specific"),
+        ((b"te", b"gzip"), "field_te"),
+        ((b"content-length", b"1x"), "content_length_invalid"),
+        ((b"content-length", b""), "content_length_invalid"),
+        ((b":version", b"2"), "pseudo_unknown"),
+        ((b":path", b"/x"), "pseudo_after_field"),
+    ],
+)
+def test_refused_field(field: tuple[bytes, bytes], token: str) -> None:
+    sender = Sender()
+    error = refused(sender, [*GET, (b"new", b"value"), field])
+    assert (error.rule, error.scope, error.initiator, error.code) == (token, "stream", "user", ErrorCode.PROTOCOL_ERROR)
+    assert decoded(sender.block(GET)) == GET
+
+
+@pytest.mark.parametrize(
+    ("field", "token"),
+    [
+        ((b":method", b"G T"), "method_invalid"),
+        ((b":scheme", b"1http"), "scheme_invalid"),
+        ((b":authority", b""), "authority_invalid"),
+        ((b":authority", b"user@host"), "authority_invalid"),
+        ((b":path", b""), "path_invalid"),
+        ((b":path", b"x"), "path_invalid"),
+        ((b":path", b"/a b"), "path_invalid"),
+        ((b":status", b"99"), "status_invalid"),
+        ((b":status", b"600"), "status_invalid"),
+    ],
+)
+def test_refused_pseudo_header(field: tuple[bytes, bytes], token: str) -> None:
+    assert refused(Sender(), [field]).rule == token
+
+
+def test_pseudo_header_twice() -> None:
+    assert refused(Sender(), [*GET, (b":path", b"/b")]).rule == "pseudo_duplicate"
+
+
+def test_message_of_a_refusal() -> None:
+    with pytest.raises(LocalProtocolError, match=r"cannot be sent: field name b'Accept' is not a lower-case token \(RFC 9113 §8.2.1\)"):
+        Sender().block([(b"Accept", b"x")])
+
+
+def test_long_name_is_cut_in_the_message() -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        Sender().block([(b"X" * 100_000, b"x")])
+    assert len(str(caught.value)) < 200
+
+
+def test_te_trailers_is_allowed() -> None:
+    fields = [(b"te", b"trailers")]
+    assert decoded(Sender().block(fields)) == fields
+
+
+def test_trailers_without_pseudo_headers() -> None:
+    sender = Sender()
+    assert decoded(sender.trailers([(b"grpc-status", b"0")])) == [(b"grpc-status", b"0")]
+    with pytest.raises(LocalProtocolError) as caught:
+        sender.trailers([(b":status", b"200")])
+    assert caught.value.rule == "pseudo_in_trailers"
+
+
+def test_check_of_later_trailers() -> None:
+    sender = Sender()
+    sender.encoder.check([(b"grpc-status", b"0")])
+    for field, token in (
+        ((b":path", b"/"), "pseudo_in_trailers"),
+        ((b"A", b""), "field_name_invalid"),
+        ((b"a", b"\n"), "field_value_invalid"),
+    ):
+        with pytest.raises(LocalProtocolError) as caught:
+            sender.encoder.check([field])
+        assert caught.value.rule == token
+    assert sender.out.size() == 0
+
+
+# -- all or nothing
+
+
+def test_failed_block_takes_back_its_insertions() -> None:
+    sender, decoder = Sender(), receiver()
+    decoder.decode_block(sender.block([(b"a", b"1"), (b"b", b"1")]))
+    refused(sender, [(b"a", b"2"), (b"c", b"1"), (b"a", b"3"), (b"BAD", b"")])
+    for fields in ([(b"a", b"9")], [(b"a", b"2"), (b"b", b"1"), (b"c", b"1")]):
+        assert decoder.decode_block(sender.block(fields)) == fields
+        assert decoder.table.entries() == sender.encoder.table.entries()
+
+
+def test_failed_block_with_evictions_begins_again() -> None:
+    sender, decoder = Sender(200), receiver()
+    decoder.decode_block(sender.block([(b"a", b"1" * 60), (b"b", b"2" * 60)]))
+    with pytest.raises(LocalProtocolError):
+        sender.block([(b"c", b"3" * 60), (b"d", b"4" * 60), (b"BAD", b"")])
+    fields = [(b"a", b"1" * 60), (b"d", b"4" * 60)]
+    block = sender.block(fields)
+    # Size 0, then 200 again.
+    assert block.startswith(bytes.fromhex("203fa901"))
+    assert decoder.decode_block(block) == fields
+    assert decoder.table.entries() == sender.encoder.table.entries()
+    assert decoder.table.capacity == 200
+
+
+def test_failed_block_keeps_the_size_update_due() -> None:
+    sender, decoder = Sender(), receiver()
+    decoder.decode_block(sender.block([(b"a", b"1")]))
+    sender.encoder.set_table_size(50)
+    decoder.set_allowed_table_size(50)
+    with pytest.raises(LocalProtocolError):
+        sender.block([(b"BAD", b"")])
+    assert decoder.decode_block(sender.block([(b"a", b"1")])) == [(b"a", b"1")]
+    assert decoder.table.capacity == sender.encoder.table.capacity == 50
+    assert decoder.table.entries() == sender.encoder.table.entries()
+
+
+@pytest.mark.parametrize("bad", [(b"a", "text"), ("a", b"b"), (b"a", None), (None, b"b"), (b"a",), 7])
+def test_wrong_types_leave_nothing(bad: object) -> None:
+    sender, decoder = Sender(), receiver()
+    with pytest.raises((TypeError, ValueError, AttributeError, LocalProtocolError)):
+        sender.block([(b"x", b"y"), bad])
+    assert sender.out.size() == 0
+    assert sender.encoder.table.entries() == []
+    assert decoder.decode_block(sender.block([(b"x", b"y")])) == [(b"x", b"y")]
+
+
+def test_failing_iterable_leaves_nothing() -> None:
+    def fields() -> Iterator[tuple[bytes, bytes]]:
+        yield (b"a", b"b")
+        raise KeyError
+
+    sender = Sender()
+    with pytest.raises(KeyError):
+        sender.block(fields())
+    assert (sender.out.size(), sender.encoder.table.entries()) == (0, [])
+
+
+def test_output_before_the_block_stays() -> None:
+    sender = Sender()
+    sender.out.write(b"frame header")
+    with pytest.raises(LocalProtocolError):
+        sender.encoder.encode(sender.out, [(b"a", b"b" * 500), (b"BAD", b"")])
+    assert sender.out.take() == b"frame header"
+
+
+# -- responses
+
+
+def test_status_of_the_static_table_is_one_octet() -> None:
+    assert Sender().response(200) == b"\x88"
+    assert Sender().response(404, [(b"a", b"b")])[0] == 0x8D
+
+
+def test_other_status_is_indexed() -> None:
+    sender, decoder = Sender(), receiver()
+    for _ in range(2):
+        decoder.decode_block(sender.response(201))
+        assert (decoder.status, decoder.status_code) == (b"201", 201)
+    assert len(sender.response(201)) == 1
+
+
+@pytest.mark.parametrize("status", [0, 99, 600, -1, 100_000])
+def test_status_out_of_range(status: int) -> None:
+    sender = Sender()
+    with pytest.raises(LocalProtocolError) as caught:
+        sender.response(status)
+    assert caught.value.rule == "status_invalid"
+    assert sender.out.size() == 0
+
+
+@pytest.mark.parametrize("name", [b":status", b":path"])
+def test_no_pseudo_header_beside_the_status(name: bytes) -> None:
+    with pytest.raises(LocalProtocolError):
+        Sender().response(200, [(name, b"200")])
+
+
+def test_piecewise_block() -> None:
+    sender = Sender()
+    encoder, out = sender.encoder, sender.out
+    encoder.begin(out)
+    encoder.status(out, 200)
+    encoder.field(out, b"a", b"b")
+    encoder.end(out)
+    assert out.take() == Sender().response(200, [(b"a", b"b")])
+
+
+# -- what is indexed
+
+
+def test_stable_field_becomes_one_octet() -> None:
+    sender = Sender()
+    sender.block([(b"user-agent", b"test/1.0")])
+    assert sender.block([(b"user-agent", b"test/1.0")]) == bytes([0x80 | 62])
+
+
+def test_volatile_values_do_not_evict_stable_ones() -> None:
+    sender = Sender()
+    sender.block([(b"user-agent", b"test/1.0")])
+    for i in range(1000):
+        sender.block([(b":path", b"/%d" % i), (b"traceparent", b"00-%032x-%016x-01" % (i, i)), (b"x-request-id", b"%032x" % i)])
+    assert (b"user-agent", b"test/1.0") in sender.encoder.table.entries()
+    assert sender.encoder.table.evictions == 0
+    # One donor of the name for each volatile name without a static index.
+    assert len(sender.encoder.table.entries()) == 3
+
+
+def test_volatile_value_is_indexed_on_second_sight() -> None:
+    sender = Sender()
+    sizes = [len(sender.block([(b":path", b"/status/health")])) for _ in range(3)]
+    assert sizes[0] == sizes[1]
+    assert sizes[2] == 1
+
+
+def test_unused_values_are_left_alone_for_a_while() -> None:
+    sender = Sender()
+    for i in range(60):
+        sender.block([(b"x-nonce", b"%d" % i)])
+    assert len(sender.encoder.table.entries()) == 8
+    for i in range(60, 90):
+        sender.block([(b"x-nonce", b"%d" % i)])
+    assert len(sender.encoder.table.entries()) > 8
+
+
+def test_huge_value_is_not_indexed() -> None:
+    sender = Sender()
+    sender.block([(b"a", b"b")])
+    sender.block([(b"c", b"d" * 4000)])
+    assert sender.encoder.table.entries() == [(b"a", b"b")]
+
+
+def test_names_are_bounded() -> None:
+    sender, decoder = Sender(names_cached_max=4), receiver()
+    for i in range(500):
+        fields = [(b"x-%d" % i, b"1"), (b"stable", b"2"), (b"cookie", b"c" * 30)]
+        assert decoder.decode_block(sender.block(fields)) == fields
+        assert decoder.table.entries() == sender.encoder.table.entries()
+
+
+# -- counters
+
+
+def test_counters() -> None:
+    sender = Sender()
+    block = counters.Snapshot()
+    size = len(sender.block([*GET, (b"a", b"b"), (b"authorization", b"x"), (b"etag", b"1")])) + len(sender.block([(b"a", b"b")]))
+    block.add_block(sender.counters)
+    fields = {name: block.value("hpack_fields", "transmit", name) for name in counters.REPRESENTATIONS}
+    assert fields == {"indexed_static": 3, "indexed_dynamic": 1, "literal_indexed": 2, "literal_plain": 1, "literal_never": 1}
+    assert block.value("hpack_size", "transmit", "encoded") == size
+    assert (
+        block.value("hpack_size", "transmit", "plain")
+        == sum(len(n) + len(v) for n, v in [*GET, (b"a", b"bab"), (b"authorization", b"x")]) + 5
+    )
+    assert block.value("hpack_table_size", "client", "transmit") == sender.encoder.table.size
+    assert block.value("hpack_table_capacity", "client", "transmit") == 4096
+
+
+def test_closed_encoder_leaves_the_sums() -> None:
+    sender = Sender()
+    sender.block([(b"a", b"b")])
+    sender.encoder.close()
+    block = counters.Snapshot()
+    block.add_block(sender.counters)
+    assert block.value("hpack_table_size") == block.value("hpack_table_capacity") == 0
+
+
+def test_evictions_and_time_are_counted() -> None:
+    sender = Sender(100)
+    for i in range(128):
+        sender.block([(b"a", b"%d" % i), (b"a", b"%d" % (i // 2))])
+    block = counters.Snapshot()
+    block.add_block(sender.counters)
+    assert block.value("hpack_table_evictions", "transmit") == sender.encoder.table.evictions > 0
+    assert block.value("hpack_time_ns", "transmit") > 0
