@@ -304,7 +304,7 @@ class RequestSpan:
             fields["http.route"] = route
         if self._links is not None:
             for other in self._links:
-                live._links.append(Link(other.span_context(), {"h2o.link": "connection_setup"}))
+                live._links.append(Link(other.span_context()))
         tracing = self._tracing
         made = 1
         offset = self._unix_offset
