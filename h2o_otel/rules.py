@@ -34,6 +34,11 @@ class Rule(NamedTuple):
     section: str
     message: str
 
+    @property
+    def is_abuse(self) -> bool:
+        """Whether the rule guards against denial of service (RFC 9113 section 10.5)."""
+        return "§10.5" in self.section
+
 
 class Violation(Exception):
     """A broken rule on its way to ``Connection.receive``, which turns it into an event; never leaves the engine.

@@ -16,9 +16,9 @@ from ..frames import writer
 from ..frames.types import CLIENT_PREFACE, FrameType, SettingCode
 from ..rules import CONNECTION, RULES, Violation, fail
 from ..streams.states import Input, State
-from ..streams.stream import INITIATORS, LOCAL, REMOTE
+from ..streams.stream import INITIATORS, LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
-from .core import COMPLETED, CONN_LOST, RESET_SENT
+from .core import COMPLETED, CONN_LOST, PROGRESS_INTERVAL_S, RESET_SENT
 from .events import Event, EventCollector
 from .handler import Handler
 from .receive import ReceiveHalf
@@ -156,6 +156,14 @@ class Connection(ReceiveHalf):
         rule = violation.rule
         stream_id = violation.stream_id
         self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
+        if rule.is_abuse:
+            self.counters.count("abuse_detections", (rule.token, "stream_reset"))
+        try:
+            self.guards.fault_reset(stream_id, self.now)
+            self.guards.control_frame(self.paused)
+        except Violation as flood:
+            self.connection_violation(flood)
+            return
         stream = self.streams.get(stream_id)
         if stream is None:
             self.write_rst(stream_id, rule.code)
@@ -178,6 +186,8 @@ class Connection(ReceiveHalf):
         rule = violation.rule
         self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
         self.counters.count("connection_errors", (counters.ROLES[self.role], "transmit", rule.code.name))
+        if rule.is_abuse:
+            self.counters.count("abuse_detections", (rule.token, "connection_closed"))
         error = ConnectionTerminated(
             str(violation),
             rule=rule.token,
@@ -289,6 +299,8 @@ class Connection(ReceiveHalf):
             deadline = min(deadline, self.block_since + limits.header_block_timeout_s)
         if self.pings:
             deadline = min(deadline, min(self.pings.values()) + limits.ping_timeout_s)
+        if not self.client and (self.bodies_open or self.queued):
+            deadline = min(deadline, self.progress_at)
         if not self.client and not self.streams and limits.idle_timeout_s is not None:
             deadline = min(deadline, self.active_at + limits.idle_timeout_s)
         return deadline
@@ -311,10 +323,76 @@ class Connection(ReceiveHalf):
         elif self.pings and now >= min(self.pings.values()) + limits.ping_timeout_s:
             self.counters.add("ping_timeouts", self.role, 1)
             violation = fail(RULES.ping_timeout, actual=now - min(self.pings.values()), limit=limits.ping_timeout_s)
+        elif self.streams:
+            self.check_progress()
+            return
         if violation is not None:
             self.connection_violation(violation)
         else:
             self.close(ErrorCode.NO_ERROR, now, b"idle")
+
+    def check_progress(self) -> None:
+        """Reset streams whose peer neither sends the body it owes nor takes the one it asked for.
+
+        Progress is counted in octets of body, so a dribble of frames does not count as one.
+        """
+        self.progress_at = self.now + PROGRESS_INTERVAL_S
+        for stream in list(self.streams.values()):
+            violation = self.receive_progress(stream) or self.send_progress(stream)
+            if violation is not None and not self.closed:
+                self.stream_violation(violation)
+
+    def receive_progress(self, stream: Stream) -> Violation | None:
+        """The peer owes body while the application has used all there was and the window is open.
+
+        Extended CONNECT, CONNECT and responses that have begun beside an open-ended request are free to pause.
+        """
+        owed = (
+            stream.body_open
+            and stream.recv_unread == 0
+            and stream.recv_window > 0
+            and stream.protocol is None
+            and stream.method != b"CONNECT"
+            and (stream.content_length >= 0 or not stream.headers_sent)
+        )
+        if not owed:
+            stream.recv_since = 0.0
+            return None
+        if stream.recv_since == 0.0:
+            stream.recv_since = self.now
+            stream.recv_mark = stream.body_received
+            return None
+        elapsed = self.now - stream.recv_since
+        if elapsed < self.limits.body_rate_grace_s:
+            return None
+        rate = (stream.body_received - stream.recv_mark) / elapsed
+        if rate < self.limits.body_rate_min_bytes_per_s:
+            return fail(RULES.body_too_slow, stream.id, actual=rate, limit=self.limits.body_rate_min_bytes_per_s)
+        stream.recv_since = self.now
+        stream.recv_mark = stream.body_received
+        return None
+
+    def send_progress(self, stream: Stream) -> Violation | None:
+        """Body is queued, and it is the peer (its window or its socket) that holds it up."""
+        if not stream.queued or not (stream.send_window <= 0 or self.send_window <= 0 or self.paused):
+            stream.send_since = 0.0
+            return None
+        if stream.send_since == 0.0:
+            stream.send_since = self.now
+            stream.send_mark = stream.body_sent
+            return None
+        elapsed = self.now - stream.send_since
+        sent = stream.body_sent - stream.send_mark
+        limits = self.limits
+        if sent == 0:
+            if elapsed >= limits.send_stall_timeout_s:
+                return fail(RULES.send_stalled, stream.id, actual=elapsed, limit=limits.send_stall_timeout_s)
+        elif elapsed >= limits.send_rate_grace_s:
+            if sent / elapsed < limits.send_rate_min_bytes_per_s:
+                return fail(RULES.send_too_slow, stream.id, actual=sent / elapsed, limit=limits.send_rate_min_bytes_per_s)
+            stream.send_since = self.now
+            stream.send_mark = stream.body_sent
+        return None
 
     def pause_output(self) -> None:
         """The transport is full: bodies are queued instead of framed until ``resume_output``."""

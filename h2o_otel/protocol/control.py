@@ -81,6 +81,7 @@ class ControlHalf(SendHalf):
             raise fail(RULES.settings_length, actual=end - pos)
         if (end - pos) // 6 > self.limits.settings_entries_max:
             raise fail(RULES.settings_entries, actual=(end - pos) // 6, limit=self.limits.settings_entries_max)
+        self.guards.settings_frame(self.now)
         self.need_settings = False
         while pos < end:
             code = _mem.u16(buf, pos, end)
@@ -92,6 +93,7 @@ class ControlHalf(SendHalf):
                 self.apply_remote(code, value)
         writer.write_settings_ack(self.out)
         self.count_sent(_SETTINGS, 0)
+        self.guards.control_frame(self.paused)
         self.handler.settings_received()
         return 0
 
@@ -156,9 +158,10 @@ class ControlHalf(SendHalf):
                 self.counters.histogram("ping_rtt", self.role).record(self.now - sent)
                 self.handler.ping_acknowledged(payload, self.now - sent)
             return 0
+        self.guards.ping(self.now)
         writer.write_ping(self.out, payload, True)
         self.count_sent(_PING, 8)
-        return 0
+        return self.guards.control_frame(self.paused)
 
     # -- GOAWAY
 
@@ -215,7 +218,8 @@ class ControlHalf(SendHalf):
             raise fail(RULES.priority_length, stream_id, actual=end - pos)
         if _mem.u32(buf, pos, end) & 0x7FFFFFFF == stream_id:
             raise fail(RULES.priority_self_dependency, stream_id)
-        return 0
+        self.guards.priority(self.requests)
+        return self.guards.glitch("PRIORITY", self.now)
 
     def on_priority_update(self, buf: bytes, pos: int, end: int) -> int:
         """RFC 9218 section 7.1."""
@@ -226,6 +230,7 @@ class ControlHalf(SendHalf):
         stream_id = _mem.u32(buf, pos, end) & 0x7FFFFFFF
         if stream_id == 0 or stream_id & 1 == 0:
             raise fail(RULES.priority_update_stream, stream_id)
+        self.guards.priority(self.requests)
         urgency, incremental = parse_priority(_mem.to_bytes(buf, pos + 4, end, end))
         stream = self.streams.get(stream_id)
         if stream is not None:

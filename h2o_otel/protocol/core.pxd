@@ -7,6 +7,7 @@ from ..hpack.decoder cimport Decoder
 from ..hpack.encoder cimport Encoder
 from ..streams.scheduler cimport Scheduler
 from ..streams.stream cimport Stream
+from .guards cimport Guards
 from .handler cimport Handler
 
 cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES
@@ -27,6 +28,10 @@ cdef class ConnectionCore:
     cdef readonly Decoder decoder
     cdef readonly dict streams
     cdef readonly Scheduler scheduler
+    cdef readonly Guards guards
+    # requests whose body has not ended, and when progress of bodies is looked at next
+    cdef readonly int bodies_open
+    cdef readonly double progress_at
     cdef public double now
     # state of the connection
     cdef readonly bint started, closed, goaway_sent, goaway_received, shutting_down, counted
@@ -67,6 +72,7 @@ cdef class ConnectionCore:
     cdef long long stream_low_water
 
     cdef void count_sent(self, int frame_type, long long payload) noexcept
+    @cython.locals(stream=Stream)
     cdef Stream new_stream(self, unsigned int id, bint local)
     @cython.locals(outcome=int)
     cdef close_stream(self, Stream stream, int outcome)
@@ -75,6 +81,7 @@ cdef class ConnectionCore:
     cdef release(self, Stream stream)
     cdef credit_connection(self, long long n)
     cdef credit_stream(self, Stream stream, long long n)
+    @cython.locals(small="long long")
     cpdef credit(self, Stream stream, long long n, double now)
     cpdef reset_stream(self, Stream stream, unsigned int code, double now)
     cdef reset_for(self, Stream stream, unsigned int code, object error, int by, int outcome)

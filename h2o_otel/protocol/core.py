@@ -22,6 +22,7 @@ from ..streams.scheduler import Scheduler
 from ..streams.states import Input, State
 from ..streams.stream import LOCAL, REMOTE, USER, Stream
 from .config import ConnectionConfig
+from .guards import Guards
 from .handler import Handler
 from .settings import Settings
 
@@ -52,6 +53,8 @@ _WINDOW_UPDATE = int(FrameType.WINDOW_UPDATE)
 COMPLETED, RESET_SENT, RESET_RECV, REFUSED, GOAWAY, CONN_LOST, TIMEOUT, PUSH = range(8)
 
 UNLIMITED = 2**32 - 1
+# While a body waits for the peer, its progress is looked at this often.
+PROGRESS_INTERVAL_S = 1.0
 
 
 def error_slot(code: int) -> int:
@@ -78,6 +81,9 @@ class ConnectionCore:
         self.decoder = Decoder(self.counters, config.role, limits)
         self.streams: dict[int, Stream] = {}
         self.scheduler = Scheduler()
+        self.guards = Guards(limits)
+        self.bodies_open = 0
+        self.progress_at = 0.0
         self.now = 0.0
 
         self.started = False
@@ -129,11 +135,14 @@ class ConnectionCore:
         """One frame of a type below 10 went into the output."""
         self.slots[_FRAMES + self.send_frames + frame_type] += 1
         self.slots[_FRAME_PAYLOAD + self.send_frames + frame_type] += payload
+        if frame_type <= 1:
+            self.guards.message_frames += 1
 
     # -- streams
 
     def new_stream(self, id: int, local: bool) -> Stream:
-        stream = Stream(id, self.remote_initial_window, self.local_initial_window, self.now)
+        stream = Stream.__new__(Stream)
+        stream.begin(id, self.remote_initial_window, self.local_initial_window, self.now)
         stream.local = local
         stream.counted = True
         if local:
@@ -156,6 +165,11 @@ class ConnectionCore:
             self.slots[_STREAM_ACTIVE + self.role] -= 1
             self.slots[_STREAMS + self.role * _OUTCOMES + outcome] += 1
         self.streams.pop(stream.id, None)
+        if stream.body_open:
+            stream.body_open = False
+            self.bodies_open -= 1
+        if outcome == COMPLETED:
+            self.guards.resets_received.put(1.0)
         stream.closed_at = self.now
         self.active_at = self.now
         self.release(stream)
@@ -170,6 +184,9 @@ class ConnectionCore:
         if stream.scheduled:
             self.scheduler.remove(stream)
         # A stream that ended in order may still be read; only a reset one is abandoned.
+        if stream.closed_by and stream.small_unread:
+            self.guards.small_unread -= stream.small_unread
+            stream.small_unread = 0
         if stream.closed_by and stream.recv_unread:
             unread = stream.recv_unread
             stream.recv_unread = 0
@@ -231,6 +248,10 @@ class ConnectionCore:
             n = stream.recv_unread
         if n <= 0:
             return
+        if stream.small_unread:
+            small = stream.small_unread * n // stream.recv_unread
+            stream.small_unread -= small
+            self.guards.small_unread -= small
         stream.recv_unread -= n
         self.slots[_UNREAD + self.role] -= n
         self.credit_connection(n)

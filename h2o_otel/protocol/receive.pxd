@@ -45,6 +45,8 @@ cdef class ReceiveHalf(ControlHalf):
     cdef Py_ssize_t unpad(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t used, int type, unsigned int stream_id) except -1
     @cython.locals(length="Py_ssize_t", n="Py_ssize_t", found=object, stream=Stream, data=bytes, fin=bint)
     cdef int on_data(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
+    cdef small_data(self, Stream stream, Py_ssize_t n)
+    cdef body_ended(self, Stream stream)
     cdef int count_body(self, Stream stream, Py_ssize_t n, bint fin) except -1
     @cython.locals(fragment="Py_ssize_t", dependency="unsigned int")
     cdef int on_headers(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1

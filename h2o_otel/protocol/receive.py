@@ -18,7 +18,8 @@ from ..streams.states import FORBIDDEN, Input, State
 from ..streams.stream import LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
 from .control import ControlHalf
-from .core import COMPLETED, REFUSED, RESET_RECV, error_slot
+from .core import COMPLETED, PROGRESS_INTERVAL_S, REFUSED, RESET_RECV, error_slot
+from .guards import SMALL_DATA_BYTES
 from .handler import Handler
 
 __all__ = ["ReceiveHalf"]
@@ -152,7 +153,8 @@ class ReceiveHalf(ControlHalf):
             raise fail(RULES.frame_too_large, stream_id, frame=frame_name(type), actual=length, limit=self.local_frame_max)
         if self.need_settings:
             if type != _SETTINGS or flags & _ACK:
-                raise fail(RULES.preface_no_settings, stream_id, frame=frame_name(type))
+                name = "SETTINGS acknowledgement" if type == _SETTINGS else frame_name(type)
+                raise fail(RULES.preface_no_settings, stream_id, frame=name)
         if self.block_stream and (type != _CONTINUATION or stream_id != self.block_stream):
             raise fail(RULES.continuation_expected, stream_id, frame=frame_name(type), expected=self.block_stream)
         scope = _SCOPE[type]
@@ -183,7 +185,7 @@ class ReceiveHalf(ControlHalf):
             return self.on_push_promise(buf, pos, end, flags, stream_id)
         if type == _PRIORITY_UPDATE:
             return self.on_priority_update(buf, pos, end)
-        return 0
+        return self.guards.glitch("of an unknown type", self.now)
 
     def unpad(self, buf: bytes, pos: int, end: int, used: int, type: int, stream_id: int) -> int:
         """End of the payload without padding; ``used`` octets follow the pad length and are not padding."""
@@ -223,6 +225,10 @@ class ReceiveHalf(ControlHalf):
         stream.recv_unread += n
         self.slots[_UNREAD + self.role] += n
         fin = flags & _END_STREAM != 0
+        if n < SMALL_DATA_BYTES and not fin:
+            self.small_data(stream, n)
+        elif n:
+            self.guards.empty_in_a_row = 0
         if length != n:
             # Padding is used as soon as it is here.
             self.credit_connection(length - n)
@@ -234,11 +240,28 @@ class ReceiveHalf(ControlHalf):
         data = _mem.to_bytes(buf, pos, end, end)
         if fin:
             stream.step(_RECV_END)
+            self.body_ended(stream)
         if n or fin:
             self.handler.data_received(stream, data, fin)
         if stream.state == _CLOSED and stream.counted:
             self.close_stream(stream, _COMPLETED)
         return 0
+
+    def small_data(self, stream: Stream, n: int) -> None:
+        """Frames that cost more than they carry (LIMITS of the small-DATA and empty-DATA budgets)."""
+        if n == 0:
+            self.guards.empty_frame(stream.id)
+            self.guards.glitch("empty DATA", self.now)
+            return
+        self.guards.empty_in_a_row = 0
+        stream.small_unread += SMALL_DATA_BYTES - n
+        self.guards.small_frame(stream.id, SMALL_DATA_BYTES - n)
+
+    def body_ended(self, stream: Stream) -> None:
+        """The peer owes no more of this body."""
+        if stream.body_open:
+            stream.body_open = False
+            self.bodies_open -= 1
 
     def count_body(self, stream: Stream, n: int, fin: bool) -> int:
         """Body octets against content-length (RFC 9113 section 8.1.1)."""
@@ -337,6 +360,11 @@ class ReceiveHalf(ControlHalf):
                 stream.trace.mark(_HPACK_DECODE, t0, _mem.now_ns())
             if fin:
                 stream.step(_RECV_END)
+            else:
+                stream.body_open = True
+                self.bodies_open += 1
+                if self.progress_at < self.now:
+                    self.progress_at = self.now + PROGRESS_INTERVAL_S
             self.handler.request_received(stream, fin)
             return 0
         stream = found
@@ -416,6 +444,7 @@ class ReceiveHalf(ControlHalf):
         self.count_body(stream, 0, True)
         stream.trailers = fields.headers
         stream.step(_RECV_END)
+        self.body_ended(stream)
         self.handler.trailers_received(stream)
         return self.end_received(stream)
 
@@ -433,20 +462,20 @@ class ReceiveHalf(ControlHalf):
                 raise fail(RULES.stream_id_even if type == _HEADERS else RULES.stream_idle, stream_id, frame=frame_name(type))
         elif stream_id > self.last_remote_stream_id:
             if self.goaway_sent and stream_id > self.goaway_sent_last:
-                return 0
+                return self.guards.glitch("on a stream after GOAWAY", self.now)
             if type == _HEADERS:
                 raise fail(RULES.stream_id_even, stream_id, frame=frame_name(type))
             raise fail(RULES.stream_idle, stream_id, frame=frame_name(type))
         by = self.reset_streams.get(stream_id)
         if by is None:
             if stream_id <= self.forgotten_below or (type != _DATA and type != _HEADERS):
-                return 0
+                return self.guards.glitch("on a closed stream", self.now)
             if type == _HEADERS and self.skipped_from < stream_id < self.skipped_to:
                 raise fail(RULES.stream_id_reused, stream_id, frame=frame_name(type), limit=self.last_remote_stream_id)
             raise fail(RULES.stream_closed, stream_id, frame=frame_name(type))
         if by == _REMOTE and (type == _DATA or type == _HEADERS):
             raise fail(RULES.stream_half_closed, stream_id, frame=frame_name(type))
-        return 0
+        return self.guards.glitch("on a reset stream", self.now)
 
     def not_allowed(self, stream: Stream, type: int) -> Violation:
         """DATA or HEADERS that the stream's state does not take."""
@@ -459,6 +488,7 @@ class ReceiveHalf(ControlHalf):
     def on_window_update(self, buf: bytes, pos: int, end: int, stream_id: int) -> int:
         """RFC 9113 section 6.9; the bodies that may go on are framed by the next ``pump``."""
         increment = _mem.u32(buf, pos, end) & 0x7FFFFFFF
+        self.guards.window_update(self.requests)
         if stream_id == 0:
             if increment == 0:
                 raise fail(RULES.window_update_zero_connection)
@@ -492,6 +522,8 @@ class ReceiveHalf(ControlHalf):
             return self.unknown_stream(_RST_STREAM, stream_id)
         stream = found
         self.slots[_STREAM_RESETS + (self.role * 2 + counters.RECV) * _ERROR_CODES + error_slot(code)] += 1
+        if not stream.local and not self.client:
+            self.guards.reset_received(stream_id, self.now)
         stream.step(_RECV_RST)
         stream.closed_by = _REMOTE
         stream.closed_code = code

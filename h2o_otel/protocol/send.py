@@ -20,7 +20,7 @@ from ..limits import STREAM_ID_MAX
 from ..streams.states import Input, State
 from ..streams.stream import Stream
 from .config import ConnectionConfig
-from .core import COMPLETED, ConnectionCore
+from .core import COMPLETED, PROGRESS_INTERVAL_S, ConnectionCore
 from .handler import Handler
 
 __all__ = ["SendHalf"]
@@ -328,6 +328,8 @@ class SendHalf(ConnectionCore):
         n = len(data) - offset
         stream.queued += n
         self.queued += n
+        if self.progress_at < self.now:
+            self.progress_at = self.now + PROGRESS_INTERVAL_S
         stream.queue_end = end_stream
         if stream.queued > self.stream_low_water * 2:
             stream.writable_wanted = True

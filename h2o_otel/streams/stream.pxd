@@ -43,6 +43,11 @@ cdef class Stream:
     cdef public bint scheduled
     cdef public bint writable_wanted
     cdef public double blocked_since
+    # progress of the body each way, looked at by ``Connection.check_progress``
+    cdef bint body_open
+    cdef long long small_unread
+    cdef double recv_since, send_since
+    cdef long long recv_mark, send_mark
     cdef public double stalled_s
     # RFC 9218
     cdef public int urgency
@@ -52,5 +57,6 @@ cdef class Stream:
     # for the layers above
     cdef public object user
     cdef public Trace trace
+    cdef void begin(self, unsigned int id, long long send_window, long long recv_window, double now)
     cpdef int step(self, int input) noexcept
     cpdef bint allows(self, int input) noexcept

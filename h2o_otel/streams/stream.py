@@ -48,6 +48,7 @@ class Stream:
     __slots__ = (
         "authority",
         "blocked_since",
+        "body_open",
         "body_received",
         "body_sent",
         "closed_at",
@@ -73,13 +74,18 @@ class Stream:
         "queue_offset",
         "queue_trailers",
         "queued",
+        "recv_mark",
+        "recv_since",
         "recv_uncredited",
         "recv_unread",
         "recv_window",
         "refused",
         "scheduled",
         "scheme",
+        "send_mark",
+        "send_since",
         "send_window",
+        "small_unread",
         "stalled_s",
         "state",
         "status",
@@ -91,6 +97,10 @@ class Stream:
     )
 
     def __init__(self, id: int, send_window: int, recv_window: int, now: float) -> None:
+        self.begin(id, send_window, recv_window, now)
+
+    def begin(self, id: int, send_window: int, recv_window: int, now: float) -> None:
+        """Every field at its beginning; ``__init__`` without the cost of a Python call."""
         self.id = id
         self.state = 0
         self.closed_by = 0
@@ -125,6 +135,12 @@ class Stream:
         self.scheduled = False
         self.writable_wanted = False
         self.blocked_since = 0.0
+        self.body_open = False
+        self.small_unread = 0
+        self.recv_since = 0.0
+        self.recv_mark = 0
+        self.send_since = 0.0
+        self.send_mark = 0
         self.stalled_s = 0.0
         self.urgency = 3
         self.incremental = False

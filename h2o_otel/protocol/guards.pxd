@@ -1,0 +1,38 @@
+import cython
+from ..counters cimport Counters
+
+@cython.final
+cdef class Bucket:
+    cdef readonly double tokens
+    cdef readonly double burst
+    cdef double _refill
+    cdef double _last
+    cpdef bint take(self, double now) noexcept
+    cpdef put(self, double n)
+
+@cython.final
+cdef class Guards:
+    cdef object _limits
+    cdef readonly Bucket resets_received, resets_sent, pings, settings, glitches
+    cdef readonly int empty_in_a_row
+    cdef readonly long long empty_data
+    cdef readonly long long small_unread
+    cdef readonly long long small_max
+    cdef readonly long long window_updates
+    cdef readonly long long priorities
+    cdef readonly long long message_frames
+    cdef long long _message_frames_at_ping
+    cdef readonly int control_queued
+    cdef int _control_max
+    cdef int _updates_base, _updates_per_stream, _updates_per_frame
+
+    cdef int reset_received(self, unsigned int stream_id, double now) except -1
+    cdef int fault_reset(self, unsigned int stream_id, double now) except -1
+    cdef int ping(self, double now) except -1
+    cdef int settings_frame(self, double now) except -1
+    cdef int empty_frame(self, unsigned int stream_id) except -1
+    cdef int small_frame(self, unsigned int stream_id, long long overhead) except -1
+    cdef int window_update(self, long long streams) except -1
+    cdef int priority(self, long long streams) except -1
+    cdef int glitch(self, str kind, double now) except -1
+    cdef int control_frame(self, bint paused) except -1

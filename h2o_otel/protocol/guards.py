@@ -1,0 +1,176 @@
+"""Guards against peers that cost more than they ask for: token buckets and budgets of one connection.
+
+Each method is called at the one place where its frame is handled and raises a ``Violation`` when
+its bound is passed.  The clock is passed in.  Numbers are those of ``Limits``.
+"""
+
+from __future__ import annotations
+
+from ..limits import Limits
+from ..rules import RULES, fail
+
+__all__ = ["SMALL_DATA_BYTES", "Bucket", "Guards"]
+
+# DATA below this size costs its difference to it while it is unread: an object of CPython and its
+# place in a queue are about this large, whatever is in them.
+SMALL_DATA_BYTES = 256
+
+
+class Bucket:
+    """A token bucket: ``burst`` at once, ``refill_per_s`` in the long run."""
+
+    __slots__ = ("_last", "_refill", "burst", "tokens")
+
+    def __init__(self, burst: float, refill_per_s: float) -> None:
+        self.burst = burst
+        self.tokens = burst
+        self._refill = refill_per_s
+        self._last = 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one token; false when there is none."""
+        if self._last:
+            self.tokens += (now - self._last) * self._refill
+            if self.tokens > self.burst:
+                self.tokens = self.burst
+        self._last = now
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
+
+    def put(self, n: float) -> None:
+        """Give tokens back, for what earns them."""
+        self.tokens += n
+        if self.tokens > self.burst:
+            self.tokens = self.burst
+
+
+class Guards:
+    """What one peer has used up.
+
+    Attributes:
+        message_frames: HEADERS and DATA sent; they excuse PING and WINDOW_UPDATE of the peer.
+        small_unread: what small DATA frames cost beyond their octets, until they are read.
+        control_queued: answers (acknowledgements, RST_STREAM) that wait behind a peer that does not read.
+    """
+
+    __slots__ = (
+        "_control_max",
+        "_limits",
+        "_message_frames_at_ping",
+        "_updates_base",
+        "_updates_per_frame",
+        "_updates_per_stream",
+        "control_queued",
+        "empty_data",
+        "empty_in_a_row",
+        "glitches",
+        "message_frames",
+        "pings",
+        "priorities",
+        "resets_received",
+        "resets_sent",
+        "settings",
+        "small_max",
+        "small_unread",
+        "window_updates",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.resets_received = Bucket(limits.resets_received_burst, limits.resets_received_refill_per_s)
+        self.resets_sent = Bucket(limits.resets_sent_burst, limits.resets_sent_refill_per_s)
+        self.pings = Bucket(limits.pings_burst, limits.pings_refill_per_s)
+        self.settings = Bucket(limits.settings_burst, limits.settings_refill_per_s)
+        self.glitches = Bucket(limits.glitches_burst, limits.glitches_refill_per_s)
+        self.empty_in_a_row = 0
+        self.empty_data = 0
+        self.small_unread = 0
+        # A fixed budget breaks streams of small messages with a slow reader, so it grows with the window.
+        self.small_max = max(limits.small_data_bytes_min, limits.connection_window_bytes // 2)
+        self.window_updates = 0
+        self.priorities = 0
+        self.message_frames = 0
+        self._message_frames_at_ping = 0
+        self.control_queued = 0
+        self._control_max = limits.control_queue_frames_max
+        self._updates_base = limits.window_updates_base
+        self._updates_per_stream = limits.window_updates_per_stream
+        self._updates_per_frame = limits.window_updates_per_data
+
+    def reset_received(self, stream_id: int, now: float) -> int:
+        """RST_STREAM for a stream whose response was not complete (CVE-2023-44487)."""
+        if not self.resets_received.take(now):
+            raise fail(RULES.rapid_reset, stream_id, limit=int(self.resets_received.burst))
+        return 0
+
+    def fault_reset(self, stream_id: int, now: float) -> int:
+        """The peer made us reset a stream (CVE-2025-8671)."""
+        if not self.resets_sent.take(now):
+            raise fail(RULES.made_you_reset, stream_id, limit=int(self.resets_sent.burst))
+        return 0
+
+    def ping(self, now: float) -> int:
+        """PING that wants an answer (CVE-2019-9512); messages sent since the last one excuse as many."""
+        if self.message_frames != self._message_frames_at_ping:
+            self.pings.put(self.message_frames - self._message_frames_at_ping)
+            self._message_frames_at_ping = self.message_frames
+        if not self.pings.take(now):
+            raise fail(RULES.ping_flood, limit=int(self.pings.burst))
+        return 0
+
+    def settings_frame(self, now: float) -> int:
+        """SETTINGS (CVE-2019-9515)."""
+        if not self.settings.take(now):
+            raise fail(RULES.settings_flood, limit=int(self.settings.burst))
+        return 0
+
+    def empty_frame(self, stream_id: int) -> int:
+        """DATA without data and without an end (CVE-2019-9518)."""
+        self.empty_in_a_row += 1
+        self.empty_data += 1
+        if self.empty_in_a_row > self._limits.empty_data_in_a_row_max:
+            raise fail(RULES.empty_data_flood, stream_id, actual=self.empty_in_a_row, limit=self._limits.empty_data_in_a_row_max)
+        if self.empty_data > self._limits.empty_data_max:
+            raise fail(RULES.empty_data_flood, stream_id, actual=self.empty_data, limit=self._limits.empty_data_max)
+        return 0
+
+    def small_frame(self, stream_id: int, overhead: int) -> int:
+        """DATA much smaller than what keeping it costs; given back when it is read."""
+        self.small_unread += overhead
+        if self.small_unread > self.small_max:
+            raise fail(RULES.small_data_flood, stream_id, actual=self.small_unread, limit=self.small_max)
+        return 0
+
+    def window_update(self, streams: int) -> int:
+        """WINDOW_UPDATE: each stream and each message frame sent earns some."""
+        self.window_updates += 1
+        limit = self._updates_base + self._updates_per_stream * streams + self._updates_per_frame * self.message_frames
+        if self.window_updates > limit:
+            raise fail(RULES.window_update_flood, actual=self.window_updates, limit=limit)
+        return 0
+
+    def priority(self, streams: int) -> int:
+        """PRIORITY and PRIORITY_UPDATE (CVE-2019-9513)."""
+        self.priorities += 1
+        limit = self._limits.priority_frames_per_stream_max * (1 + streams)
+        if self.priorities > limit:
+            raise fail(RULES.priority_flood, actual=self.priorities, limit=limit)
+        return 0
+
+    def glitch(self, kind: str, now: float) -> int:
+        """A legal frame that is of no use."""
+        if not self.glitches.take(now):
+            raise fail(RULES.glitch_flood, kind=kind, limit=int(self.glitches.burst))
+        return 0
+
+    def control_frame(self, paused: bool) -> int:
+        """An answer was queued; while the transport is full they pile up (CVE-2019-9514)."""
+        if not paused:
+            self.control_queued = 0
+            return 0
+        self.control_queued += 1
+        if self.control_queued > self._control_max:
+            raise fail(RULES.control_queue_flood, actual=self.control_queued, limit=self._control_max)
+        return 0
