@@ -11,8 +11,8 @@ FUZZ_SECONDS ?= 60
 PYTEST_ARGS ?=
 
 # What makes the compiled modules old: the .pxd files and the sources beside them.
-HEADERS := $(shell find h2o_otel -name '*.pxd' 2>/dev/null)
-COMPILED := $(HEADERS) $(wildcard $(HEADERS:.pxd=.py)) setup.py
+HEADERS := $(sort $(shell find h2o_otel -name '*.pxd' 2>/dev/null))
+COMPILED := $(strip $(HEADERS) $(sort $(wildcard $(HEADERS:.pxd=.py))) setup.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -85,11 +85,16 @@ clean: ## remove builds, caches and .venv
 # The dependencies of an extra; this compiles too.
 $(VENV)/.installed-%: pyproject.toml scripts/setup_venv.py
 	@$(PYTHON) scripts/setup_venv.py $(VENV) $*
-	@touch $@ $(VENV)/.compiled-$*
-
-# Again after an edit; only the modules whose input really changed are compiled.
-$(VENV)/.compiled-%: $(VENV)/.installed-% $(COMPILED)
-	@if [ ! -e $@ ] || [ -n "$$(find $(COMPILED) -newer $@)" ]; then $(PYTHON) scripts/setup_venv.py $(VENV) $* --only-build; fi
 	@touch $@
+	@echo "$(COMPILED)" > $(VENV)/.compiled-$*
+
+# Again after an edit; only the modules whose input really changed are compiled.  The stamp holds the
+# list of files, because one that was removed leaves no time behind.
+$(VENV)/.compiled-%: $(VENV)/.installed-% $(COMPILED) always
+	@if [ "$$(cat $@)" != "$(COMPILED)" ] || [ -n "$$(find $(COMPILED) -newer $@)" ]; then \
+		$(PYTHON) scripts/setup_venv.py $(VENV) $* --only-build && echo "$(COMPILED)" > $@; fi
+
+.PHONY: always
+always:
 
 .PRECIOUS: $(VENV)/.installed-%

@@ -73,10 +73,18 @@ def remove_compiled_in_place(keep: set[str]) -> None:
             path.unlink()
 
 
+class NoCompiler(Exception):
+    pass
+
+
 class BuildPython(build_py):
     def run(self) -> None:
-        if PURE and self.editable_mode:
-            remove_compiled_in_place(keep=set())
+        if self.editable_mode:
+            if PURE:
+                remove_compiled_in_place(keep=set())
+        else:
+            # What an earlier build left there would be packed, too, though its source is gone.
+            shutil.rmtree(Path(self.build_lib, "h2o_otel"), ignore_errors=True)
         super().run()
 
 
@@ -132,10 +140,11 @@ class BuildExtensions(build_ext):
             try:
                 self.compiler.compile([str(probe)], output_dir=folder, include_dirs=self.compiler.include_dirs)
             except Exception as error:
-                raise RuntimeError(f"no working C compiler with the Python headers ({error})") from error
+                program = getattr(self.compiler, "compiler_so", None) or ["the C compiler"]
+                raise NoCompiler(f"{program[0]} cannot compile a line that includes Python.h") from error
 
     def translate(self, extensions: list[Extension]) -> list[Extension]:
-        """Python to C, one process per core."""
+        """From Python to C, one process per core."""
         if not extensions:
             return []
         from Cython.Build import cythonize
@@ -152,7 +161,8 @@ class BuildExtensions(build_ext):
         with_c = [copy.copy(e) for e in extensions]  # setuptools has notes of its own on these objects
         for extension in with_c:
             extension.sources = sources[extension.name]
-        return with_c
+        # The largest first, so that no core is left alone with it at the end.
+        return sorted(with_c, key=lambda e: Path(e.sources[0]).stat().st_size, reverse=True)
 
     def build_extension(self, ext: Extension) -> None:
         super().build_extension(ext)
@@ -196,9 +206,15 @@ class BuildExtensions(build_ext):
         for extension in declared:
             Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
         self.extensions = self.distribution.ext_modules = []
+        if isinstance(error, NoCompiler):
+            remedy = (
+                "with a C compiler and the Python headers (Debian: gcc python3-dev) install again with --force-reinstall --no-cache-dir"
+            )
+        else:
+            remedy = "this should not happen; H2O_OTEL_REQUIRE_CYTHON=1 and pip install --verbose show the whole error"
         say(f"NOT COMPILED: {error}")
         say("the package is installed as pure Python: everything works, many times slower")
-        say("install a C compiler and the Python headers (Debian: gcc python3-dev) and install again with --force-reinstall --no-cache-dir")
+        say(remedy)
 
 
 def main() -> None:

@@ -40,8 +40,9 @@ def modules() -> list[str]:
 
 def compiled_modules() -> list[str]:
     """Those of them that an import takes from a compiled file."""
-    origins = {name: (importlib.util.find_spec(name) or None) for name in modules()}
-    return [name for name, spec in origins.items() if spec and spec.origin and spec.origin.endswith(tuple(EXTENSION_SUFFIXES))]
+    suffixes = tuple(EXTENSION_SUFFIXES)
+    specs = [importlib.util.find_spec(name) for name in modules()]
+    return [spec.name for spec in specs if spec and spec.origin and spec.origin.endswith(suffixes)]
 
 
 def build() -> str:

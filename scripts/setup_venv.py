@@ -85,16 +85,17 @@ def lines(stream: Iterable[str], sink: TextIO) -> Iterator[str]:
     for line in stream:
         sink.write(line)
         sink.flush()
-        yield line.strip()
+        yield line.rstrip()
 
 
 def show(found: Iterator[str]) -> None:
-    """The build's own lines, and a count of what pip collects."""
+    """The build's own lines, and a count of what pip collects (indented lines are about the tools of the build)."""
     live = sys.stdout.isatty()
     looked_at = 0
     for line in found:
-        if line.startswith("h2o-otel: "):
-            print(f"    {line.removeprefix('h2o-otel: ')}", flush=True)
+        build = line.strip()
+        if build.startswith("h2o-otel: "):
+            print(f"    {build.removeprefix('h2o-otel: ')}", flush=True)
         elif line.startswith(("Collecting ", "Requirement already satisfied: ")):
             looked_at += 1
             if live:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import random
 import signal
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
+import anyio
 import hypothesis
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase
@@ -20,7 +24,7 @@ from h2o_otel import _pure
 from tests.support import backends, programs
 
 TEST_SECONDS_MAX = 20
-# The alarm rings again and again: an event loop swallows what is raised inside its callbacks.
+# The alarm rings again and again, for code that swallows it.
 ALARM_AGAIN_SECONDS = 2
 
 SEED = int(os.environ.get("H2O_OTEL_SEED") or random.SystemRandom().randrange(2**32))
@@ -61,52 +65,89 @@ def pytest_report_header() -> list[str]:
 
 
 def stale() -> list[str]:
-    """Compiled modules in use that are older than their source or than any .pxd."""
-    root = _pure.ROOT.parent
+    """Compiled files in use that are older than their source or than any .pxd, or whose module is not compiled any more."""
+    if os.environ.get("H2O_OTEL_PURE") == "1":
+        return []
     newest_pxd = max((p.stat().st_mtime for p in _pure.ROOT.rglob("*.pxd")), default=0.0)
     found = []
-    for name in _pure.compiled_modules():
-        source = root.joinpath(*name.split(".")).with_suffix(".py")
-        built = next(source.parent.glob(f"{source.stem}.*.so"), None)
-        if built and built.stat().st_mtime < max(newest_pxd, source.stat().st_mtime):
-            found.append(name)
-    return found
+    for built in _pure.ROOT.rglob(f"*{EXTENSION_SUFFIXES[0]}"):
+        source = built.with_name(built.name.partition(".")[0] + ".py")
+        current = source.exists() and source.with_suffix(".pxd").exists()
+        if not current or built.stat().st_mtime < max(newest_pxd, source.stat().st_mtime):
+            found.append(str(built.relative_to(_pure.ROOT)))
+    return sorted(found)
 
 
 # -- time
 
 
-def time_limited(item: pytest.Item) -> Iterator[None]:
+class TimeLimit(KeyboardInterrupt):
+    """Event loops swallow every other exception that is raised inside a callback."""
+
+
+def seconds_of(item: pytest.Item) -> float:
     marker = item.get_closest_marker("time_limit")
-    seconds = float(marker.args[0]) if marker else TEST_SECONDS_MAX
+    return float(marker.args[0]) if marker else TEST_SECONDS_MAX
+
+
+def alarmed(seconds: float) -> Iterator[None]:
+    """Let the wrapped hook run so long: then fail it, and if that was swallowed, interrupt it."""
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         return (yield)
+    rings = 0
 
-    def expired(number: int, frame: object) -> None:
-        pytest.fail(f"{item.nodeid} took longer than {seconds:g} s")
+    def ring(number: int, frame: object) -> None:
+        nonlocal rings
+        rings += 1
+        raise TimeLimit if rings > 1 else pytest.fail.Exception("the alarm rang")
 
-    before = signal.signal(signal.SIGALRM, expired)
+    before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds, ALARM_AGAIN_SECONDS)
     try:
-        return (yield)
+        result = yield
+    except BaseException as error:  # trio wraps it into a group
+        if not rings:
+            raise
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise pytest.fail.Exception(f"longer than {seconds:g} s") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    if rings:
+        pytest.fail(f"longer than {seconds:g} s, and the alarm was swallowed")
+    return result
+
+
+def cancelled_after(seconds: float, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The limit for a coroutine whose loop still turns: it ends cleanly, and the loop can serve the next test."""
+
+    @functools.wraps(test)
+    async def limited(*args: Any, **kwargs: Any) -> None:
+        with anyio.move_on_after(seconds) as scope:
+            await test(*args, **kwargs)
+        if scope.cancelled_caught:
+            pytest.fail(f"longer than {seconds:g} s")
+
+    return limited
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    return (yield from time_limited(item))
+    return (yield from alarmed(seconds_of(item)))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    return (yield from time_limited(item))
+    seconds = seconds_of(item)
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.obj = cancelled_after(seconds, item.obj)
+        seconds += ALARM_AGAIN_SECONDS
+    return (yield from alarmed(seconds))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    return (yield from time_limited(item))
+    return (yield from alarmed(seconds_of(item)))
 
 
 # -- chance
