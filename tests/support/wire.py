@@ -69,6 +69,18 @@ def goaway(last_stream_id: int, code: int = 0, debug: bytes = b"") -> bytes:
     return frame(GOAWAY, 0, 0, struct.pack(">LL", last_stream_id, code) + debug)
 
 
+def priority(stream_id: int, depends_on: int = 0, weight: int = 15) -> bytes:
+    return frame(PRIORITY, 0, stream_id, struct.pack(">LB", depends_on, weight))
+
+
+def priority_update(stream_id: int, value: bytes) -> bytes:
+    return frame(PRIORITY_UPDATE, 0, 0, struct.pack(">L", stream_id) + value)
+
+
+def push_promise(stream_id: int, promised_id: int, block: bytes, *, end_headers: bool = True) -> bytes:
+    return frame(PUSH_PROMISE, END_HEADERS if end_headers else 0, stream_id, struct.pack(">L", promised_id) + block)
+
+
 def literal(name: bytes, value: bytes) -> bytes:
     """A field without indexing and without Huffman (RFC 7541 §6.2.2), which leaves the dynamic table alone."""
     return b"\x00" + integer(len(name), 7) + name + integer(len(value), 7) + value
