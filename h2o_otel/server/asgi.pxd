@@ -1,0 +1,106 @@
+import cython
+from .. cimport _mem
+from ..counters cimport Counters, Histogram
+from ..io.driver cimport Driver, DriverHandler
+from ..io.loop cimport Loop
+from ..protocol.connection cimport Connection
+from ..streams.stream cimport Stream
+from ..telemetry.requests cimport ServerRequestMetrics
+from .service cimport Service
+
+cdef int _WAIT_RECEIVE, _WAIT_SEND, _HANDLERS_RUNNING, _FIELDS_DROPPED, _COPIED_ASGI, _NO_ERROR, _INTERNAL_ERROR
+cdef dict _METHODS
+cdef bytes _HOST, _COOKIE
+cdef Py_ssize_t _SMALL_BYTES, _JOINED_BYTES_MAX
+cdef tuple _TEXT
+cdef object _unquote
+
+cdef class AsgiConnection(DriverHandler):
+    cdef readonly Service service
+    cdef readonly Loop loop
+    cdef readonly Driver driver
+    cdef readonly object connection
+    cdef readonly Connection native
+    cdef readonly dict template
+    cdef readonly bytes scheme
+    cdef readonly dict span_base
+    cdef long long send_stream_max, send_connection_max
+
+    cdef handler_ended(self)
+    cdef respond(self, Stream stream, int status, list fields, bint end, double now)
+    @cython.locals(queued="long long", total="long long")
+    cdef bint data(self, Stream stream, bytes body, bint end, double now) except -1
+    @cython.locals(waiting="Py_ssize_t")
+    cdef credit(self, Stream stream, long long n, double now)
+    cdef reset(self, Stream stream, unsigned int code, double now)
+    cdef wake(self)
+
+@cython.final
+@cython.freelist(128)
+cdef class AsgiRequest:
+    cdef readonly AsgiConnection owner
+    cdef readonly Stream stream
+    cdef readonly dict scope
+    cdef readonly object span
+    cdef readonly int status
+    cdef readonly str error_type
+    cdef readonly bint started, disconnected, response_done, over, body_ended
+    cdef public bint waiting
+    cdef bint _body_taken, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
+    cdef list _chunks
+    cdef bytearray _small
+    cdef list _receivers, _senders
+    cdef object _task, _timer
+    cdef list _fields
+    cdef long long _content_length, _sent, _app_started_ns
+    cdef int _metrics_index
+    cdef object __weakref__
+
+    @cython.locals(service=Service, began="long long", stream=Stream)
+    cdef start(self)
+    @cython.locals(owner=AsgiConnection, service=Service, stream=Stream, scope=dict, raw=bytes, query=bytes, path=str, mark="Py_ssize_t")
+    cdef dict make_scope(self)
+    @cython.locals(fields=list, name=bytes, cookies=int, hosts=int, authority=bytes, pair=tuple)
+    cdef list make_headers(self)
+    cpdef _task_done(self, object task)
+    @cython.locals(owner=AsgiConnection, service=Service, seconds=double)
+    cdef _app_ended(self, object error)
+    cdef _repair(self, object error)
+    cdef bint _content_complete(self)
+    cdef _log_exception(self, object error)
+    cdef _uncount(self)
+    @cython.locals(owner=AsgiConnection, now=double)
+    cdef reply(self, int status, bytes text)
+    @cython.locals(n="Py_ssize_t")
+    cdef feed(self, bytes data, bint ended)
+    @cython.locals(small=bytearray)
+    cdef _join(self, bytes data, Py_ssize_t n)
+    @cython.locals(service=Service)
+    cdef reset(self, object error)
+    cpdef _expire(self)
+    cdef writable(self)
+    @cython.locals(owner=AsgiConnection, service=Service, stream=Stream, status=int, route=str, duration=double)
+    cdef closed(self)
+    cdef str _route(self)
+    cdef _wake_everybody(self)
+    @cython.locals(body=bytes, more=bint)
+    cdef dict _take(self)
+    @cython.locals(kind=str)
+    cdef bint _send(self, dict message) except -1
+    @cython.locals(status=int, fields=list, n="Py_ssize_t")
+    cdef _send_start(self, dict message)
+    @cython.locals(owner=AsgiConnection, n="Py_ssize_t", more=bint, end=bint, wait=bint, now=double, body=object)
+    cdef bint _send_body(self, dict message) except -1
+    cdef _wrong_length(self, bint more)
+    @cython.locals(owner=AsgiConnection, service=Service, fields=list)
+    cdef _send_head(self, bint end, double now)
+    cdef list _normalised(self, list fields)
+    @cython.locals(owner=AsgiConnection, now=double)
+    cdef _send_trailers(self, dict message)
+    cdef _send_early_hint(self, dict message)
+    cdef _end_response(self)
+    @cython.locals(stream=Stream)
+    cdef _end_early(self)
+
+cdef wake_all(list waiters)
+cdef gone(AsgiRequest request)

@@ -1,0 +1,736 @@
+"""One ASGI request on one stream: its scope, ``receive()`` and ``send()``, and every way it can end.
+
+A request has two lives that end apart: the stream's (the engine says so with ``closed``) and the
+application's (its task is done).  Metrics and span follow the stream, the handler limit both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import unquote_to_bytes as _unquote
+
+from .. import _mem
+from .. import counters as _counters
+from ..errors import ClientDisconnected, ErrorCode, LocalProtocolError, StreamReset
+from ..hpack.kinds import CONNECTION_SPECIFIC
+from ..hpack.names import FLAWS
+from ..io.driver import Driver, DriverHandler
+from ..protocol.connection import Connection
+from ..streams.stream import Stream
+from .service import Service
+
+__all__ = ["AsgiConnection", "AsgiRequest"]
+
+_WAIT_RECEIVE = _counters.slot("asgi_wait_ns")
+_WAIT_SEND = _WAIT_RECEIVE + 1
+_HANDLERS_RUNNING = _counters.slot("asgi_handlers")
+_FIELDS_DROPPED = _counters.slot("asgi_fields_dropped")
+_COPIED_ASGI = _counters.slot("buffer_copied") + _counters.COPY_REASONS.index("asgi")
+_NO_ERROR = int(ErrorCode.NO_ERROR)
+_INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
+_METHODS: dict[bytes, str] = {method.encode(): method for method in _counters.HTTP_METHODS[:-1]}
+_HOST = b"host"
+_COOKIE = b"cookie"
+# Pieces below this are joined with what waits before them: memory follows octets, not frames.
+_SMALL_BYTES = 1024
+_JOINED_BYTES_MAX = 16_384
+_DROPPED_RULE = FLAWS[CONNECTION_SPECIFIC]
+_TEXT: Any = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class AsgiConnection(DriverHandler):
+    """What requests need of their connection; ``protocol.ServerProtocol`` is the rest of it.
+
+    Attributes:
+        connection: the engine; ``native`` is the same object when it is ours, for typed calls.
+        template: the part of the scope that all requests of the connection share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.loop = service.loop
+        self.driver: Driver | None = None
+        self.connection: Any = None
+        self.native: Connection | None = None
+        self.template: dict[str, Any] = {}
+        self.scheme = b"http"
+        self.span_base: dict[str, Any] | None = None
+        self.send_stream_max = service.limits.send_buffer_stream_bytes
+        self.send_connection_max = service.limits.send_buffer_connection_bytes
+
+    def handler_ended(self) -> None:
+        """A handler no longer counts against the connection's limit."""
+
+    # The engine's verbs, by the short way when it is ours.
+
+    def respond(self, stream: Stream, status: int, fields: list[tuple[bytes, bytes]], end: bool, now: float) -> None:
+        if self.native is not None:
+            self.native.send_response(stream, status, fields, end, now)
+        else:
+            self.connection.send_response(stream, status, fields, end, now)
+
+    def data(self, stream: Stream, body: bytes, end: bool, now: float) -> bool:
+        """Send or queue ``body``; true when the producer must wait."""
+        if self.native is not None:
+            queued = self.native.send_data(stream, body, end, now)
+            total = self.native.queued
+        else:
+            queued = self.connection.send_data(stream, body, end, now)
+            total = self.connection.queued if queued else 0
+        if queued == 0 or end:
+            return False
+        if queued > self.send_stream_max or total > self.send_connection_max:
+            stream.writable_wanted = True
+            return True
+        return False
+
+    def credit(self, stream: Stream, n: int, now: float) -> None:
+        if self.native is not None:
+            self.native.credit(stream, n, now)
+            waiting = self.native.out_size()
+        else:
+            self.connection.credit(stream, n, now)
+            waiting = self.connection.out_size()
+        if waiting:
+            self.wake()
+
+    def reset(self, stream: Stream, code: int, now: float) -> None:
+        if self.native is not None:
+            self.native.reset_stream(stream, code, now)
+        else:
+            self.connection.reset_stream(stream, code, now)
+        self.wake()
+
+    def wake(self) -> None:
+        if self.driver is not None:
+            self.driver.wake()
+
+
+class AsgiRequest:
+    """One request.
+
+    Attributes:
+        disconnected: the client is gone, or the stream ended in another way before the response was complete.
+        response_done: the end of the response was handed to the engine.
+        over: the stream is closed.
+    """
+
+    __slots__ = (
+        "_app_started_ns",
+        "_body_taken",
+        "_bodyless",
+        "_chunks",
+        "_content_length",
+        "_counted",
+        "_expects_trailers",
+        "_fields",
+        "_has_date",
+        "_has_server",
+        "_head_sent",
+        "_messages_done",
+        "_metrics_index",
+        "_receivers",
+        "_running",
+        "_senders",
+        "_sent",
+        "_small",
+        "_task",
+        "_timer",
+        "body_ended",
+        "disconnected",
+        "error_type",
+        "over",
+        "owner",
+        "response_done",
+        "scope",
+        "span",
+        "started",
+        "status",
+        "stream",
+        "waiting",
+    )
+
+    def __init__(self, owner: AsgiConnection, stream: Stream, body_ended: bool) -> None:
+        self.owner = owner
+        self.stream = stream
+        self.scope: dict[str, Any] | None = None
+        self.span: Any = None
+        self.status = 0
+        self.error_type: str | None = None
+        self.started = False
+        self.disconnected = False
+        self.response_done = False
+        self.over = False
+        self.waiting = False
+        self.body_ended = body_ended
+        self._body_taken = False
+        self._chunks: list[bytes] | None = None
+        self._small: bytearray | None = None
+        self._receivers: list[Any] | None = None
+        self._senders: list[Any] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: Any = None
+        self._running = False
+        self._counted = False
+        self._fields: list[tuple[bytes, bytes]] | None = None
+        self._head_sent = False
+        self._bodyless = False
+        self._expects_trailers = False
+        self._messages_done = False
+        self._has_date = False
+        self._has_server = False
+        self._content_length = -1
+        self._sent = 0
+        self._app_started_ns = 0
+        service = owner.service
+        self._metrics_index = 0
+        if service.metrics is not None:
+            self._metrics_index = service.metrics.started(stream.method, owner.scheme)
+
+    # -- the application
+
+    def start(self) -> None:
+        """Run the application's first step; what it sends goes into the output of this batch."""
+        service = self.owner.service
+        stream = self.stream
+        scope = self.scope = self.make_scope()
+        self._running = True
+        self._counted = True
+        service.handlers += 1
+        service.counters.slots[_HANDLERS_RUNNING] += 1
+        began = self._app_started_ns = _mem.now_ns()
+        context = None
+        if service.tracing is not None:
+            self.span = service.tracing.server_started(stream, stream.headers, began, self.owner.span_base)
+            if self.span is not None:
+                context = self.span.context()
+        try:
+            if context is None:
+                work = service.app(scope, self.receive, self.send)
+            else:
+                work = context.run(service.app, scope, self.receive, self.send)
+            task = service.spawn(work, context)
+        except Exception as error:
+            self._app_ended(error)
+            return
+        if task.done():
+            self._task_done(task)
+        else:
+            self._task = task
+            service.tasks.add(task)
+            task.add_done_callback(self._task_done)
+
+    def make_scope(self) -> dict[str, Any]:
+        """The scope of ASGI 3 (type ``http``)."""
+        owner = self.owner
+        service = owner.service
+        stream = self.stream
+        scope = owner.template.copy()
+        name = stream.method
+        raw = stream.path
+        assert name is not None and raw is not None, "the engine delivers complete requests only"
+        method = _METHODS.get(name)
+        scope["method"] = name.decode("ascii").upper() if method is None else method
+        query = b""
+        mark = raw.find(b"?")
+        if mark >= 0:
+            query = raw[mark + 1 :]
+            raw = raw[:mark]
+        if b"%" in raw:
+            path = _unquote(raw).decode("utf-8", "replace")
+        else:
+            path = raw.decode("utf-8", "replace")
+        if service.raw_root_path:
+            path = service.root_path + path
+            raw = service.raw_root_path + raw
+        scope["path"] = path
+        scope["raw_path"] = raw
+        scope["query_string"] = query
+        scope["headers"] = self.make_headers()
+        scope["extensions"] = owner.template["extensions"].copy()
+        if service.state is not None:
+            scope["state"] = service.state.copy()
+        return scope
+
+    def make_headers(self) -> list[tuple[bytes, bytes]]:
+        """The fields as applications know them: ``host`` first, one ``cookie``."""
+        fields: list[tuple[bytes, bytes]] = self.stream.headers or []
+        authority = self.stream.authority
+        cookies = 0
+        hosts = 0
+        for name, _ in fields:
+            if name == _COOKIE:
+                cookies += 1
+            elif name == _HOST:
+                hosts += 1
+        if authority is None:
+            fields = fields.copy()
+        else:
+            if hosts:
+                # The engine has seen that they are equal.
+                fields = [pair for pair in fields if pair[0] != _HOST]
+            fields = [(_HOST, authority), *fields]
+        if cookies > 1:
+            joined = b"; ".join([pair[1] for pair in fields if pair[0] == _COOKIE])
+            place = [pair[0] for pair in fields].index(_COOKIE)
+            fields = [pair for pair in fields if pair[0] != _COOKIE]
+            fields.insert(place, (_COOKIE, joined))
+        return fields
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._task = None
+        self.owner.service.tasks.discard(task)
+        if task.cancelled():
+            self._app_ended(asyncio.CancelledError())
+        else:
+            self._app_ended(task.exception())
+
+    def _app_ended(self, error: BaseException | None) -> None:
+        """The application returned or raised: whatever it left undone is done here."""
+        owner = self.owner
+        service = owner.service
+        self._running = False
+        service.handlers -= 1
+        service.counters.slots[_HANDLERS_RUNNING] -= 1
+        seconds = (_mem.now_ns() - self._app_started_ns) * 1e-9
+        if error is None:
+            service.app_durations.record(seconds)
+        else:
+            service.counters.labelled_histogram("asgi_app_duration", (type(error).__qualname__,)).record(seconds)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if error is not None or not self.response_done:
+            self._repair(error)
+        self._uncount()
+
+    def _repair(self, error: BaseException | None) -> None:
+        """The application failed, or did not complete its response."""
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if self.over and not self.response_done:
+            # Nobody is there to be told; what the disconnection itself raised is no fault.
+            if error is not None and not cancelled and not caused_by_disconnect(error):
+                self._log_exception(error)
+            return
+        if error is None:
+            if self._expects_trailers and self._messages_done and self._content_complete():
+                self.response_done = True
+                self.owner.data(self.stream, b"", True, self.owner.loop.now())
+                self._end_response()
+                return
+            error = RuntimeError("the application returned without completing its response")
+        if not cancelled:
+            self._log_exception(error)
+        if self.response_done:
+            return
+        self.error_type = type(error).__qualname__
+        if self._head_sent:
+            self.owner.reset(self.stream, _INTERNAL_ERROR, self.owner.loop.now())
+        else:
+            self.reply(500, b"Internal Server Error")
+
+    def _content_complete(self) -> bool:
+        return self._content_length < 0 or self._sent == self._content_length
+
+    def _log_exception(self, error: BaseException) -> None:
+        stream = self.stream
+        self.owner.service.log.emit(
+            "http.server.request.exception",
+            {
+                "http.request.method": (stream.method or b"").decode("ascii", "replace"),
+                "url.path": (stream.path or b"").partition(b"?")[0].decode("utf-8", "replace"),
+                "error.type": type(error).__qualname__,
+            },
+            span=self.span,
+            exception=error,
+        )
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self.owner.handler_ended()
+
+    def reply(self, status: int, text: bytes) -> None:
+        """Answer without the application, if nothing was answered yet."""
+        self.started = True
+        self.response_done = True
+        self.status = status
+        self._fields = [_TEXT, (b"content-length", b"%d" % len(text))]
+        self._content_length = -1
+        self._expects_trailers = False
+        self._has_date = self._has_server = False
+        owner = self.owner
+        now = owner.loop.now()
+        if self.stream.method == b"HEAD":
+            self._send_head(True, now)
+        else:
+            self._send_head(False, now)
+            owner.data(self.stream, text, True, now)
+        self._end_response()
+
+    # -- what the engine says
+
+    def feed(self, data: bytes, ended: bool) -> None:
+        """Octets of the request's body."""
+        n = len(data)
+        if ended:
+            self.body_ended = True
+        if n:
+            if self.response_done:
+                self.owner.credit(self.stream, n, self.owner.loop.now())
+            elif self._chunks is None:
+                self._chunks = [data]
+            elif self._small is None and n >= _SMALL_BYTES:
+                self._chunks.append(data)
+            else:
+                self._join(data, n)
+        if self._receivers is not None:
+            wake_all(self._receivers)
+
+    def _join(self, data: bytes, n: int) -> None:
+        """Small pieces that wait unread become one."""
+        small = self._small
+        if small is None:
+            small = self._small = bytearray()
+        small += data
+        self.owner.service.counters.slots[_COPIED_ASGI] += n
+        if len(small) >= _JOINED_BYTES_MAX and self._chunks is not None:
+            self._chunks.append(bytes(small))
+            self._small = None
+
+    def reset(self, error: StreamReset) -> None:
+        """The stream ended early; the application is told now and cancelled after a grace time."""
+        if not self.response_done:
+            self.disconnected = True
+        self.error_type = error.rule or "reset"
+        self._wake_everybody()
+        if self._running and not self.response_done:
+            service = self.owner.service
+            grace = service.limits.disconnect_grace_s
+            self._timer = service.loop.call_at(service.loop.now() + grace, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._task is not None:
+            self._task.cancel("the client disconnected")
+
+    def writable(self) -> None:
+        """The stream's queue is short again."""
+        if self._senders is not None:
+            wake_all(self._senders)
+        if self.response_done and not self.body_ended:
+            self._end_early()
+
+    def closed(self) -> None:
+        """The stream is over: account for it, and let go of what refers to it."""
+        self.over = True
+        owner = self.owner
+        service = owner.service
+        stream = self.stream
+        stream.user = None
+        if not self.response_done:
+            # Reset by ourselves: the engine reports only what others end.
+            self.disconnected = True
+            self._wake_everybody()
+        if stream.recv_unread:
+            owner.credit(stream, stream.recv_unread, owner.loop.now())
+        self._chunks = None
+        self._small = None
+        status = self.status if self._head_sent else 0
+        route = self._route()
+        duration = stream.closed_at - stream.headers_at
+        if service.metrics is not None:
+            service.metrics.finished(
+                self._metrics_index, status, route, self.error_type, duration, self.span, stream.body_received, stream.body_sent
+            )
+        if self.span is not None:
+            self.span.finish(status, self.error_type, route, 0, stream)
+        if service.access_log:
+            service.log.access(self.span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent)
+        self.scope = None
+        if self.response_done or not self._running:
+            # A background task after a complete response counts no more, a handler without a stream does.
+            self._uncount()
+
+    def _route(self) -> str | None:
+        if self.scope is None:
+            return None
+        route = self.scope.get("route")
+        if route is None:
+            return None
+        path = getattr(route, "path", None)
+        return path if isinstance(path, str) else None
+
+    def _wake_everybody(self) -> None:
+        if self._receivers is not None:
+            wake_all(self._receivers)
+        if self._senders is not None:
+            wake_all(self._senders)
+
+    # -- receive()
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message; nothing is lost when the caller is cancelled while it waits."""
+        message = self._take()
+        while message is None:
+            waiter = self.owner.loop.create_waiter()
+            if self._receivers is None:
+                self._receivers = []
+            self._receivers.append(waiter)
+            began = _mem.now_ns()
+            try:
+                await waiter
+            finally:
+                self.owner.service.counters.slots[_WAIT_RECEIVE] += _mem.now_ns() - began
+            message = self._take()
+        return message
+
+    def _take(self) -> dict[str, Any] | None:
+        if self.disconnected or self.response_done:
+            return {"type": "http.disconnect"}
+        body = b""
+        if self._chunks is not None:
+            if self._chunks:
+                body = self._chunks.pop(0)
+            elif self._small is not None:
+                body = bytes(self._small)
+                self._small = None
+            if not self._chunks and self._small is None:
+                self._chunks = None
+            more = not self.body_ended or self._chunks is not None
+            self._body_taken = not more
+            self.owner.credit(self.stream, len(body), self.owner.loop.now())
+            return {"type": "http.request", "body": body, "more_body": more}
+        if self.body_ended and not self._body_taken:
+            self._body_taken = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return None
+
+    # -- send()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take one message of the application; waits while too much is queued for the client."""
+        if self._send(message):
+            waiter = self.owner.loop.create_waiter()
+            if self._senders is None:
+                self._senders = []
+            self._senders.append(waiter)
+            began = _mem.now_ns()
+            try:
+                await waiter
+            finally:
+                self.owner.service.counters.slots[_WAIT_SEND] += _mem.now_ns() - began
+            if self.disconnected:
+                raise gone(self)
+
+    def _send(self, message: dict[str, Any]) -> bool:
+        """Act on ``message``; true when the application must wait."""
+        kind = message["type"]
+        if self.disconnected:
+            raise gone(self)
+        if kind == "http.response.body":
+            return self._send_body(message)
+        if kind == "http.response.start":
+            self._send_start(message)
+        elif kind == "http.response.trailers":
+            self._send_trailers(message)
+        elif kind == "http.response.early_hint":
+            self._send_early_hint(message)
+        else:
+            raise ValueError(f"an HTTP response has no message of type {kind!r}")
+        return False
+
+    def _send_start(self, message: dict[str, Any]) -> None:
+        """Keep status and fields until the first body message: only then does the response begin (ASGI)."""
+        if self.started:
+            raise RuntimeError("http.response.start was sent twice")
+        status = int(message["status"])
+        if not 200 <= status <= 599:
+            raise ValueError(f"http.response.start has status {status}; 200 to 599 are final responses")
+        fields = list(message.get("headers", ()))
+        self._content_length = -1
+        self._has_date = self._has_server = False
+        for name, value in fields:
+            n = len(name)
+            if n == 4:
+                if name.lower() == b"date":
+                    self._has_date = True
+            elif n == 6:
+                if name.lower() == b"server":
+                    self._has_server = True
+            elif n == 14 and name.lower() == b"content-length":
+                if not value.isdigit():
+                    raise ValueError(f"content-length {value!r} is not a number")
+                self._content_length = int(value)
+        self.status = status
+        self._fields = fields
+        self._expects_trailers = bool(message.get("trailers", False))
+        self._bodyless = status == 204 or status == 304 or self.stream.method == b"HEAD"
+        self.started = True
+
+    def _send_body(self, message: dict[str, Any]) -> bool:
+        if self._messages_done:
+            raise RuntimeError("http.response.body was sent after the response was complete")
+        if not self.started:
+            raise RuntimeError("http.response.body was sent before http.response.start")
+        owner = self.owner
+        body: Any = message.get("body", b"")
+        if type(body) is not bytes:
+            body = bytes(memoryview(body))
+            owner.service.counters.slots[_COPIED_ASGI] += len(body)
+        more = bool(message.get("more_body", False))
+        now = owner.loop.now()
+        if self._bodyless:
+            # HEAD, 204 and 304 have no body, whatever the application sends (RFC 9110 sections 9.3.2, 15.3.5, 15.4.5).
+            if not self._head_sent:
+                self.response_done = True
+                self._send_head(True, now)
+                self._end_response()
+            self._messages_done = not more
+            return False
+        n = len(body)
+        self._sent += n
+        if self._content_length >= 0 and (self._sent > self._content_length or (not more and self._sent != self._content_length)):
+            raise self._wrong_length(more)
+        end = not more and not self._expects_trailers
+        wait = False
+        if n == 0 and end and not self._head_sent:
+            self.response_done = True
+            self._send_head(True, now)
+        else:
+            if not self._head_sent:
+                self._send_head(False, now)
+            self.response_done = end
+            if n or end:
+                wait = owner.data(self.stream, body, end, now)
+        self._messages_done = not more
+        if end:
+            self._end_response()
+        else:
+            owner.wake()
+        return wait
+
+    def _wrong_length(self, more: bool) -> RuntimeError:
+        sent, said = self._sent, self._content_length
+        if not self._head_sent:
+            # Nothing has gone out: the application's fault can still become a clean 500.
+            self.started = False
+        return RuntimeError(f"the response has {sent} octets of body{' so far' if more else ''}, its content-length is {said}")
+
+    def _send_head(self, end: bool, now: float) -> None:
+        owner = self.owner
+        service = owner.service
+        fields = self._fields
+        assert fields is not None
+        if service.date and not self._has_date:
+            fields.append(service.date_field(now))
+        if service.server_field is not None and not self._has_server:
+            fields.append(service.server_field)
+        self._head_sent = True
+        try:
+            try:
+                owner.respond(self.stream, self.status, fields, end, now)
+            except (LocalProtocolError, TypeError, ValueError):
+                # Names in upper case and fields of HTTP/1.1 are the usual reasons; what is left raises again.
+                owner.respond(self.stream, self.status, self._normalised(fields), end, now)
+        except BaseException:
+            self._head_sent = False
+            self.response_done = False
+            self.started = False
+            raise
+        self._fields = None
+
+    def _normalised(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Lower-case names, values without white space at their edges, no connection-specific fields (RFC 9113 section 8.2.2)."""
+        kept = []
+        for name, value in fields:
+            if not isinstance(name, (bytes, bytearray)) or not isinstance(value, (bytes, bytearray, memoryview)):
+                raise TypeError(f"field ({name!r}, {value!r}): ASGI applications send names and values as bytes")
+            low = bytes(name).lower()
+            if is_connection_specific(low, value):
+                self.owner.service.counters.slots[_FIELDS_DROPPED] += 1
+            else:
+                kept.append((low, bytes(value).strip(b" \t")))
+        return kept
+
+    def _send_trailers(self, message: dict[str, Any]) -> None:
+        if not self.started or not self._expects_trailers:
+            raise RuntimeError("http.response.trailers was sent, but http.response.start did not say trailers: True")
+        if self.response_done:
+            raise RuntimeError("http.response.trailers was sent after the response was complete")
+        fields = self._normalised(list(message.get("headers", ())))
+        if not self._content_complete():
+            raise self._wrong_length(False)
+        if message.get("more_trailers", False):
+            raise ValueError("http.response.trailers with more_trailers: one section of trailers can be sent, in one message")
+        owner = self.owner
+        now = owner.loop.now()
+        if not self._head_sent:
+            self._send_head(self._bodyless, now)
+        self.response_done = True
+        if not self._bodyless:
+            if fields:
+                owner.connection.send_trailers(self.stream, fields, now)
+            else:
+                owner.data(self.stream, b"", True, now)
+        self._end_response()
+
+    def _send_early_hint(self, message: dict[str, Any]) -> None:
+        """103 (RFC 8297); after the response has begun there is nothing left to hint at."""
+        if self._head_sent:
+            raise RuntimeError("http.response.early_hint was sent after the response began")
+        fields = self._normalised([(b"link", link) for link in message.get("links", ())])
+        self.owner.connection.send_informational(self.stream, 103, fields, self.owner.loop.now())
+        self.owner.wake()
+
+    def _end_response(self) -> None:
+        """The last of the response is with the engine."""
+        self.response_done = True
+        if self._receivers is not None:
+            wake_all(self._receivers)
+        if not self.over and not self.body_ended:
+            self._end_early()
+        self.owner.wake()
+
+    def _end_early(self) -> None:
+        """The request's body is not wanted any more: RST_STREAM NO_ERROR once END_STREAM has gone out (RFC 9113 section 8.1)."""
+        if self.over:
+            return
+        stream = self.stream
+        if stream.queue is None:
+            self.owner.reset(stream, _NO_ERROR, self.owner.loop.now())
+        else:
+            # Ask to be called again when more of the queue is framed.
+            stream.writable_wanted = True
+
+
+def wake_all(waiters: list[Any]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()
+
+
+def gone(request: AsgiRequest) -> ClientDisconnected:
+    return ClientDisconnected(f"the client is gone: stream {request.stream.id} ended ({request.error_type or 'reset'})")
+
+
+def is_connection_specific(name: bytes, value: Any) -> bool:
+    if name in (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"):
+        return True
+    return name == b"te" and bytes(value).strip().lower() != b"trailers"
+
+
+def caused_by_disconnect(error: BaseException) -> bool:
+    """Whether ``error`` is how an application or framework passes on that the client went away."""
+    seen = 0
+    found: BaseException | None = error
+    while found is not None and seen < 16:
+        if isinstance(found, ClientDisconnected) or type(found).__name__ == "ClientDisconnect":
+            return True
+        if isinstance(found, BaseExceptionGroup):
+            return all(caused_by_disconnect(each) for each in found.exceptions)
+        found = found.__cause__ or found.__context__
+        seen += 1
+    return False

@@ -1,0 +1,51 @@
+import cython
+from ..counters cimport Counters
+from ..io.driver cimport Driver
+from ..protocol.connection cimport Connection
+from ..streams.stream cimport Stream
+from .asgi cimport AsgiConnection, AsgiRequest
+from .service cimport Service
+
+cdef dict _ASGI
+cdef int _HANDLERS_WAITING, _REFUSED_STREAM, _ENHANCE_YOUR_CALM
+cdef double _GOAWAY_WAIT_S
+cdef bytes _GOAWAY_PING
+
+cdef class ServerProtocol(AsgiConnection):
+    cdef readonly int running, running_max, waiting_max, abusive_max, refused
+    cdef readonly bint draining
+    cdef bint _drained, _resuming
+    cdef list _pending
+    cdef dict _waiting
+    cdef long long _id, _opened_ns
+    cdef object _log
+    cdef object __weakref__
+
+    cpdef emit(self, str name, dict fields)
+    @cython.locals(request=AsgiRequest)
+    cpdef request_received(self, Stream stream, bint end_stream)
+    @cython.locals(request=AsgiRequest)
+    cpdef data_received(self, Stream stream, bytes data, bint end_stream)
+    @cython.locals(request=AsgiRequest)
+    cpdef trailers_received(self, Stream stream)
+    @cython.locals(request=AsgiRequest)
+    cpdef stream_reset(self, Stream stream, object error)
+    @cython.locals(request=AsgiRequest)
+    cpdef stream_writable(self, Stream stream)
+    @cython.locals(request=AsgiRequest)
+    cpdef stream_closed(self, Stream stream)
+    @cython.locals(request=AsgiRequest, pending=list)
+    cpdef batch_finished(self, double now)
+    @cython.locals(service=Service)
+    cdef _admit(self, AsgiRequest request, double now)
+    @cython.locals(counters=Counters)
+    cdef _refuse(self, AsgiRequest request, double now)
+    cdef _unwait(self, AsgiRequest request)
+    cdef handler_ended(self)
+    cpdef _resume(self)
+    @cython.locals(request=AsgiRequest)
+    cdef _start_waiting(self)
+    cpdef shutdown(self)
+    cpdef _finish_shutdown(self)
+    cdef _end_if_idle(self)
+    cpdef _end(self)

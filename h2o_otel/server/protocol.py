@@ -1,0 +1,274 @@
+"""The server's end of one HTTP/2 connection: requests start in batches, inside the limits, and end in order.
+
+It is the handler of an engine and of its driver.  Applications start when a whole read has been
+parsed and before the one write that follows it; never from inside the engine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import counters as _counters
+from ..errors import ConnectionTerminated, ErrorCode, StreamReset
+from ..io.driver import Driver
+from ..protocol.connection import Connection
+from ..streams.stream import Stream
+from .asgi import AsgiConnection, AsgiRequest
+from .service import Service
+
+__all__ = ["ServerProtocol"]
+
+_ASGI = {"version": "3.0", "spec_version": "2.5"}
+_HANDLERS_WAITING = _counters.slot("asgi_handlers") + 1
+_REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
+_ENHANCE_YOUR_CALM = int(ErrorCode.ENHANCE_YOUR_CALM)
+# After so long without an answer to its PING, a peer is taken to have seen the first GOAWAY.
+_GOAWAY_WAIT_S = 1.0
+_GOAWAY_PING = b"h2o-otel"
+
+
+def address_of(name: Any) -> Any:
+    """A socket address as ASGI has it: ``[host, port]``, or ``[path, None]`` for a Unix socket."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return (name[0], name[1])
+    if isinstance(name, str) and name:
+        return (name, None)
+    return None
+
+
+class ServerProtocol(AsgiConnection):
+    """One connection of a server.
+
+    Attributes:
+        running: handlers that count against ``Limits.running_handlers_max``.
+        draining: a graceful end has begun.
+    """
+
+    def __init__(self, service: Service) -> None:
+        AsgiConnection.__init__(self, service)
+        limits = service.limits
+        self.running = 0
+        self.running_max = limits.running_handlers_max
+        self.waiting_max = limits.waiting_requests_factor * limits.running_handlers_max
+        self.abusive_max = limits.abusive_requests_factor * limits.running_handlers_max
+        self.refused = 0
+        self.draining = False
+        self._drained = False
+        self._pending: list[AsgiRequest] = []
+        self._waiting: dict[int, AsgiRequest] = {}
+        self._resuming = False
+        self._id = 0
+        self._opened_ns = 0
+        self._log: Any = None
+
+    # -- the connection
+
+    def connection_made(self, driver: Driver) -> None:
+        self.driver = driver
+        service = self.service
+        connection = driver.connection
+        self.connection = connection
+        self.native = connection if isinstance(connection, Connection) else None
+        self.scheme = b"http" if driver.tls is None else b"https"
+        service.connections.add(self)
+        service.connection_ids += 1
+        self._id = service.connection_ids
+        client = address_of(driver.peername)
+        self.template = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": "2",
+            "method": "",
+            "scheme": self.scheme.decode("ascii"),
+            "path": "",
+            "raw_path": b"",
+            "query_string": b"",
+            "root_path": service.root_path,
+            "headers": None,
+            "client": client if client is not None and client[1] is not None else None,
+            "server": address_of(driver.sockname),
+            "extensions": {"http.response.trailers": {}, "http.response.early_hint": {}},
+        }
+        self._opened_ns = _counters.clock()
+        if service.tracing is not None:
+            self.span_base = service.tracing.connection(self._id, driver.peername, driver.sockname)
+            if service.tracing.detail and self.native is not None:
+                self.native.trace_requests = True
+        if service.log.wants("h2o.connection.opened"):
+            self.emit("h2o.connection.opened", {})
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.service.connections.discard(self)
+        if self.service.log.wants("h2o.connection.closed"):
+            fields = {"h2o.duration": (_counters.clock() - self._opened_ns) * 1e-9, "h2o.connection.requests": self.connection.requests}
+            self.emit("h2o.connection.closed", fields)
+
+    def connection_terminated(self, error: ConnectionTerminated) -> None:
+        code = ErrorCode.label(error.code)
+        self.emit("h2o.connection.failed", {"error.type": error.rule, "exception.message": str(error), "h2o.error_code": code})
+        if self.span_base is not None:
+            self.service.tracing.connection_ended(self.span_base, self._opened_ns, _counters.clock(), error.rule)
+
+    def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
+        if self.service.log.wants("h2o.goaway"):
+            label = ErrorCode.label(code)
+            fields = {"network.io.direction": "receive", "h2o.error_code": label, "h2o.goaway.last_stream_id": last_stream_id}
+            self.emit("h2o.goaway", fields)
+
+    def emit(self, name: str, fields: dict[str, Any]) -> None:
+        """A log event with the connection's fields, which are bound on first use."""
+        if self._log is None:
+            bound: dict[str, Any] = {"h2o.connection.id": self._id, "h2o.role": "server"}
+            client = self.template.get("client")
+            if client is not None:
+                bound["network.peer.address"], bound["network.peer.port"] = client
+            self._log = self.service.log.bind(bound)
+        self._log.emit(name, fields)
+
+    # -- requests
+
+    def request_received(self, stream: Stream, end_stream: bool) -> None:
+        request = AsgiRequest(self, stream, end_stream)
+        stream.user = request
+        self._pending.append(request)
+
+    def data_received(self, stream: Stream, data: bytes, end_stream: bool) -> None:
+        request = stream.user
+        if request is None:
+            self.credit(stream, len(data), self.loop.now())
+        else:
+            request.feed(data, end_stream)
+
+    def trailers_received(self, stream: Stream) -> None:
+        request = stream.user
+        if request is not None:
+            request.feed(b"", True)
+
+    def stream_reset(self, stream: Stream, error: StreamReset) -> None:
+        request = stream.user
+        if request is not None:
+            request.reset(error)
+        if self.service.log.wants("h2o.stream.reset"):
+            fields = {"h2o.stream.id": stream.id, "h2o.error_code": ErrorCode.label(error.code), "error.type": error.rule}
+            self.emit("h2o.stream.reset", fields)
+
+    def stream_writable(self, stream: Stream) -> None:
+        request = stream.user
+        if request is not None:
+            request.writable()
+
+    def stream_closed(self, stream: Stream) -> None:
+        request = stream.user
+        if request is not None:
+            if request.waiting:
+                self._unwait(request)
+            request.closed()
+        if self._drained:
+            self._end_if_idle()
+
+    def batch_finished(self, now: float) -> None:
+        """Everything of one read is parsed: start what it brought."""
+        if self._waiting:
+            self._start_waiting()
+        pending = self._pending
+        if pending:
+            self._pending = []
+            self.service.begin_batch()
+            for request in pending:
+                # A request whose stream was reset in the same read never runs.
+                if not request.over:
+                    self._admit(request, now)
+
+    def _admit(self, request: AsgiRequest, now: float) -> None:
+        service = self.service
+        if self.running < self.running_max and not self._waiting:
+            if request.stream.method == b"CONNECT":
+                request.reply(501, b"Not Implemented")
+            elif service.concurrency_max >= 0 and service.handlers >= service.concurrency_max:
+                request.reply(503, b"Service Unavailable")
+            else:
+                self.running += 1
+                request.start()
+        elif len(self._waiting) < self.waiting_max:
+            request.waiting = True
+            self._waiting[request.stream.id] = request
+            service.counters.slots[_HANDLERS_WAITING] += 1
+        else:
+            self._refuse(request, now)
+
+    def _refuse(self, request: AsgiRequest, now: float) -> None:
+        """Handlers of streams that are gone fill the limit: rapid reset, or a client that is as good as that."""
+        self.refused += 1
+        self.reset(request.stream, _REFUSED_STREAM, now)
+        counters = self.service.counters
+        if self.waiting_max + self.refused <= self.abusive_max:
+            counters.count("abuse_detections", ("running_handlers", "refused"))
+            return
+        counters.count("abuse_detections", ("running_handlers", "closed"))
+        fields = {"h2o.abuse.kind": "running_handlers", "h2o.result": "closed", "h2o.limit": self.abusive_max}
+        fields["h2o.actual"] = self.waiting_max + self.refused
+        self.emit("h2o.abuse.detected", fields)
+        self.connection.close(_ENHANCE_YOUR_CALM, now, b"too many requests were cancelled while their handlers run")
+
+    def _unwait(self, request: AsgiRequest) -> None:
+        request.waiting = False
+        del self._waiting[request.stream.id]
+        self.service.counters.slots[_HANDLERS_WAITING] -= 1
+
+    def handler_ended(self) -> None:
+        self.running -= 1
+        self.refused = 0
+        if self._waiting and not self._resuming:
+            # Not here: this may be inside the step of another application.
+            self._resuming = True
+            self.loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = False
+        self._start_waiting()
+        self.wake()
+
+    def _start_waiting(self) -> None:
+        self.service.begin_batch()
+        while self._waiting and self.running < self.running_max:
+            request = next(iter(self._waiting.values()))
+            self._unwait(request)
+            self.running += 1
+            request.start()
+
+    # -- a graceful end
+
+    def shutdown(self) -> None:
+        """Begin to end the connection: what is under way finishes, nothing new is taken (RFC 9113 section 6.8)."""
+        if self.draining or self.connection.closed:
+            return
+        self.draining = True
+        now = self.loop.now()
+        self.connection.shutdown(now)
+        # The answer says that the client has read the GOAWAY; requests that crossed it were still taken.
+        self.connection.send_ping(_GOAWAY_PING, now)
+        self.loop.call_at(now + _GOAWAY_WAIT_S, self._finish_shutdown)
+        self.wake()
+
+    def ping_acknowledged(self, payload: bytes, rtt_s: float) -> None:
+        if payload == _GOAWAY_PING:
+            self.loop.call_soon(self._finish_shutdown)
+
+    def _finish_shutdown(self) -> None:
+        if self._drained or self.connection.closed:
+            return
+        self._drained = True
+        if self.connection.streams:
+            self.connection.finish_shutdown(self.loop.now())
+            self.wake()
+        else:
+            self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if not self.connection.streams and not self.connection.closed:
+            # In the next turn: the last response may be in the middle of being written.
+            self.loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        if self.driver is not None and not self.connection.closed:
+            self.driver.close()

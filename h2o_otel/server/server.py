@@ -1,0 +1,238 @@
+"""The server: lifespan, listeners, connections, signals, and an end that loses no request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .. import counters
+from ..errors import ErrorCode
+from ..io import asyncio as h2_asyncio
+from ..io.asyncio import H2Protocol
+from ..io.driver import Driver
+from ..io.loop import asyncio_loop
+from ..protocol import make_connection
+from ..protocol.config import server_config
+from ..telemetry import default
+from .config import Config, load_app
+from .lifespan import Lifespan
+from .preface import Preface, PrefaceHandler
+from .protocol import ServerProtocol
+from .service import CREATE_TASK, EAGER, Service
+
+__all__ = ["Server"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Connections that were told to end are looked at this often.
+_POLL_S = 0.02
+# After the grace time: for cancelled applications to clean up.
+_CLEANUP_S = 1.0
+
+
+class Server:
+    """Serves one application.
+
+    Args:
+        config: every setting.
+
+    Attributes:
+        addresses: where it listens, once it does.
+        started: it accepts connections.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.started = asyncio.Event()
+        self.addresses: list[Any] = []
+        self.service: Service | None = None
+        self.force_exit = False
+        self._stop = asyncio.Event()
+        self._captured_signals: list[int] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener: h2_asyncio.Listener | None = None
+        self._tls: Any = None
+        self._protocol_config = server_config(config.limits, enable_connect_protocol=False)
+
+    # -- life
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM, on a loop of its own.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            LifespanError: the application failed to start or to end.
+            OSError: an address cannot be bound.
+        """
+        with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
+            runner.run(self.serve())
+
+    async def serve(self, sockets: list[Any] | None = None) -> None:
+        """Serve on the running loop until ``stop()`` or a signal.
+
+        Args:
+            sockets: listening sockets, instead of those of the configuration.
+        """
+        began = time.monotonic()
+        with self._signals():
+            config = self.config
+            self._loop = asyncio.get_running_loop()
+            self._tls = config.make_tls()
+            app = load_app(config)
+            lifespan = Lifespan(app, config.lifespan)
+            await lifespan.startup()
+            try:
+                self.service = self._make_service(app, lifespan)
+                await self._listen(sockets)
+                self._announce(began)
+                self.started.set()
+                await self._stop.wait()
+            finally:
+                await self._end(began)
+                await lifespan.shutdown()
+
+    def stop(self) -> None:
+        """Begin a graceful end; callable from any thread."""
+        if self._loop is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        else:
+            self._stop.set()
+
+    def _make_service(self, app: Any, lifespan: Lifespan) -> Service:
+        config = self.config
+        telemetry = default() if config.telemetry is None else config.telemetry
+        if config.access_log:
+            telemetry.access_log = True
+        return Service(
+            app,
+            asyncio_loop(),
+            config.limits,
+            telemetry,
+            root_path=config.root_path.rstrip("/"),
+            state=lifespan.state if config.lifespan != "off" else None,
+            date=config.date_header,
+            server_header=config.server_header,
+            concurrency_max=config.limit_concurrency,
+            start=EAGER if config.eager_tasks else CREATE_TASK,
+        )
+
+    async def _listen(self, sockets: list[Any] | None) -> None:
+        config = self.config
+        self._listener = await h2_asyncio.serve(
+            self._make_driver, config.host, config.port, path=config.uds, fd=config.fd, sockets=sockets, backlog=config.backlog
+        )
+        self.addresses = self._listener.addresses
+
+    def _announce(self, began: float) -> None:
+        assert self.service is not None
+        address = self.addresses[0]
+        fields = {"url.scheme": "http" if self._tls is None else "https", "process.pid": os.getpid()}
+        if isinstance(address, tuple):
+            fields["server.address"], fields["server.port"] = address[:2]
+        else:
+            fields["server.address"] = str(address)
+        self.service.log.emit("h2o.server.started", fields)
+
+    # -- connections
+
+    def _make_driver(self) -> H2Protocol:
+        pump = None if self._tls is None else self._tls.pump()
+        return H2Protocol(asyncio_loop(), self.config.limits, self._setup, role=counters.SERVER, tls=pump)
+
+    def _setup(self, driver: Driver) -> None:
+        """Octets can flow: decide what runs on the connection."""
+        assert self.service is not None
+        if self._tls is None:
+            driver.bind(Preface(driver, self.config.limits, self._bind_http2), PrefaceHandler(self.service.connections))
+        else:
+            self._bind_http2(driver)
+        if self._stop.is_set() or len(self.service.connections) > self.config.limits.connections_max:
+            if not self._stop.is_set():
+                counters.local().count("connection_rejected", ("connections_max",))
+            driver.abort()
+
+    def _bind_http2(self, driver: Driver) -> None:
+        assert self.service is not None
+        if driver.handler is not None:
+            self.service.connections.discard(driver.handler)
+        handler = ServerProtocol(self.service)
+        driver.bind(make_connection(self.config.engine, self._protocol_config, handler), handler)
+
+    # -- the end
+
+    async def _end(self, began: float) -> None:
+        """Accept no more; let what is under way finish within the grace time; then cut."""
+        service = self.service
+        if self._listener is not None:
+            self._listener.close()
+            if self.config.uds is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.config.uds)
+        if service is None or self._listener is None:
+            return
+        reason = "signal" if self._captured_signals else "stop"
+        for connection in list(service.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + self.config.grace_s
+        await self._wait(service, deadline)
+        if service.connections or service.tasks:
+            reason = "forced" if self.force_exit else "grace time over"
+            service.cancel_all("the server is shutting down")
+            for connection in list(service.connections):
+                connection.driver.close(ErrorCode.NO_ERROR)
+            await self._wait(service, time.monotonic() + _CLEANUP_S, forced=True)
+            for connection in list(service.connections):
+                connection.driver.abort()
+            await asyncio.sleep(0)
+        service.log.emit("h2o.server.stopped", {"process.pid": os.getpid(), "h2o.reason": reason, "h2o.duration": time.monotonic() - began})
+
+    async def _wait(self, service: Service, deadline: float, forced: bool = False) -> None:
+        # By looking now and then: an event would be set on the path of every connection.
+        while (service.connections or service.tasks) and time.monotonic() < deadline and (forced or not self.force_exit):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+
+    # -- signals
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM begin a graceful end, a second one ends it; only in the main thread, as signals are."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self._captured_signals:
+            self.force_exit = True
+        self._captured_signals.append(number)
+        self.stop()
+
+
+def loop_factory(name: str) -> Any:
+    """What ``asyncio.Runner`` makes its loop with; None for asyncio's default.
+
+    Raises:
+        ImportError: uvloop was asked for and is not installed.
+    """
+    if name == "asyncio" or (name == "auto" and sys.platform == "win32"):
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if name == "uvloop":
+            raise
+        return None
+    return uvloop.new_event_loop
+
+

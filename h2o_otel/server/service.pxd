@@ -1,0 +1,43 @@
+import cython
+from ..counters cimport Counters, Histogram
+from ..io.loop cimport Loop
+from ..telemetry.requests cimport ServerRequestMetrics
+
+cdef int _CREATE_TASK, _CAPTURE, _EAGER_START
+cdef object _Task, _CoroutineType
+cdef dict _current_tasks
+cdef str _TASK_NAME
+
+@cython.final
+cdef class Service:
+    cdef readonly object app
+    cdef readonly Loop loop
+    cdef readonly object limits
+    cdef readonly object telemetry
+    cdef readonly ServerRequestMetrics metrics
+    cdef readonly object tracing, log
+    cdef readonly bint access_log
+    cdef readonly str root_path
+    cdef readonly bytes raw_root_path
+    cdef public dict state
+    cdef readonly Counters counters
+    cdef readonly Histogram app_durations
+    cdef readonly bint date
+    cdef readonly tuple server_field
+    cdef readonly int concurrency_max
+    cdef readonly set connections
+    cdef readonly set tasks
+    cdef public int handlers
+    cdef public long long connection_ids
+    cdef object _event_loop
+    cdef dict _loop_dict
+    cdef int _start, _mode
+    cdef object _captured, _captured_context
+    cdef tuple _date_field
+    cdef double _date_until
+
+    cpdef begin_batch(self)
+    @cython.locals(names=dict)
+    cpdef spawn(self, object work, object context)
+    @cython.locals(field=tuple)
+    cpdef tuple date_field(self, double now)

@@ -1,0 +1,162 @@
+"""What all connections of one server share on one event loop: the application, its tasks, the telemetry.
+
+It starts the tasks of applications, at once where that is safe, and keeps those that go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from asyncio import tasks as _tasks
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
+from types import CoroutineType as _CoroutineType
+from typing import Any
+
+from .. import counters as _counters
+from ..io.loop import AsyncioLoop
+from ..limits import Limits
+
+__all__ = ["CREATE_TASK", "EAGER", "Service"]
+
+# How a task begins: in the next turn of the loop, or at once.
+CREATE_TASK, CAPTURE, EAGER_START = range(3)
+EAGER = EAGER_START if sys.version_info >= (3, 12) else CAPTURE
+_CREATE_TASK, _CAPTURE, _EAGER_START = CREATE_TASK, CAPTURE, EAGER_START
+
+_Task = asyncio.Task
+_current_tasks: dict[Any, Any] = getattr(_tasks, "_current_tasks", {})
+_TASK_NAME = "h2o-otel request"
+
+
+class Service:
+    """One application on one event loop.
+
+    Args:
+        app: the ASGI 3 application.
+        loop: the loop that connections and applications run on.
+        limits: every bound.
+        telemetry: see ``h2o_otel.telemetry``.
+        root_path: where the application is mounted.
+        state: what lifespan startup left; each request gets a shallow copy.
+        date: add a ``date`` field to responses without one.
+        server_header: value of a ``server`` field to add, or None.
+        concurrency_max: requests in flight beyond which 503 is the answer, or None.
+        start: ``EAGER`` or ``CREATE_TASK``.
+
+    Attributes:
+        connections: the live connections.
+        tasks: applications that did not end in their first step.
+        handlers: applications that run.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        loop: AsyncioLoop,
+        limits: Limits,
+        telemetry: Any,
+        *,
+        root_path: str = "",
+        state: dict[str, Any] | None = None,
+        date: bool = True,
+        server_header: str | None = None,
+        concurrency_max: int | None = None,
+        start: int = EAGER,
+    ) -> None:
+        self.app = app
+        self.loop = loop
+        self.limits = limits
+        self.telemetry = telemetry
+        self.metrics = telemetry.server_requests("2")
+        self.tracing = telemetry.tracing
+        self.log = telemetry.events
+        self.access_log = bool(telemetry.access_log)
+        self.root_path = root_path
+        self.raw_root_path = root_path.encode("utf-8")
+        self.state = state
+        self.counters = _counters.local()
+        self.app_durations = self.counters.labelled_histogram("asgi_app_duration", ("",))
+        self.date = date
+        self.server_field = None if server_header is None else (b"server", server_header.encode("ascii"))
+        self.concurrency_max = -1 if concurrency_max is None else concurrency_max
+        self.connections: set[Any] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.handlers = 0
+        self.connection_ids = 0
+        self._event_loop = loop.loop
+        self._loop_dict: dict[str, Any] | None = getattr(loop.loop, "__dict__", None)
+        self._start = start
+        self._mode = _CREATE_TASK
+        self._captured: Any = None
+        self._captured_context: Any = None
+        self._date_field: tuple[bytes, bytes] | None = None
+        self._date_until = 0.0
+
+    # -- tasks
+
+    def begin_batch(self) -> None:
+        """Decide how the tasks of the coming batch start."""
+        self._mode = _CREATE_TASK
+        if self._start == _CREATE_TASK or self._event_loop.get_task_factory() is not None:
+            return
+        if self._start == _CAPTURE:
+            # A step cannot run inside another task's, and somebody else may have put his own call_soon there.
+            if _current_tasks.get(self._event_loop) is not None or self._loop_dict is None or "call_soon" in self._loop_dict:
+                return
+        self._mode = self._start
+
+    def spawn(self, work: Any, context: Any) -> asyncio.Task[Any]:
+        """A real task for ``work``; it may be done when this returns.  ``context``: to run it in, None for a copy of the current one."""
+        coroutine: Coroutine[Any, Any, Any] = work
+        if type(coroutine) is not _CoroutineType and not asyncio.iscoroutine(coroutine):
+            coroutine = _await(work)
+        loop = self._event_loop
+        if self._mode == _EAGER_START:
+            eager: Any = _Task
+            made: asyncio.Task[Any] = eager(coroutine, loop=loop, name=_TASK_NAME, context=context, eager_start=True)
+            return made
+        if self._mode != _CAPTURE:
+            task: asyncio.Task[Any] = loop.create_task(coroutine, context=context)
+            return task
+        # A Task schedules its first step with loop.call_soon: taking that step from it and running it
+        # now is what eager_start does in later versions of Python.
+        names = self._loop_dict
+        assert names is not None
+        names["call_soon"] = self.capture
+        try:
+            task = _Task(coroutine, loop=loop, name=_TASK_NAME, context=context)
+        finally:
+            del names["call_soon"]
+        step = self._captured
+        run_in = self._captured_context
+        self._captured = None
+        self._captured_context = None
+        run_in.run(step)
+        return task
+
+    def capture(self, callback: Any, *, context: Any = None) -> None:
+        self._captured = callback
+        self._captured_context = context
+
+    def cancel_all(self, reason: str) -> None:
+        """Cancel every application that still runs."""
+        for task in list(self.tasks):
+            task.cancel(reason)
+
+    # -- responses
+
+    def date_field(self, now: float) -> tuple[bytes, bytes]:
+        """The ``date`` field, made once a second."""
+        field = self._date_field
+        if field is None or now >= self._date_until:
+            wall = time.time()
+            self._date_until = now + 1.0 - wall % 1.0
+            field = self._date_field = (b"date", formatdate(wall, usegmt=True).encode("ascii"))
+        return field
+
+
+async def _await(work: Any) -> Any:
+    """An application may return any awaitable; tasks take coroutines."""
+    return await work
