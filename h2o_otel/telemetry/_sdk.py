@@ -170,7 +170,9 @@ class TracerAccess:
         self.sampler = tracer.sampler
         self.rules = SamplerRules(tracer.sampler)
         self.ids = tracer.id_generator
-        self.random_flag = 2 if tracer.id_generator.is_trace_id_random() else 0
+        # Trace Context level 2; releases of the SDK before 1.40 do not know the flag.
+        is_random = getattr(tracer.id_generator, "is_trace_id_random", None)
+        self.random_flag = 2 if is_random is not None and is_random() else 0
         self.scope = tracer._instrumentation_scope
         self.attributes_max: int | None = limits.max_span_attributes
         self.attribute_length_max: int | None = limits.max_span_attribute_length
@@ -181,7 +183,8 @@ class TracerAccess:
 
     @property
     def enabled(self) -> bool:
-        return bool(self.tracer._is_enabled())
+        is_enabled = getattr(self.tracer, "_is_enabled", None)
+        return is_enabled is None or bool(is_enabled())
 
     @property
     def processor(self) -> SpanProcessor:

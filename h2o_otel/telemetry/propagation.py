@@ -35,7 +35,6 @@ TRACESTATE_MEMBERS_MAX = 32
 BAGGAGE_BYTES_MAX = 8192
 BAGGAGE_MEMBERS_MAX = 64
 
-_BLANK = b" \t"
 _MEMBER = re.compile(
     r"([a-z0-9][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
     r"=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
@@ -71,7 +70,11 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, 
 def parse_traceparent(value: bytes) -> tuple[int, int, int] | None:
     """Trace id, parent span id and flags, or None when the field is malformed."""
     n = len(value)
-    if n and (value[0] in _BLANK or value[n - 1] in _BLANK):
+    if n < 55:
+        return None
+    first = value[0]
+    last = value[n - 1]
+    if first == 32 or first == 9 or last == 32 or last == 9:
         value = value.strip(b" \t")
         n = len(value)
     if n < 55 or value[2] != 45 or value[35] != 45 or value[52] != 45:
@@ -81,7 +84,9 @@ def parse_traceparent(value: bytes) -> tuple[int, int, int] | None:
         return None
     if not (_mem.lower_hex(value, 0, n, 2) and _mem.lower_hex(value, 3, n, 32)):
         return None
-    if not (_mem.lower_hex(value, 36, n, 16) and _mem.lower_hex(value, 53, n, 2)) or value[:2] == b"ff":
+    if not (_mem.lower_hex(value, 36, n, 16) and _mem.lower_hex(value, 53, n, 2)):
+        return None
+    if value[0] == 102 and value[1] == 102:
         return None
     high = _mem.hex_u64(value, 3, n)
     low = _mem.hex_u64(value, 19, n)

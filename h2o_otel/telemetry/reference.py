@@ -114,14 +114,21 @@ def _spans() -> Iterator[str]:
 
 def _events() -> Iterator[str]:
     yield "## Log events\n"
-    yield "Events marked limited can be caused by a peer at will: at most `Limits.log_lines_per_s` of each kind are logged, and the next one\n"
-    yield "says in `h2o.suppressed` how many were not.\n"
+    yield (
+        "Events marked limited can be caused by a peer at will: at most `Limits.log_lines_per_s` of each kind are logged,\n"
+        "and the next one says in `h2o.suppressed` how many were not.\n"
+    )
     yield "| event | level | what happened | limited | attributes |"
     yield "|---|---|---|---|---|"
     for event in EVENTS:
         fields = ", ".join(f"`{a}`" for a in event.attributes)
         yield f"| `{event.name}` | {event.level} | {event.why} | {'yes' if event.limited else '-'} | {fields} |"
     yield ""
+
+
+def pages() -> dict[str, str]:
+    """For ``scripts/generate.py``: the text of each generated file."""
+    return {"docs/telemetry.md": page()}
 
 
 def main(arguments: list[str]) -> int:

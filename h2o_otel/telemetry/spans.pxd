@@ -42,6 +42,9 @@ cdef class RequestSpan:
     @cython.locals(server=bint, fields=dict, made=int, offset="long long", start="long long", end="long long")
     cdef object _export(self, int status, str error_type, str route, long long end_ns)
 
+@cython.locals(span=RequestSpan)
+cdef RequestSpan _span_of(Tracing tracing, object kind, long long start_ns)
+
 @cython.final
 cdef class Tracing:
     cdef readonly bint detail
