@@ -1,0 +1,78 @@
+"""The order of bodies on the wire (RFC 9218 section 10), seen through a connection whose window opens late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from h2o_otel.limits import SERVER_LIMITS
+from h2o_otel.protocol.connection import Connection
+from tests.support.engine import Peer, serving
+from tests.support.wire import DATA, headers, priority_update, request_block, settings, window_update
+
+FRAME = 16_384
+
+
+def queued(*priorities: bytes, frames: int = 2) -> tuple[Connection, Peer]:
+    """Streams 1, 3, 5... with these priorities, whose bodies wait for the connection's window."""
+    server, peer = serving(replace(SERVER_LIMITS, output_high_water_bytes=10**9))
+    peer.sends(settings({4: 2**20}))
+    blocker = peer_request(server, peer, 1, b"u=0")
+    server.send_data(server.streams[blocker], bytes(65_535), True, peer.now)
+    for i, value in enumerate(priorities):
+        stream_id = peer_request(server, peer, 3 + 2 * i, value)
+        server.send_data(server.streams[stream_id], bytes(frames * FRAME), True, peer.now)
+    peer.forget()
+    return server, peer
+
+
+def peer_request(server: Connection, peer: Peer, stream_id: int, priority: bytes) -> int:
+    peer.sends(headers(stream_id, request_block(b"GET", b"/", (b"priority", priority)), end_stream=True))
+    server.send_response(server.streams[stream_id], 200, [], False, peer.now)
+    return stream_id
+
+
+def order(server: Connection, peer: Peer) -> list[int]:
+    peer.sends(window_update(0, 2**24))
+    server.pump(peer.now)
+    return [f.stream_id for f in peer.gets_frames() if f.type == DATA]
+
+
+def test_urgent_first() -> None:
+    assert order(*queued(b"u=5", b"u=1", b"u=3")) == [5, 5, 7, 7, 3, 3]
+
+
+def test_equals_run_to_their_end() -> None:
+    assert order(*queued(b"", b"", b"")) == [3, 3, 5, 5, 7, 7]
+
+
+def test_incremental_equals_take_turns() -> None:
+    assert order(*queued(b"i", b"i", b"i")) == [3, 5, 7, 3, 5, 7]
+
+
+def test_priority_update_moves_what_waits() -> None:
+    server, peer = queued(b"u=2", b"u=4")
+    peer.sends(priority_update(5, b"u=0"))
+    assert order(server, peer) == [5, 5, 3, 3]
+
+
+def test_priority_update_before_the_request() -> None:
+    server, peer = queued(b"u=2")
+    peer.sends(priority_update(9, b"u=1"))
+    server.send_data(server.streams[peer_request(server, peer, 9, b"u=7")], bytes(FRAME), True, peer.now)
+    peer.forget()
+    assert order(server, peer) == [9, 3, 3]
+
+
+def test_least_urgent_is_not_starved() -> None:
+    served = order(*queued(b"u=0", b"u=7", frames=40))
+    assert served.index(5) == 15
+    assert served.count(5) == 40
+
+
+def test_reset_stream_is_forgotten() -> None:
+    server, peer = queued(b"", b"")
+    server.reset_stream(server.streams[3], 8, peer.now)
+    peer.forget()
+    assert order(server, peer) == [5, 5]
+    assert server.scheduler.waiting == 0
+    assert server.queued == 0
