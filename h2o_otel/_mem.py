@@ -29,19 +29,19 @@ __all__ = [
 ]
 
 
-def u8(src: bytes, pos: int, end: int) -> int:
+def u8(src: bytes | bytearray, pos: int, end: int) -> int:
     return src[pos]
 
 
-def u16(src: bytes, pos: int, end: int) -> int:
+def u16(src: bytes | bytearray, pos: int, end: int) -> int:
     return (src[pos] << 8) | src[pos + 1]
 
 
-def u24(src: bytes, pos: int, end: int) -> int:
+def u24(src: bytes | bytearray, pos: int, end: int) -> int:
     return (src[pos] << 16) | (src[pos + 1] << 8) | src[pos + 2]
 
 
-def u32(src: bytes, pos: int, end: int) -> int:
+def u32(src: bytes | bytearray, pos: int, end: int) -> int:
     return (src[pos] << 24) | (src[pos + 1] << 16) | (src[pos + 2] << 8) | src[pos + 3]
 
 
@@ -61,23 +61,23 @@ def put_frame_header(dst: bytearray, pos: int, length: int, type: int, flags: in
     dst[pos : pos + 9] = (length << 48 | type << 40 | flags << 32 | stream_id).to_bytes(9, "big")
 
 
-def copy(dst: bytearray, dst_pos: int, cap: int, src: bytes, src_pos: int, n: int, src_end: int) -> None:
+def copy(dst: bytearray, dst_pos: int, cap: int, src: bytes | bytearray, src_pos: int, n: int, src_end: int) -> None:
     dst[dst_pos : dst_pos + n] = src[src_pos : src_pos + n]
 
 
-def same(src: bytes, pos: int, end: int, other: bytes, n: int) -> bool:
+def same(src: bytes | bytearray, pos: int, end: int, other: bytes, n: int) -> bool:
     return src[pos : pos + n] == other[:n]
 
 
-def lower_hex(src: bytes, pos: int, end: int, n: int) -> bool:
+def lower_hex(src: bytes | bytearray, pos: int, end: int, n: int) -> bool:
     return not src[pos : pos + n].translate(None, b"0123456789abcdef")
 
 
-def hex_u64(src: bytes, pos: int, end: int) -> int:
+def hex_u64(src: bytes | bytearray, pos: int, end: int) -> int:
     return int(src[pos : pos + 16], 16)
 
 
-def to_bytes(src: bytes, start: int, stop: int, end: int) -> bytes:
+def to_bytes(src: bytes | bytearray, start: int, stop: int, end: int) -> bytes:
     return bytes(src[start:stop])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from .. import counters
 from ..counters import HPACK_DECODE, Counters
@@ -127,7 +128,7 @@ class Connection(ReceiveHalf):
         self.now = now
         if self._receiving or not 0 <= start <= end <= len(buffer):
             raise LocalProtocolError("receive_into() inside a handler, or outside its buffer", initiator="user")
-        mem = buffer
+        mem: Any = buffer
         return self.consume(mem, start, end) - start
 
     def consume(self, buf: bytes, pos: int, end: int) -> int:

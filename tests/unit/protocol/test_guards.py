@@ -81,7 +81,7 @@ class TestResetsThatThePeerCauses:
         assert ended_with(peer) == "made_you_reset"
 
     def test_refused_streams_count(self) -> None:
-        server, peer = serving(replace(SERVER_LIMITS, streams_max=1))
+        _server, peer = serving(replace(SERVER_LIMITS, streams_max=1))
         peer.sends(*(headers(2 * n + 1, GET, end_stream=True) for n in range(102)))
         assert ended_with(peer) == "made_you_reset"
 
@@ -95,7 +95,7 @@ class TestResetsThatThePeerCauses:
 
 class TestPing:
     def test_flood_ends_the_connection(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(*(ping() for _ in range(101)))
         assert ended_with(peer) == "ping_flood"
 
@@ -117,7 +117,7 @@ class TestPing:
 
 
 def test_settings_flood() -> None:
-    server, peer = serving()
+    _server, peer = serving()
     peer.sends(*(settings() for _ in range(11)))
     assert ended_with(peer) == "settings_flood"
 
@@ -130,22 +130,22 @@ def test_ten_settings_at_once_are_fine() -> None:
 
 class TestSmallData:
     def test_empty_frames_in_a_row(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(headers(1, POST), *(data(1) for _ in range(11)))
         assert ended_with(peer) == "empty_data_flood"
 
     def test_empty_frames_between_others(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(headers(1, POST), *(data(1) + data(1, b"x" * 300) for _ in range(101)))
         assert ended_with(peer) == "empty_data_flood"
 
     def test_padding_only_frames_are_empty(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(headers(1, POST), *(data(1, padding=200) for _ in range(11)))
         assert ended_with(peer) == "empty_data_flood"
 
     def test_unread_tiny_frames(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(headers(1, POST), *(data(1, b"x") for _ in range(3000)))
         assert ended_with(peer) == "small_data_flood"
 
@@ -173,7 +173,7 @@ class TestSmallData:
 
 class TestWindowUpdates:
     def test_flood_ends_the_connection(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(headers(1, GET, end_stream=True), *(window_update(0, 1) for _ in range(8)))
         assert ended_with(peer) == "window_update_flood"
 
@@ -190,7 +190,7 @@ class TestWindowUpdates:
 
 class TestUselessFrames:
     def test_priority_flood(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(*(priority(1, 3) for _ in range(101)))
         assert ended_with(peer) == "priority_flood"
 
@@ -201,7 +201,7 @@ class TestUselessFrames:
         assert len(server.idle_priorities) <= 100
 
     def test_unknown_types(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(*(frame(0xFA, 0, 0, b"x") for _ in range(2001)))
         assert ended_with(peer) == "glitch_flood"
 
@@ -224,7 +224,7 @@ class TestUselessFrames:
 
 class TestContinuation:
     def test_flood(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         peer.sends(headers(1, GET, end_headers=False), *(continuation(1, b"\x82", end_headers=False) for _ in range(9)))
         assert ended_with(peer) == "continuation_flood"
 
@@ -237,7 +237,7 @@ class TestContinuation:
         assert ended_with(peer) == "header_block_timeout"
 
     def test_90_cookie_crumbs_are_honest(self) -> None:
-        server, peer = serving()
+        _server, peer = serving()
         crumbs = [(b"cookie", b"name%d=value%d" % (n, n)) for n in range(90)]
         peer.sends(headers(1, request_block(b"GET", b"/", *crumbs), end_stream=True))
         peer.sees("request 1 end")
@@ -315,6 +315,6 @@ class TestProgressOfBodies:
         assert [e.rule for e in peer.errors()] == ["send_too_slow"]
 
     def test_a_client_has_timeouts_instead(self) -> None:
-        client, peer = requesting()
+        client, _peer = requesting()
         client.send_request([(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"a")], False, 1.0)
         assert client.next_deadline() == float("inf")
