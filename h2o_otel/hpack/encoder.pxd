@@ -2,29 +2,21 @@ import cython
 from .. cimport _mem
 from ..buffers.output cimport OutputBuffer
 from ..counters cimport Counters
-from . cimport huffman, names, table
+from . cimport huffman, names, policies, table
 from .names cimport Name
+from .policies cimport Slot
 from .table cimport DynamicTable, Entry
 
 cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _TIME_NS
 cdef int _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER
-cdef Py_ssize_t _COOKIE_BYTES_MIN, _SEEN_BYTES_MAX, _NONE
-cdef int _UNUSED_MAX, _UNUSED_RETRY, _TIMED
+cdef Py_ssize_t _NONE
+cdef int _TIMED
 cdef bytes _STATUS_OCTETS_OWNER, _STATUS_NAME
 cdef const unsigned char *_STATUS_OCTETS
 cdef list _STATUS_VALUES
 cdef int PROTOCOL, REGULAR, STATUS, PSEUDO_AFTER, PSEUDO_TRAILERS, PSEUDO_TWICE, STATUS_MIN, STATUS_MAX
-cdef int POLICY_COOKIE, POLICY_INDEX, POLICY_PLAIN, POLICY_PRIVATE, POLICY_SECRET
+cdef int POLICY_INDEX, POLICY_PLAIN, POLICY_PRIVATE
 cdef Py_ssize_t ENTRY_OVERHEAD, STATIC_COUNT
-
-@cython.final
-cdef class Slot:
-    cdef Name name
-    cdef dict values
-    cdef bytes seen
-    cdef int kind, flaw, policy, static_index, unused
-    cdef Py_ssize_t size
-    cdef long long newest
 
 @cython.final
 cdef class Encoder:
@@ -61,8 +53,6 @@ cdef class Encoder:
     cpdef int field(self, OutputBuffer out, bytes name, bytes value) except -1
     @cython.locals(n="Py_ssize_t", flaw=int, policy=int, index="Py_ssize_t")
     cdef int _literal(self, OutputBuffer out, Slot slot, bytes value) except -1
-    @cython.locals(policy=int, size="Py_ssize_t", dynamic=DynamicTable)
-    cdef int _policy(self, Slot slot, bytes value, Py_ssize_t n) except -1
     @cython.locals(flaw=int)
     cdef int _check_order(self, OutputBuffer out, Slot slot, bytes value) except -1
     cdef _refuse(self, OutputBuffer out, int flaw, bytes name, bytes value)

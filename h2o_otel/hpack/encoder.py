@@ -5,10 +5,6 @@ half-way (an invalid field, an exception of the caller's iterable) takes back wh
 written and inserted: the output ends where it began, and the dynamic table is again what the peer
 has.  Only when the block also evicted entries, the table is emptied instead, with the size updates
 that empty the peer's.
-
-What is indexed is decided by name (``names.py``) and by what was seen on the connection: a volatile
-field whose value repeats is indexed on second sight, and a name whose indexed values are not used
-again is left alone for a while.
 """
 
 from __future__ import annotations
@@ -19,29 +15,23 @@ from .. import _mem, counters
 from ..buffers.output import OutputBuffer
 from ..counters import Counters
 from ..errors import LocalProtocolError
-from . import huffman, names, table
+from . import huffman, names, policies, table
 from .kinds import (
-    CONNECTION_SPECIFIC,
     ENTRY_OVERHEAD,
-    NAME_EMPTY,
-    NAME_INVALID,
-    POLICY_COOKIE,
     POLICY_INDEX,
     POLICY_PLAIN,
     POLICY_PRIVATE,
-    POLICY_SECRET,
     PROTOCOL,
     PSEUDO_AFTER,
     PSEUDO_TRAILERS,
     PSEUDO_TWICE,
-    PSEUDO_UNKNOWN,
     REGULAR,
     STATIC_COUNT,
     STATUS,
 )
-from .names import FLAWS, Name
-from .static import STATIC_NAMES, STATUS_MAX, STATUS_MIN, STATUS_OCTETS, STATUS_VALUES
-from .table import STATIC_ENTRIES, DynamicTable, Entry
+from .policies import Slot
+from .static import STATUS_MAX, STATUS_MIN, STATUS_OCTETS, STATUS_VALUES
+from .table import DynamicTable, Entry
 
 __all__ = ["Encoder"]
 
@@ -55,14 +45,6 @@ _TIME_NS = counters.slot("hpack_time_ns") + counters.SEND
 _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER = range(5)
 
 _TABLE_BYTES_DEFAULT = 4096
-# A shorter cookie could be guessed octet by octet through the sizes of blocks (RFC 7541 section 7.1.3).
-_COOKIE_BYTES_MIN = 20
-# After so many insertions of one name without a use of any, its values are taken for volatile
-# until so many more fields of it have passed.
-_UNUSED_MAX = 8
-_UNUSED_RETRY = 64
-# A value is remembered for its second sight up to this size.
-_SEEN_BYTES_MAX = 256
 # One block in so many is timed.
 _TIMED = 64
 _STATUS_OCTETS_OWNER = STATUS_OCTETS
@@ -70,38 +52,6 @@ _STATUS_OCTETS = _STATUS_OCTETS_OWNER
 _STATUS_VALUES = STATUS_VALUES
 _STATUS_NAME = b":status"
 _NONE = -1
-# A field in an error's text is cut here.
-_SHOWN_BYTES = 64
-
-
-class Slot:
-    """What the encoder knows of one name on this connection.
-
-    Attributes:
-        values: the entries of this name in both tables, by value.
-        newest: number of the newest entry in the dynamic table, -1 when there is none.
-        unused: insertions since one was last used.
-        seen: the last value that was not indexed.
-    """
-
-    __slots__ = ("flaw", "kind", "name", "newest", "policy", "seen", "size", "static_index", "unused", "values")
-
-    def __init__(self, name: Name, policy: int) -> None:
-        self.name = name
-        self.kind = name.kind
-        self.flaw = name.flaw
-        self.policy = policy
-        self.static_index = name.static_index
-        self.size = len(name.text) + ENTRY_OVERHEAD
-        self.values: dict[bytes, Entry] = {}
-        self.newest = -1
-        self.unused = 0
-        self.seen: bytes | None = None
-        if name.static_index:
-            for value, index in STATIC_NAMES[name.text][1].items():
-                entry = STATIC_ENTRIES[index]
-                if entry.flaw == 0:
-                    self.values[value] = entry
 
 
 class Encoder:
@@ -285,7 +235,7 @@ class Encoder:
             if flaw == 0:
                 flaw = names.flaw_of_value(found.kind, value, len(value))
             if flaw:
-                raise refusal(flaw, name, value)
+                raise policies.refusal(flaw, name, value)
 
     # -- fields
 
@@ -342,7 +292,7 @@ class Encoder:
         flaw = names.flaw_of_value(slot.kind, value, n)
         if flaw:
             self._refuse(out, flaw, slot.name.text, value)
-        policy = self._policy(slot, value, n)
+        policy = policies.representation(slot, value, n, self.table, self._adaptive)
         index = slot.static_index
         if index == 0 and slot.newest >= 0:
             index = STATIC_COUNT + self.table.inserted - slot.newest
@@ -364,35 +314,6 @@ class Encoder:
             self._insert(slot, value)
         return 0
 
-    def _policy(self, slot: Slot, value: bytes, n: int) -> int:
-        """How to write a value that is in no table: ``POLICY_INDEX``, ``POLICY_PLAIN``, or another for never indexed."""
-        policy = slot.policy
-        size = slot.size + n
-        dynamic = self.table
-        if policy == POLICY_COOKIE:
-            policy = POLICY_INDEX if n >= _COOKIE_BYTES_MIN else POLICY_SECRET
-        if not self._adaptive:
-            return policy
-        if policy == POLICY_PLAIN:
-            # The first value of a name without a static index goes in as the donor of its name
-            # where it costs no other entry its place; a value that repeats goes in for itself.
-            if slot.static_index == 0 and slot.newest < 0 and dynamic.fits(size) and size <= dynamic.capacity >> 2:
-                return POLICY_INDEX
-            if slot.seen is not None and slot.seen == value:
-                policy = POLICY_INDEX
-            else:
-                slot.seen = value if n <= _SEEN_BYTES_MAX else None
-        if policy == POLICY_INDEX:
-            if slot.unused >= _UNUSED_MAX:
-                slot.unused += 1
-                if slot.unused >= _UNUSED_MAX + _UNUSED_RETRY:
-                    slot.unused = 0
-                return POLICY_PLAIN
-            if size > dynamic.capacity - (dynamic.capacity >> 2):
-                # It would push out nearly everything.
-                return POLICY_PLAIN
-        return policy
-
     def _check_order(self, out: OutputBuffer, slot: Slot, value: bytes) -> int:
         """Pseudo-header fields stand first, each once (RFC 9113 section 8.3)."""
         flaw = slot.flaw
@@ -411,7 +332,7 @@ class Encoder:
 
     def _refuse(self, out: OutputBuffer, flaw: int, name: bytes, value: bytes) -> None:
         self.abort(out)
-        raise refusal(flaw, name, value)
+        raise policies.refusal(flaw, name, value)
 
     def _string(self, out: OutputBuffer, src: bytes, n: int) -> int:
         """A string literal (RFC 7541 section 5.2), Huffman-coded where that is not longer, as in the examples of appendix C."""
@@ -555,15 +476,3 @@ def write_integer(out: OutputBuffer, value: int, mask: int, top: int) -> int:
         value >>= 7
     out.put(value)
     return 0
-
-
-def refusal(flaw: int, name: bytes, value: bytes) -> LocalProtocolError:
-    """The exception for a field that cannot be sent."""
-    rule = FLAWS[flaw]
-    assert rule is not None
-    shown = name if flaw in (NAME_EMPTY, NAME_INVALID, CONNECTION_SPECIFIC, PSEUDO_UNKNOWN) or flaw >= PSEUDO_AFTER else value
-    # The rules speak of a stream, which does not exist yet when its first block is encoded.
-    reason = rule.message.partition(": ")[2].format(got=shown[:_SHOWN_BYTES], name=name[:_SHOWN_BYTES])
-    return LocalProtocolError(
-        f"cannot be sent: {reason} ({rule.section})", rule=rule.token, code=rule.code, scope=rule.scope, initiator="user"
-    )

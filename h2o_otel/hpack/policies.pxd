@@ -1,0 +1,19 @@
+import cython
+from .names cimport Name
+from .table cimport DynamicTable, Entry
+
+cdef Py_ssize_t _COOKIE_BYTES_MIN, _SEEN_BYTES_MAX, ENTRY_OVERHEAD
+cdef int _UNUSED_MAX, _UNUSED_RETRY
+cdef int POLICY_COOKIE, POLICY_INDEX, POLICY_PLAIN, POLICY_SECRET
+
+@cython.final
+cdef class Slot:
+    cdef Name name
+    cdef dict values
+    cdef bytes seen
+    cdef int kind, flaw, policy, static_index, unused
+    cdef Py_ssize_t size
+    cdef long long newest
+
+@cython.locals(policy=int, size="Py_ssize_t")
+cdef int representation(Slot slot, bytes value, Py_ssize_t n, DynamicTable dynamic, bint adaptive) except -1
