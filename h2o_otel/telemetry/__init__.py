@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .catalogue import EVENTS, INSTRUMENTS, SPANS
     from .logs import BoundLog, EventLog
     from .metrics import Producer
+    from .providers import reader_class
     from .requests import ClientRequestMetrics, ServerRequestMetrics
     from .setup import Telemetry, TelemetryError, configure, default
     from .spans import ConnectionSpan, RequestSpan, Tracing
@@ -32,6 +33,7 @@ __all__ = [
     "Tracing",
     "configure",
     "default",
+    "reader_class",
 ]
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "TelemetryError": "setup",
     "configure": "setup",
     "default": "setup",
+    "reader_class": "providers",
     "ConnectionSpan": "spans",
     "RequestSpan": "spans",
     "Tracing": "spans",

@@ -116,6 +116,11 @@ def counting_reader_class(cls: type[MetricReader]) -> type[MetricReader]:
     return found
 
 
+def counting_readers(provider: Any) -> list[Any]:
+    """The readers with ``CountersReader`` in front that the application gave its provider."""
+    return [reader for reader in getattr(provider, "_metric_readers", ()) if isinstance(reader, CountersReader)]
+
+
 # -- traces
 
 
@@ -340,6 +345,9 @@ def check() -> list[str]:
             missing.append(what)
 
     reader = metrics_export.InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    want(list(getattr(meters, "_metric_readers", ())) == [reader], "MeterProvider._metric_readers")
+    meters.shutdown()
     names = {cls.__name__ for cls in getattr(reader, "_instrument_class_temporality", {})}
     want(set(_SDK_KINDS.values()) <= names, "MetricReader._instrument_class_temporality with the SDK's instrument classes")
     parameters = list(inspect.signature(MetricReader._receive_metrics).parameters)

@@ -38,6 +38,7 @@ _SEVERITIES = {
 }
 _EVENTS = {event.name: event for event in EVENTS}
 _EMITTED, _SUPPRESSED, _DROPPED = range(3)
+_LOGS_TIME = counters.SELF_COSTS.index("logs")
 _MESSAGE_MAX = 1024
 _STACK_MAX = 16_384
 
@@ -146,7 +147,9 @@ class BoundLog:
         try:
             event = _EVENTS[name]
             if self._stdlib.isEnabledFor(_LEVELS[event.level]):
+                began = counters.clock()
                 self._emit(event, dict(fields or ()), span, exception)
+                counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
         except Exception:
             _count(_DROPPED)
             failed("logging an event")

@@ -40,7 +40,7 @@ from .metrics import Observables, Producer, register_build_info
 from .setup import Telemetry, TelemetryError
 from .spans import Tracing
 
-__all__ = ["Builder"]
+__all__ = ["Builder", "reader_class"]
 
 # The observable instruments of ``default()``; a reader of ours takes over from them.
 _observables: list[Observables] = []
@@ -118,6 +118,7 @@ class Builder:
             telemetry._owned.append(found)
             if self._set_global and provider is None:
                 metrics_api.set_meter_provider(found)
+        readers += [reader for reader in _sdk.counting_readers(found) if reader not in readers]
         for reader in readers:
             reader.h2o_produce = producer.produce
         telemetry.readers = readers
@@ -152,7 +153,7 @@ class Builder:
         if readers and not _sdk.can_add_reader(provider):
             raise TelemetryError(
                 "the application's MeterProvider takes no further readers in this version of the SDK: "
-                "give it readers of h2o_otel.telemetry.reader_class(...), or set no provider before configure()"
+                "give it readers of h2o_otel.telemetry.reader_class(...) itself, or set no provider before configure()"
             )
         for reader in readers:
             provider.add_metric_reader(reader)

@@ -53,6 +53,7 @@ def test_event_reaches_opentelemetry_in_full(kit):
         "h2o.error_code": "NO_ERROR",
     }
     assert record.timestamp
+    assert counters.collect().value("telemetry_time_ns", "logs") > 0
     assert count("emitted") == 1
 
 

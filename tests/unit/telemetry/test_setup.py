@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from h2o_otel import counters
-from h2o_otel.telemetry import _sdk, configure, default, providers, setup
+from h2o_otel.telemetry import _sdk, configure, default, providers, reader_class, setup
 from h2o_otel.telemetry.exporters import CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
 
 pytestmark = pytest.mark.usefixtures("fresh", "clean")
@@ -129,6 +129,16 @@ def test_the_applications_providers_are_used():
         assert own == {"h2o.build.info"}
     # Ending ours leaves the application's running.
     assert tracers.get_tracer("x").start_span("x").is_recording()
+    meters.shutdown()
+
+
+def test_readers_of_ours_in_the_applications_provider():
+    reader = reader_class(InMemoryMetricReader)()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    with local(meter_provider=meters) as telemetry:
+        counters.local().histogram("ping_rtt").record(0.1)
+        assert sum(p.count for p in telemetry.metrics()["h2o.ping.rtt"].data.data_points) == 1
+        assert providers._observables == []
     meters.shutdown()
 
 
