@@ -1,0 +1,142 @@
+"""Connections: how many, how long, why they end; settings, pings, and the guards against abuse."""
+
+from __future__ import annotations
+
+from ..expressions import Events, Level, Quantile, Rate
+from ..model import Dashboard, Panel, Query, Row, Threshold, quantiles
+
+_LIFE = Row(
+    "Life of connections",
+    (
+        (
+            Panel(
+                title="Connections open",
+                queries=(Query(Level("h2o.connection.active", by="h2o.role")),),
+                good="steady; a client needs one for every hundred requests in flight.",
+                knob="`Limits.connections_max`, `Limits.idle_timeout_s`.",
+            ),
+            Panel(
+                title="Ended, by reason",
+                queries=(Query(Events("h2o.connection.duration", by=("h2o.role", "error.type"))),),
+                what="Connections that ended per second; the type is empty for those that ended as they should.",
+                good="only the empty type.",
+                knob="the type is a rule's token or an exception class; its page in the reference says what it means.",
+            ),
+            Panel(
+                title="Lifetime",
+                queries=quantiles("h2o.connection.duration", by="h2o.role"),
+                good="minutes or more: each new connection costs a handshake and an empty HPACK table.",
+                knob="`Limits.idle_timeout_s` of the server, `Limits.keepalive_expiry` of the client.",
+            ),
+        ),
+        (
+            Panel(
+                title="Requests per connection",
+                queries=quantiles("h2o.connection.requests", by="h2o.role"),
+                good="many. Near 1, nothing is multiplexed and HTTP/2 gains nothing.",
+                knob="share one `Client` between tasks; `Limits.keepalive_expiry`.",
+            ),
+            Panel(
+                title="Connections refused",
+                queries=(Query(Rate("h2o.connection.rejected", by="h2o.reason")),),
+                good="nothing.",
+                knob="the limit that the reason names, in `Limits`.",
+                empty="none seen",
+            ),
+            Panel(
+                title="GOAWAY",
+                queries=(Query(Rate("h2o.goaway", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
+                good="only NO_ERROR, on deploys and at idle ends.",
+                knob="ENHANCE_YOUR_CALM received: this side does too much of something; PROTOCOL_ERROR sent: the peer is broken.",
+                empty="none seen",
+            ),
+        ),
+    ),
+)
+
+_PEER = Row(
+    "The peer",
+    (
+        (
+            Panel(
+                title="Round trip (PING)",
+                queries=(
+                    Query(Quantile(0.5, "h2o.ping.rtt", by="h2o.role"), "p50 {h2o.role}"),
+                    Query(Quantile(0.99, "h2o.ping.rtt", by="h2o.role"), "p99 {h2o.role}"),
+                ),
+                good="the network's round trip. More is a peer that answers late: its loop is busy.",
+                knob="`Limits.ping_interval_min_s` bounds how often we ask.",
+                empty="no pings yet",
+            ),
+            Panel(
+                title="Time to SETTINGS acknowledgement",
+                queries=(
+                    Query(Quantile(0.5, "h2o.settings.ack.duration", by="h2o.role"), "p50 {h2o.role}"),
+                    Query(Quantile(0.99, "h2o.settings.ack.duration", by="h2o.role"), "p99 {h2o.role}"),
+                ),
+                good="one round trip.",
+                knob="`Limits.settings_ack_timeout_s` ends a connection whose peer never acknowledges.",
+            ),
+            Panel(
+                title="Peers found dead",
+                queries=(Query(Rate("h2o.ping.timeouts", by="h2o.role")),),
+                good="0.",
+                knob="`Limits.ping_timeout_s`; a steady rate is a middlebox that drops idle connections: lower `Limits.keepalive_expiry`.",
+                thresholds=(Threshold(0.001, "warning"),),
+            ),
+        ),
+        (
+            Panel(
+                title="Settings exchanged",
+                kind="table",
+                queries=(
+                    Query(
+                        Level("h2o.settings.value", by=("h2o.role", "network.io.direction", "h2o.setting.name"), how="max"),
+                        "{h2o.role} {network.io.direction} {h2o.setting.name}",
+                    ),
+                ),
+                what="The last values sent and received; the largest over processes. 0 means never exchanged, or 0.",
+                good="peers that allow at least 100 streams and windows above 64 KiB.",
+                knob="ours: `Limits.streams_max`, `Limits.stream_window_bytes`, `Limits.frame_bytes_max`, `Limits.header_table_bytes`.",
+                unit="{setting}",
+            ),
+        ),
+    ),
+)
+
+_ABUSE = Row(
+    "Abuse and faults",
+    (
+        (
+            Panel(
+                title="Abuse stopped, by kind",
+                queries=(Query(Rate("h2o.abuse.detections", by=("h2o.abuse.kind", "h2o.result"))),),
+                good="nothing. A steady trickle of one kind is a broken client; a burst is an attack.",
+                knob="each guard is a pair `..._burst` and `..._refill_per_s` in `Limits`; the log event has the address to block.",
+                empty="none seen",
+            ),
+            Panel(
+                title="Connection errors, by code",
+                queries=(Query(Rate("h2o.connection.errors", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
+                good="nothing.",
+                knob="received: what the peer accuses us of, which is worth a bug report with the flight recorder's frames.",
+                empty="none seen",
+            ),
+            Panel(
+                title="Rules broken by peers",
+                queries=(Query(Rate("h2o.frame.errors", by=("h2o.role", "error.type"))),),
+                good="nothing.",
+                knob="none of ours; the rule's token is explained in the reference.",
+                empty="none seen",
+                link="h2o-frames",
+            ),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    uid="h2o-connections",
+    title="h2o-otel / Connections and abuse",
+    description="How long do connections live, why do they end, what do peers ask for, and who misbehaves?",
+    rows=(_LIFE, _PEER, _ABUSE),
+)

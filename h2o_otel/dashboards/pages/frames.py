@@ -1,0 +1,157 @@
+"""Frames: the mix, sizes, batching, overhead, and what peers get wrong."""
+
+from __future__ import annotations
+
+from ..expressions import Buckets, Events, Level, Rate, is_, is_not, like
+from ..model import Dashboard, Panel, Query, Row, Threshold, quantiles
+
+_ROLE, _DIRECTION, _TYPE = "h2o.role", "network.io.direction", "h2o.frame.type"
+
+_MIX = Row(
+    "The mix",
+    (
+        (
+            Panel(
+                title="Frames sent",
+                queries=(Query(Rate("h2o.frames", is_(_DIRECTION, "transmit"), by=_TYPE)),),
+                good="HEADERS and DATA lead; SETTINGS and PING are rare.",
+                knob="many WINDOW_UPDATE: larger windows (`Limits.stream_window_bytes`).",
+                stacked=True,
+            ),
+            Panel(
+                title="Frames received",
+                queries=(Query(Rate("h2o.frames", is_(_DIRECTION, "receive"), by=_TYPE)),),
+                good="as sent. PING, SETTINGS, RST_STREAM, PRIORITY or CONTINUATION in front is a flood; the guards count it.",
+                knob="`Limits.pings_burst`, `Limits.settings_burst`, `Limits.resets_received_burst`, `Limits.continuation_frames_max`.",
+                stacked=True,
+            ),
+            Panel(
+                title="Frames per stream",
+                queries=(Query(Rate("h2o.frames", by=_DIRECTION) / Rate("h2o.streams"), "{network.io.direction}"),),
+                what="Frames of all types for each stream that ended.",
+                good="2 to 3 for small messages: HEADERS, DATA, now and then a WINDOW_UPDATE.",
+                knob="more: many small `send()` calls of the application, or credit in small steps.",
+                unit="{frame}",
+            ),
+        ),
+    ),
+)
+
+_BYTES = Row(
+    "Octets",
+    (
+        (
+            Panel(
+                title="Payload by type, sent",
+                queries=(Query(Rate("h2o.frame.payload", is_(_DIRECTION, "transmit"), by=_TYPE)),),
+                good="DATA leads where bodies matter.",
+                knob="HEADERS leads: look at the compression ratio on the HPACK dashboard.",
+                stacked=True,
+            ),
+            Panel(
+                title="Payload by type, received",
+                queries=(Query(Rate("h2o.frame.payload", is_(_DIRECTION, "receive"), by=_TYPE)),),
+                good="DATA leads where bodies matter.",
+                knob="as sent.",
+                stacked=True,
+            ),
+            Panel(
+                title="Share that is not DATA",
+                queries=(
+                    Query(Rate("h2o.frame.payload", is_not(_TYPE, "DATA"), by=_DIRECTION) / Rate("h2o.frame.payload", by=_DIRECTION)),
+                ),
+                what="Payload of all other frames over all payload.",
+                good="low for large bodies; most of it for tiny ones.",
+                knob="`Limits.header_table_bytes`, fewer and shorter fields.",
+            ),
+            Panel(
+                title="Padding",
+                queries=(Query(Rate("h2o.frame.padding", by=_DIRECTION)),),
+                good="0. Padding hides lengths and costs window.",
+                knob="only peers pad; it counts against their window.",
+            ),
+        ),
+    ),
+)
+
+_BATCHES = Row(
+    "Sizes and batches",
+    (
+        (
+            Panel(
+                title="Size of DATA frames",
+                queries=quantiles("h2o.frame.data.size", by=_DIRECTION),
+                good="near `Limits.frame_bytes_max` for large bodies. Many tiny frames are bad coalescing.",
+                knob="larger chunks from the application; `Limits.frame_bytes_max`.",
+                empty="no DATA",
+            ),
+            Panel(
+                title="Frames per write",
+                queries=quantiles("h2o.frame.flush.frames", by=_ROLE),
+                good="above 2 under load: one write carries what one turn of the loop produced.",
+                knob="1 under load: something flushes early; more requests per connection batch better.",
+            ),
+            Panel(
+                title="Distribution of frames per write",
+                kind="heatmap",
+                queries=(Query(Buckets("h2o.frame.flush.frames"), "writes"),),
+                good="moves up with load.",
+                knob="as beside it.",
+            ),
+            Panel(
+                title="Writes",
+                queries=(Query(Events("h2o.frame.flush.frames", by=_ROLE)),),
+                what="Writes to the transport per second; each costs about as much as framing ten requests.",
+                good="fewer than requests, under load.",
+                knob="more streams on fewer connections.",
+                link="h2o-io",
+            ),
+        ),
+    ),
+)
+
+_FAULTS = Row(
+    "Faults",
+    (
+        (
+            Panel(
+                title="Rules broken by peers",
+                queries=(Query(Rate("h2o.frame.errors", by=(_ROLE, "error.type"))),),
+                good="nothing.",
+                knob="none of ours: the token is the rule, explained in the reference.",
+                empty="none seen",
+            ),
+            Panel(
+                title="Control frames that wait",
+                queries=(Query(Level("h2o.frame.control_queue.size", by=_ROLE)),),
+                good="near 0. It grows when a peer asks faster than it reads.",
+                knob="`Limits.control_queue_frames_max` ends the connection.",
+                thresholds=(Threshold(500, "warning"), Threshold(900, "bad")),
+            ),
+            Panel(
+                title="Frames of floods",
+                queries=(
+                    Query(
+                        Rate(
+                            "h2o.frames",
+                            is_(_DIRECTION, "receive"),
+                            like(_TYPE, "PING|SETTINGS|RST_STREAM|PRIORITY|CONTINUATION|WINDOW_UPDATE|PRIORITY_UPDATE|UNKNOWN"),
+                            by=_TYPE,
+                        )
+                    ),
+                ),
+                what="Received frames of the types that attacks are made of.",
+                good="few of each beside the rate of requests.",
+                knob="the guards in `Limits`; Abuse stopped shows when they act.",
+                link="h2o-connections",
+            ),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    uid="h2o-frames",
+    title="h2o-otel / Frames",
+    description="What is on the wire, how well is it batched, and how much of it is overhead?",
+    rows=(_MIX, _BYTES, _BATCHES, _FAULTS),
+)

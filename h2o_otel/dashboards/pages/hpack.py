@@ -1,0 +1,149 @@
+"""HPACK: what compression gains, what it costs, and whether the table is large enough."""
+
+from __future__ import annotations
+
+from ..expressions import Level, Number, Rate, is_, like
+from ..model import Dashboard, Panel, Query, Row, Threshold
+
+_ROLE, _DIRECTION, _FORM, _REPRESENTATION = "h2o.role", "network.io.direction", "h2o.hpack.form", "h2o.hpack.representation"
+_ENCODED = Rate("h2o.hpack.size", is_(_FORM, "encoded"), by=_DIRECTION)
+_PLAIN = Rate("h2o.hpack.size", is_(_FORM, "plain"), by=_DIRECTION)
+_BLOCKS = Rate("h2o.frames", is_("h2o.frame.type", "HEADERS"), by=_DIRECTION)
+
+_GAIN = Row(
+    "What it gains",
+    (
+        (
+            Panel(
+                title="Octets saved",
+                queries=(Query(Number(1) - _ENCODED / _PLAIN, "{network.io.direction}"),),
+                what="1 less encoded over plain octets of header blocks.",
+                good="above 80 % on connections that live; new connections start with an empty table.",
+                knob="longer lives (`Limits.keepalive_expiry`), then `Limits.header_table_bytes`.",
+                maximum=1.0,
+                falling=True,
+                thresholds=(Threshold(0.3, "warning"), Threshold(0.6, "good")),
+            ),
+            Panel(
+                title="Header octets, plain and encoded",
+                queries=(Query(Rate("h2o.hpack.size", by=(_DIRECTION, _FORM))),),
+                good="encoded far below plain.",
+                knob="fewer and stabler fields: a value that changes in each request cannot be indexed.",
+            ),
+            Panel(
+                title="Header octets per block",
+                queries=(
+                    Query(_ENCODED / _BLOCKS, "encoded, {network.io.direction}"),
+                    Query(_PLAIN / _BLOCKS, "plain, {network.io.direction}"),
+                ),
+                what="Mean size of a header block, as on the wire and as applications see it.",
+                good="encoded well under 100 octets.",
+                knob="`Limits.header_list_bytes_max` bounds what a peer may send.",
+                unit="By",
+            ),
+        ),
+        (
+            Panel(
+                title="Fields sent, by representation",
+                queries=(Query(Rate("h2o.hpack.fields", is_(_DIRECTION, "transmit"), by=_REPRESENTATION)),),
+                good="indexed ones lead. literal_never are secrets, on purpose.",
+                knob="many literal_indexed at a steady rate: values that vary push stable ones out.",
+                stacked=True,
+            ),
+            Panel(
+                title="Fields received, by representation",
+                queries=(Query(Rate("h2o.hpack.fields", is_(_DIRECTION, "receive"), by=_REPRESENTATION)),),
+                good="indexed ones lead.",
+                knob="the peer's encoder decides; we grant it `Limits.header_table_bytes`.",
+                stacked=True,
+            ),
+            Panel(
+                title="Share that is indexed",
+                queries=(
+                    Query(
+                        Rate("h2o.hpack.fields", like(_REPRESENTATION, "indexed_.+"), by=_DIRECTION)
+                        / Rate("h2o.hpack.fields", by=_DIRECTION)
+                    ),
+                ),
+                what="Fields that took one or two octets, over all.",
+                good="above 70 %.",
+                knob="`Limits.header_table_bytes` (receiving), `Limits.encoder_table_bytes_max` (sending).",
+                maximum=1.0,
+                falling=True,
+                thresholds=(Threshold(0.3, "warning"), Threshold(0.6, "good")),
+            ),
+        ),
+    ),
+)
+
+_TABLES = Row(
+    "Tables",
+    (
+        (
+            Panel(
+                title="Dynamic tables, used",
+                queries=(
+                    Query(
+                        Level("h2o.hpack.table.size", by=(_ROLE, _DIRECTION)) / Level("h2o.hpack.table.capacity", by=(_ROLE, _DIRECTION))
+                    ),
+                ),
+                good="rises with a connection's age. Full with evictions: too small; nearly empty: too large.",
+                knob="`Limits.header_table_bytes`, `Limits.encoder_table_bytes_max`.",
+                maximum=1.0,
+            ),
+            Panel(
+                title="Dynamic tables, memory",
+                queries=(
+                    Query(Level("h2o.hpack.table.size", by=_ROLE), "used, {h2o.role}"),
+                    Query(Level("h2o.hpack.table.capacity", by=_ROLE), "capacity, {h2o.role}"),
+                ),
+                what="RFC 7541 sizes over all connections: what HPACK may hold, and what it holds.",
+                good="connections times two tables times 4 KiB at most, by default.",
+                knob="`Limits.header_table_bytes` where connections are many.",
+            ),
+            Panel(
+                title="Evictions",
+                queries=(Query(Rate("h2o.hpack.table.evictions", by=_DIRECTION)),),
+                good="near 0.",
+                knob="raise `Limits.header_table_bytes`, or send volatile values without indexing.",
+            ),
+        ),
+    ),
+)
+
+_COST = Row(
+    "What it costs",
+    (
+        (
+            Panel(
+                title="CPU in the codec",
+                queries=(Query(Rate("h2o.hpack.time", by=_DIRECTION)),),
+                good="a few per cent of a core.",
+                knob="`h2o_compiled` on the telemetry dashboard: uncompiled it is some thirty times as much.",
+                thresholds=(Threshold(0.1, "warning"), Threshold(0.25, "bad")),
+            ),
+            Panel(
+                title="Time per header block",
+                queries=(Query(Rate("h2o.hpack.time", by=_DIRECTION) / _BLOCKS),),
+                what="Mean time to code one header block.",
+                good="one to three microseconds, compiled.",
+                knob="fewer fields; repeated values.",
+                unit="s",
+            ),
+            Panel(
+                title="Errors",
+                queries=(Query(Rate("h2o.hpack.errors", by=(_DIRECTION, "error.type"))),),
+                good="nothing.",
+                knob="lists too large: `Limits.header_list_bytes_max`, `Limits.header_fields_max`; anything else: a broken peer.",
+                empty="none seen",
+            ),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    uid="h2o-hpack",
+    title="h2o-otel / HPACK",
+    description="What does field compression gain, what does it cost, and is the table large enough?",
+    rows=(_GAIN, _TABLES, _COST),
+)

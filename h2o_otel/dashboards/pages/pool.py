@@ -1,0 +1,129 @@
+"""The client's pool: do requests wait for connections, are connections reused, why do they end."""
+
+from __future__ import annotations
+
+from ..expressions import Events, Level, Quantile, Rate, is_, present
+from ..model import Dashboard, Panel, Query, Row, Threshold, quantiles
+from . import common
+
+_ADDRESS, _RESULT = "server.address", "h2o.result"
+
+_WAITING = Row(
+    "Do requests wait?",
+    (
+        (
+            Panel(
+                title="Wait for a connection",
+                queries=quantiles("http.client.request.time_in_queue"),
+                what="How long requests waited, of those that did: look here first.",
+                good="nothing, or one connection's set-up after an idle time.",
+                knob="`Limits.max_connections`; keep connections ready with `warm_up()`.",
+                empty="none waited",
+            ),
+            Panel(
+                title="Requests that wait now",
+                queries=(Query(Level("h2o.pool.pending", by=_ADDRESS)),),
+                good="0 but for bursts.",
+                knob="`Limits.max_connections`, the origin's MAX_CONCURRENT_STREAMS, the pool timeout.",
+                empty="none waited",
+            ),
+            Panel(
+                title="How requests got their connection",
+                queries=(Query(Rate("h2o.pool.acquisitions", by=_RESULT)),),
+                good="reused, nearly all.",
+                knob="new: `Limits.keepalive_expiry` is shorter than the pauses between requests; waited: `Limits.max_connections`.",
+                stacked=True,
+            ),
+            Panel(
+                title="Reuse",
+                queries=(
+                    Query(Rate("h2o.pool.acquisitions", is_(_RESULT, "reused"), by=_ADDRESS) / Rate("h2o.pool.acquisitions", by=_ADDRESS)),
+                ),
+                what="Requests that found a connection ready, over all.",
+                good="above 95 %.",
+                knob="one `Client` for the whole process; `Limits.keepalive_expiry`.",
+                maximum=1.0,
+                falling=True,
+                thresholds=(Threshold(0.5, "warning"), Threshold(0.9, "good")),
+            ),
+        ),
+    ),
+)
+
+_CONNECTIONS = Row(
+    "Connections",
+    (
+        (
+            Panel(
+                title="Connections by state",
+                queries=(Query(Level("http.client.open_connections", by=(_ADDRESS, "http.connection.state"))),),
+                good="few: one carries as many requests as the origin allows streams.",
+                knob="`Limits.max_connections`, `Limits.max_keepalive_connections`.",
+                stacked=True,
+            ),
+            Panel(
+                title="Of what is allowed",
+                queries=(Query(common.POOL_USED),),
+                what="Connections open over the pool's limit.",
+                good="under 80 %.",
+                knob="`Limits.max_connections`.",
+                thresholds=(Threshold(0.8, "warning"), Threshold(0.95, "bad")),
+            ),
+            Panel(
+                title="Lifetime",
+                queries=(
+                    Query(Quantile(0.5, "http.client.connection.duration", by=_ADDRESS), "p50 {server.address}"),
+                    Query(Quantile(0.95, "http.client.connection.duration", by=_ADDRESS), "p95 {server.address}"),
+                ),
+                good="minutes.",
+                knob="`Limits.keepalive_expiry`, `Limits.connection_age_max_s`.",
+                empty="none ended",
+            ),
+            Panel(
+                title="Connections ended, by reason",
+                queries=(Query(Rate("h2o.pool.connections.closed", by="h2o.reason")),),
+                good="idle and max_age.",
+                knob="goaway: the origin deploys, or limits requests per connection; health: a middlebox drops idle connections.",
+                stacked=True,
+                empty="none ended",
+            ),
+        ),
+        (
+            Panel(
+                title="Connections made",
+                queries=(Query(Rate("h2o.pool.connections.created", by=_ADDRESS)),),
+                good="near 0 once warm.",
+                knob="as Reuse.",
+            ),
+            Panel(
+                title="Attempts that failed, by type",
+                queries=(Query(Rate("h2o.pool.connections.created", present("error.type"), by=(_ADDRESS, "error.type"))),),
+                good="nothing.",
+                knob="ConnectTimeout: the network or the connect timeout; ConnectError: nothing listens there, or TLS failed.",
+                empty="none failed",
+            ),
+            Panel(
+                title="Set-up, p95 by phase",
+                queries=(Query(Quantile(0.95, "h2o.pool.connect.duration", by="h2o.connect.phase")),),
+                good="dns under 5 ms (cached), tcp and settings one round trip each, tls one or two.",
+                knob="dns: a cache; tls: session resumption.",
+                empty="none made",
+            ),
+            Panel(
+                title="Set-ups by phase and failure",
+                queries=(Query(Events("h2o.pool.connect.duration", present("error.type"), by=("h2o.connect.phase", "error.type"))),),
+                what="Phases that failed, per second.",
+                good="nothing.",
+                knob="the phase names the layer: the resolver, the network, certificates, or the peer's HTTP/2.",
+                empty="none failed",
+            ),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    uid="h2o-pool",
+    title="h2o-otel / Connection pool",
+    description="Do requests wait for connections, are connections reused, and what does making one cost?",
+    rows=(_WAITING, _CONNECTIONS),
+)

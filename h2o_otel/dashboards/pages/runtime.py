@@ -1,0 +1,227 @@
+"""The event loop, the application's time, CPU; and what telemetry itself costs."""
+
+from __future__ import annotations
+
+from ..expressions import Buckets, Events, Level, Mean, Quantile, Rate, is_, present
+from ..model import Dashboard, Panel, Query, Row, Threshold
+from . import common
+
+_LOOP = Row(
+    "Event loop",
+    (
+        (
+            Panel(
+                title="Loop busy",
+                queries=(Query(common.LOOP_BUSY),),
+                good="under 70 %, and even between processes.",
+                knob="`--workers`; uvloop.",
+                maximum=1.0,
+                thresholds=(Threshold(0.7, "warning"), Threshold(0.85, "bad")),
+            ),
+            Panel(
+                title="Loop lag",
+                queries=(
+                    Query(Quantile(0.5, "h2o.loop.lag"), "p50"),
+                    Query(Quantile(0.99, "h2o.loop.lag"), "p99"),
+                    Query(common.LOOP_LAG_P99, "p99 {instance}"),
+                ),
+                good="p99 under 10 ms.",
+                knob="blocking calls of the application: move them to a thread; `PYTHONASYNCIODEBUG=1` names callbacks over 100 ms.",
+            ),
+            Panel(
+                title="Distribution of lag",
+                kind="heatmap",
+                queries=(Query(Buckets("h2o.loop.lag"), "measurements"),),
+                good="one band at the bottom.",
+                knob="a second band far up is one blocking call.",
+            ),
+            Panel(
+                title="Turns of the loop",
+                queries=(Query(Rate("h2o.loop.iterations", by="instance")),),
+                good="rises, then falls again with load: a busy loop does more in each turn.",
+                knob="`Limits.turn_frames_max` and `Limits.turn_bytes_max` share a turn between connections.",
+            ),
+        ),
+        (
+            Panel(
+                title="Busy time per turn",
+                queries=(Query(Rate("h2o.loop.busy", by="instance") / Rate("h2o.loop.iterations", by="instance")),),
+                what="Mean time between two looks at the sockets.",
+                good="under 2 ms.",
+                knob="`Limits.turn_s_max`.",
+                unit="s",
+            ),
+            Panel(
+                title="Time in receive() and send()",
+                queries=(Query(Rate("h2o.asgi.wait", by="h2o.reason")),),
+                what="Seconds per second that applications waited, summed over requests.",
+                good="receive: while clients upload. send: near 0.",
+                knob="send: clients read slowly, their windows are closed; see Flow control.",
+                link="h2o-streams",
+            ),
+            Panel(
+                title="Application",
+                queries=(
+                    Query(Mean("h2o.asgi.app.duration"), "mean"),
+                    Query(Quantile(0.5, "h2o.asgi.app.duration"), "p50"),
+                    Query(Quantile(0.99, "h2o.asgi.app.duration"), "p99"),
+                ),
+                good="as its own objective says.",
+                knob="the application.",
+            ),
+            Panel(
+                title="Applications that raised",
+                queries=(Query(Events("h2o.asgi.app.duration", present("error.type"), by="error.type")),),
+                good="nothing.",
+                knob="the events `http.server.request.exception` have the tracebacks.",
+                empty="none seen",
+            ),
+        ),
+    ),
+)
+
+_PROCESS = Row(
+    "Process",
+    (
+        (
+            Panel(
+                title="CPU",
+                queries=(Query(Rate("process.cpu.time", by=("instance", "cpu.mode"))),),
+                good="user leads. System above a third of it: too many small reads and writes.",
+                knob="`--workers`; batching on the I/O dashboard.",
+                stacked=True,
+            ),
+            Panel(
+                title="CPU per stream",
+                queries=(Query(Rate("process.cpu.time") / Rate("h2o.streams"), "mean"),),
+                what="CPU time of the processes for each stream that ended, the application's included.",
+                good="falls with load, since batches grow; steady from release to release.",
+                knob="is it compiled? (Build, on the telemetry dashboard)",
+                unit="s",
+            ),
+            Panel(
+                title="File descriptors",
+                queries=(Query(Level("process.unix.file_descriptor.count", by="instance")),),
+                good="connections plus a few dozen.",
+                knob="`ulimit -n`; `Limits.connections_max` must stay below it.",
+            ),
+            Panel(
+                title="Threads",
+                queries=(Query(Level("process.thread.count", by="instance")),),
+                good="constant.",
+                knob="executors of the application.",
+            ),
+        ),
+        (
+            Panel(
+                title="Applications at work",
+                queries=(Query(Level("h2o.asgi.handlers", by="h2o.asgi.state")),),
+                good="running follows the load; waiting is 0.",
+                knob="waiting: `Limits.running_handlers_max` per connection, `limit_concurrency` over all.",
+                stacked=True,
+            ),
+            Panel(
+                title="Fields dropped",
+                queries=(Query(Rate("h2o.asgi.fields.dropped"), "dropped"),),
+                good="0.",
+                knob="the application or its framework sends fields such as `connection`, which mean nothing in HTTP/2.",
+            ),
+            Panel(
+                title="Context switches",
+                queries=(Query(Rate("process.context_switches", by="process.context_switch.type")),),
+                good="involuntary ones are few.",
+                knob="involuntary: more processes want CPU than there are cores; fewer workers, or a higher CPU quota.",
+            ),
+        ),
+    ),
+)
+
+RUNTIME = Dashboard(
+    uid="h2o-runtime",
+    title="h2o-otel / Runtime",
+    description="Is the event loop blocked, is CPU short, and does time go to the application or to us?",
+    rows=(_LOOP, _PROCESS),
+)
+
+_COST = Row(
+    "What telemetry costs",
+    (
+        (
+            Panel(
+                title="Time in telemetry",
+                queries=(Query(Rate("h2o.telemetry.time", by="h2o.reason")),),
+                what="Share of one core: collecting metrics, building spans, writing log events.",
+                good="under 1 % at level metrics.",
+                knob="level (`off`, `metrics`, `traces`, `detail`), sampling, the collection interval.",
+                stacked=True,
+                thresholds=(Threshold(0.02, "warning"), Threshold(0.05, "bad")),
+            ),
+            Panel(
+                title="Of all CPU",
+                queries=(Query(Rate("h2o.telemetry.time") / Rate("process.cpu.time"), "telemetry"),),
+                what="Time in telemetry over the CPU time of the processes.",
+                good="under 5 %.",
+                knob="as beside it.",
+                thresholds=(Threshold(0.05, "warning"), Threshold(0.1, "bad")),
+            ),
+            Panel(
+                title="Time per recorded span",
+                queries=(
+                    Query(
+                        Rate("h2o.telemetry.time", is_("h2o.reason", "spans")) / Rate("h2o.telemetry.spans", is_("h2o.result", "recorded")),
+                        "span",
+                    ),
+                ),
+                good="under 10 us.",
+                knob="level `detail` adds a span for each layer.",
+                unit="s",
+                empty="no spans",
+            ),
+        ),
+        (
+            Panel(
+                title="Spans",
+                queries=(Query(Rate("h2o.telemetry.spans", by="h2o.result")),),
+                good="nothing dropped.",
+                knob="dropped: `OTEL_BSP_MAX_QUEUE_SIZE`, or a lower sampling ratio; none at all: the level is below `traces`.",
+                stacked=True,
+            ),
+            Panel(
+                title="Log events",
+                queries=(Query(Rate("h2o.telemetry.logs", by="h2o.result")),),
+                good="few, nothing dropped. Suppressed ones are repeats that one peer caused.",
+                knob="`Limits.log_lines_per_s`.",
+            ),
+            Panel(
+                title="Exports",
+                queries=(Query(Rate("h2o.telemetry.exports", by=("h2o.telemetry.signal", "h2o.result"))),),
+                good="success only.",
+                knob="failure: is the collector up at `OTEL_EXPORTER_OTLP_ENDPOINT`? Requests are not harmed by it.",
+            ),
+        ),
+        (
+            Panel(
+                title="Build",
+                kind="table",
+                queries=(
+                    Query(
+                        Level(
+                            "h2o.build.info", by=("instance", "h2o.version", "h2o.compiled", "h2o.tls.backend", "process.runtime.version")
+                        ),
+                        "{instance}",
+                    ),
+                ),
+                what="Each process: version, whether its modules are compiled, TLS library, Python.",
+                good="one version, compiled everywhere.",
+                knob="`pip install` with a C compiler, or the wheel of your platform.",
+            ),
+        ),
+    ),
+)
+
+TELEMETRY = Dashboard(
+    uid="h2o-telemetry",
+    title="h2o-otel / Telemetry cost",
+    description="What does observing cost, and does all of it arrive?",
+    rows=(_COST,),
+)

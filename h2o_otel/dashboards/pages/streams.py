@@ -1,0 +1,177 @@
+"""Streams and flow control: concurrency, endings, windows, priorities."""
+
+from __future__ import annotations
+
+from ..expressions import Level, OrZero, Quantile, Rate, Total, is_, is_not
+from ..model import Dashboard, Panel, Query, Row, Threshold
+from . import common
+
+_ROLE, _DIRECTION, _SCOPE = "h2o.role", "network.io.direction", "h2o.flow_control.scope"
+
+_CONCURRENCY = Row(
+    "Concurrency",
+    (
+        (
+            Panel(
+                title="Streams open",
+                queries=(
+                    Query(Level("h2o.stream.active", by=_ROLE)),
+                    Query(Level("h2o.stream.limit", by=(_ROLE, _DIRECTION)), "limit, {h2o.role} {network.io.direction}"),
+                ),
+                what="Streams open, and MAX_CONCURRENT_STREAMS over all connections: transmit is ours, receive the peer's.",
+                good="under 80 % of the limit that applies.",
+                knob="`Limits.streams_max` of the server; more connections (`Limits.max_connections`) of the client.",
+            ),
+            Panel(
+                title="Streams, of what is allowed",
+                queries=(Query(common.SERVER_STREAMS_USED, "server"), Query(common.CLIENT_STREAMS_USED, "client")),
+                good="under 80 %.",
+                knob="`Limits.streams_max`, `Limits.max_connections`.",
+                thresholds=(Threshold(0.8, "warning"), Threshold(0.95, "bad")),
+            ),
+            Panel(
+                title="Waiting for a stream",
+                queries=(Query(Level("h2o.stream.pending", by=_ROLE)),),
+                good="0 but for bursts.",
+                knob="the peer's MAX_CONCURRENT_STREAMS; `Limits.max_connections`.",
+            ),
+            Panel(
+                title="Time spent waiting for a stream",
+                queries=(
+                    Query(Quantile(0.5, "h2o.stream.time_in_queue", by=_ROLE), "p50 {h2o.role}"),
+                    Query(Quantile(0.99, "h2o.stream.time_in_queue", by=_ROLE), "p99 {h2o.role}"),
+                ),
+                good="nothing: no request waits.",
+                knob="`Limits.max_connections`; fewer requests at once.",
+                empty="none waited",
+            ),
+        ),
+    ),
+)
+
+_ENDINGS = Row(
+    "How streams end",
+    (
+        (
+            Panel(
+                title="Streams ended, by outcome",
+                queries=(Query(Rate("h2o.streams", by=("h2o.role", "h2o.stream.outcome"))),),
+                good="completed, and a few resets from users who go away.",
+                knob="refused and goaway are replayed by the pool; timeout and conn_lost reach the caller.",
+                stacked=True,
+            ),
+            Panel(
+                title="Share that did not complete",
+                queries=(Query(Rate("h2o.streams", is_not("h2o.stream.outcome", "completed"), by=_ROLE) / Rate("h2o.streams", by=_ROLE)),),
+                what="Streams that ended in any other way than completed, over all that ended.",
+                good="under 1 %, or what your users' cancellations explain.",
+                knob="Resets by code, beside it, says who cancels.",
+            ),
+            Panel(
+                title="Resets, by code",
+                queries=(Query(Rate("h2o.stream.resets", by=(_ROLE, _DIRECTION, "h2o.error_code"))),),
+                good="CANCEL received as often as users go away; NO_ERROR sent for uploads that were answered early.",
+                knob="a flood of CANCEL received is rapid reset: `Limits.resets_received_burst`, `Limits.resets_received_refill_per_s`.",
+                empty="none seen",
+            ),
+        ),
+    ),
+)
+
+_STALLED = Total("h2o.flow_control.stall.duration", by=(_ROLE, _SCOPE))
+_FLOW = Row(
+    "Flow control",
+    (
+        (
+            Panel(
+                title="Writes stalled",
+                queries=(Query(Rate("h2o.flow_control.stalls", by=(_ROLE, _SCOPE))),),
+                good="0 for small bodies; for large ones at most a few per body.",
+                knob="stream: `Limits.stream_window_bytes` of the receiver; connection: `Limits.connection_window_bytes` of the receiver.",
+            ),
+            Panel(
+                title="Time stalled",
+                queries=(Query(_STALLED),),
+                what="Seconds stalled per second, summed over streams; 100 % is one writer that never moves.",
+                good="near 0 %.",
+                knob="windows of the receiver: at least bandwidth times round trip.",
+            ),
+            Panel(
+                title="Length of a stall",
+                queries=(
+                    Query(Quantile(0.5, "h2o.flow_control.stall.duration", by=_SCOPE), "p50 {h2o.flow_control.scope}"),
+                    Query(Quantile(0.99, "h2o.flow_control.stall.duration", by=_SCOPE), "p99 {h2o.flow_control.scope}"),
+                ),
+                good="about one round trip: the window was too small by little. Seconds: the reader is slow.",
+                knob="`Limits.send_stall_timeout_s` ends a stream whose reader never comes back.",
+                empty="no stalls",
+            ),
+        ),
+        (
+            Panel(
+                title="Windows",
+                queries=(Query(Level("h2o.flow_control.window", by=(_ROLE, _DIRECTION, _SCOPE))),),
+                good="transmit well above 0: room to write at once.",
+                knob="`Limits.stream_window_bytes`, `Limits.connection_window_bytes`, `Limits.window_bytes_max`.",
+            ),
+            Panel(
+                title="Received, not yet read",
+                queries=(Query(Level("h2o.flow_control.unread", by=_ROLE)),),
+                good="small. It is memory that slow applications hold.",
+                knob="`Limits.stream_window_bytes` bounds it per stream, `Limits.connection_window_bytes` per connection.",
+            ),
+            Panel(
+                title="WINDOW_UPDATE per DATA frame",
+                queries=(
+                    Query(
+                        Rate("h2o.frames", is_(_DIRECTION, "transmit"), is_("h2o.frame.type", "WINDOW_UPDATE"), by=_ROLE)
+                        / Rate("h2o.frames", is_(_DIRECTION, "receive"), is_("h2o.frame.type", "DATA"), by=_ROLE)
+                    ),
+                ),
+                what="Credit frames sent for each DATA frame received.",
+                good="well under 1: credit is given in batches.",
+                knob="larger windows make fewer, larger updates.",
+                unit="{frame}",
+                empty="no DATA received",
+            ),
+        ),
+    ),
+)
+
+_PRIORITY = Row(
+    "Priorities (RFC 9218)",
+    (
+        (
+            Panel(
+                title="Streams by urgency",
+                queries=(Query(Rate("h2o.priority.streams", by="h2o.priority.urgency"), "urgency {h2o.priority.urgency}"),),
+                good="more than one urgency, if clients set any; 3 is the default.",
+                knob="clients set the field `priority`; where all are 3 the scheduler only shares evenly.",
+                stacked=True,
+            ),
+            Panel(
+                title="Share that is incremental",
+                queries=(
+                    Query(
+                        OrZero(
+                            Rate("h2o.priority.streams", is_("h2o.priority.incremental", "true")),
+                            Rate("h2o.priority.streams"),
+                        )
+                        / Rate("h2o.priority.streams"),
+                        "incremental",
+                    ),
+                ),
+                what="Incremental streams of one urgency share the connection; the others go one after the other.",
+                good="what your clients mean: images that render as they arrive are incremental, scripts are not.",
+                knob="the field `priority: i` of requests and responses.",
+            ),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    uid="h2o-streams",
+    title="h2o-otel / Streams and flow control",
+    description="Is concurrency or a window what requests wait for, and how do streams end?",
+    rows=(_CONCURRENCY, _ENDINGS, _FLOW, _PRIORITY),
+)
