@@ -140,7 +140,7 @@ class _WithCryptography:
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-        issuer = x509.load_pem_x509_certificate(authority.read_bytes())
+        issuer: Any = x509.load_pem_x509_certificate(authority.read_bytes())
         issuer_key: Any = serialization.load_pem_private_key(authority_key.read_bytes(), None)
         private = self._new_key(made.key)
         issuer_name = str(issuer.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
