@@ -290,7 +290,7 @@ class ControlHalf(SendHalf):
                 raise LocalProtocolError(
                     f"a promised request is GET or HEAD, not {method!r} (RFC 9113 §8.4)", scope="stream", initiator="user"
                 )
-        except LocalProtocolError:
+        except BaseException:
             out.pos = start
             raise
         promised = self.new_stream(self.next_stream_id, True)

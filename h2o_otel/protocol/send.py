@@ -101,7 +101,7 @@ class SendHalf(ConnectionCore):
         try:
             self.encoder.encode(out, headers)
             method = self.check_pseudo(headers)
-        except LocalProtocolError:
+        except BaseException:
             out.pos = start
             raise
         stream = self.new_stream(self.next_stream_id, True)
@@ -176,7 +176,7 @@ class SendHalf(ConnectionCore):
         t0 = _mem.now_ns() if stream.trace is not None else 0
         try:
             self.encoder.encode_response(out, status, headers)
-        except LocalProtocolError:
+        except BaseException:
             out.pos = start
             raise
         stream.step(_SEND_HEADERS)
@@ -200,7 +200,7 @@ class SendHalf(ConnectionCore):
         out.pos = start + 9
         try:
             self.encoder.encode_response(out, status, headers)
-        except LocalProtocolError:
+        except BaseException:
             out.pos = start
             raise
         stream.step(_SEND_HEADERS)
@@ -228,7 +228,7 @@ class SendHalf(ConnectionCore):
         out.pos = start + 9
         try:
             self.encoder.encode_trailers(out, headers)
-        except LocalProtocolError:
+        except BaseException:
             out.pos = start
             raise
         self.finish_block(stream, start, True, 0)

@@ -1,0 +1,396 @@
+"""PING, GOAWAY, RST_STREAM, priorities, deadlines and the end of a connection."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from h2o_otel.errors import LocalProtocolError
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
+from h2o_otel.protocol.config import server_config
+from h2o_otel.protocol.connection import Connection
+from tests.support.engine import GET, POST, requesting, serving
+from tests.support.wire import (
+    GOAWAY,
+    PREFACE,
+    block,
+    continuation,
+    data,
+    frame,
+    goaway,
+    headers,
+    ping,
+    priority,
+    priority_update,
+    request_block,
+    rst_stream,
+    settings,
+    settings_ack,
+)
+
+ANY = 2**31 - 1
+
+# -- PING
+
+
+def test_ping_and_its_round_trip() -> None:
+    client, peer = requesting()
+    client.send_ping(b"12345678", peer.now)
+    peer.gets(ping(b"12345678"))
+    peer.now += 0.25
+    peer.sends(ping(b"12345678", ack=True))
+    assert [(e.payload, e.rtt_s) for e in peer.events] == [(b"12345678", 0.25)]
+
+
+def test_unasked_answer_is_ignored() -> None:
+    _, peer = requesting()
+    peer.sends(ping(b"12345678", ack=True))
+    peer.sees()
+
+
+@pytest.mark.parametrize("payload", [b"", b"1234567", b"123456789"])
+def test_ping_of_another_size(payload: bytes) -> None:
+    client, peer = requesting()
+    with pytest.raises(LocalProtocolError) as caught:
+        client.send_ping(payload, peer.now)
+    assert str(caught.value) == f"a PING carries 8 octets, not {len(payload)} (RFC 9113 §6.7)"
+
+
+# -- GOAWAY
+
+
+def test_requests_the_peer_has_not_seen_may_be_sent_again() -> None:
+    client, peer = requesting()
+    streams = [client.send_request(GET, True, peer.now) for _ in range(3)]
+    peer.sends(goaway(3, 2, b"overloaded"))
+    peer.sees("reset 5 goaway_received REFUSED_STREAM by remote", "closed 5", "goaway 3 INTERNAL_ERROR")
+    assert [s.refused for s in streams] == [False, False, True]
+    assert (client.draining, client.closed, client.can_open_stream()) == (True, False, False)
+    peer.sends(headers(3, b"\x88", end_stream=True))
+    peer.sees("response 3 200 end", "closed 3")
+
+
+def test_text_of_a_refused_request() -> None:
+    client, peer = requesting()
+    client.send_request(GET, True, peer.now)
+    peer.sends(goaway(0, 0))
+    assert [str(e) for e in peer.errors()] == [
+        "stream 1: the peer sent GOAWAY NO_ERROR with last stream 0, so it has not seen this request"
+    ]
+
+
+def test_no_request_after_goaway() -> None:
+    client, peer = requesting()
+    peer.sends(goaway(ANY))
+    with pytest.raises(LocalProtocolError) as caught:
+        client.send_request(GET, True, peer.now)
+    assert str(caught.value) == "the peer sent GOAWAY: new requests belong on another connection (RFC 9113 §6.8)"
+
+
+def test_goaway_in_two_steps() -> None:
+    client, peer = requesting()
+    client.send_request(GET, True, peer.now)
+    client.send_request(GET, True, peer.now)
+    peer.sends(goaway(ANY), goaway(1))
+    peer.sees("goaway 2147483647 NO_ERROR", "reset 3 goaway_received REFUSED_STREAM by remote", "closed 3", "goaway 1 NO_ERROR")
+
+
+def test_graceful_shutdown() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(), end_stream=True))
+    server.shutdown(peer.now)
+    server.shutdown(peer.now)
+    peer.gets(goaway(ANY))
+    peer.sends(headers(3, request_block(), end_stream=True))
+    server.finish_shutdown(peer.now)
+    peer.gets(goaway(3))
+    peer.forget()
+    peer.sends(headers(5, request_block(b"POST")), data(5, b"x"), rst_stream(5, 8))
+    peer.sees()
+    peer.gets()
+    server.send_response(server.streams[1], 204, [], True, peer.now)
+    server.send_response(server.streams[3], 204, [], True, peer.now)
+    assert server.streams == {}
+    assert not server.closed
+
+
+def test_ignored_requests_still_count_for_the_header_table() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"POST")))
+    server.finish_shutdown(peer.now)
+    peer.forget()
+    peer.sends(headers(3, b"\x40\x01a\x01b"), headers(1, b"\xbe", end_stream=True))
+    peer.sees("trailers 1")
+    assert server.streams[1].trailers == [(b"a", b"b")]
+
+
+def test_close() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"POST")))
+    peer.forget()
+    server.close(2, peer.now, b"bye")
+    server.close(2, peer.now, b"bye")
+    peer.gets(goaway(1, 2, b"bye"))
+    peer.sees("reset 1 closed INTERNAL_ERROR by local", "closed 1")
+    peer.sends(ping())
+    peer.gets()
+
+
+# -- RST_STREAM
+
+
+@pytest.mark.parametrize(("code", "refused"), [(8, False), (7, True), (0x1234, False)])
+def test_reset_received(code: int, refused: bool) -> None:
+    client, peer = requesting()
+    stream = client.send_request(GET, True, peer.now)
+    peer.sends(rst_stream(1, code))
+    name = {8: "CANCEL", 7: "REFUSED_STREAM"}.get(code, "0x1234")
+    assert (stream.refused, stream.closed_code, client.streams) == (refused, code, {})
+    error = peer.errors()[0]
+    assert (str(error), error.initiator, error.code) == (f"stream 1: the peer sent RST_STREAM {name}", "remote", code)
+
+
+def test_own_reset_is_not_told() -> None:
+    client, peer = requesting()
+    stream = client.send_request(GET, True, peer.now)
+    peer.forget()
+    client.reset_stream(stream, 8, peer.now)
+    client.reset_stream(stream, 8, peer.now)
+    peer.gets(rst_stream(1, 8))
+    peer.sees("closed 1")
+    peer.sends(headers(1, b"\x88"), data(1, b"late"), rst_stream(1, 0))
+    peer.sees()
+    peer.gets()
+
+
+def test_reset_streams_are_remembered_up_to_a_bound() -> None:
+    client, peer = requesting(replace(CLIENT_LIMITS, closed_streams_remembered_max=2))
+    for _ in range(4):
+        client.reset_stream(client.send_request(GET, True, peer.now), 8, peer.now)
+    peer.forget()
+    assert list(client.reset_streams) == [5, 7]
+    peer.sends(headers(1, b"\x88"), data(1, b"late", end_stream=True))
+    assert not client.closed
+
+
+def test_reset_of_a_stream_with_queued_body() -> None:
+    client, peer = requesting()
+    stream = client.send_request(POST, False, peer.now)
+    client.send_data(stream, bytes(200_000), True, peer.now)
+    assert client.queued > 0
+    peer.sends(rst_stream(1, 8))
+    assert (client.queued, stream.queued, stream.queue) == (0, 0, None)
+
+
+# -- priorities
+
+
+def test_old_priorities_are_ignored() -> None:
+    _, peer = serving()
+    peer.sends(priority(1, 3), priority(99, 0), headers(1, request_block(), end_stream=True), priority(1))
+    peer.gets()
+    peer.sees("request 1 end")
+
+
+def test_priority_field_and_update() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"GET", b"/", (b"priority", b"u=1, i"))))
+    assert (server.streams[1].urgency, server.streams[1].incremental) == (1, True)
+    peer.sends(priority_update(1, b"u=6"))
+    assert (server.streams[1].urgency, server.streams[1].incremental) == (6, False)
+
+
+def test_priority_updates_of_idle_streams_are_bounded() -> None:
+    server, peer = serving(replace(SERVER_LIMITS, streams_max=2))
+    peer.sends(*(priority_update(stream_id, b"u=0") for stream_id in (1, 3, 5, 7)))
+    assert list(server.idle_priorities) == [1, 3]
+
+
+def test_server_sends_no_priority_update() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block()))
+    with pytest.raises(LocalProtocolError, match=r"^a server does not send PRIORITY_UPDATE \(RFC 9218 §7.1\)$"):
+        server.send_priority_update(server.streams[1], 0, False, peer.now)
+
+
+# -- unknown frames
+
+
+@pytest.mark.parametrize("type", [0x0A, 0x0B, 0x0C, 0x0F, 0x11, 0xFF])
+def test_unknown_frames_are_ignored(type: int) -> None:
+    _, peer = serving()
+    peer.sends(frame(type, 0xFF, 0, b"anything"), frame(type, 0, 7), ping())
+    peer.gets(ping(ack=True))
+    peer.sees()
+
+
+# -- deadlines
+
+
+def test_no_deadline_before_start_and_after_close() -> None:
+    connection = Connection(server_config())
+    assert connection.next_deadline() == math.inf
+    connection.start(1.0)
+    connection.close(0, 1.0)
+    assert connection.next_deadline() == math.inf
+
+
+def test_deadlines_of_a_handshake() -> None:
+    limits = replace(SERVER_LIMITS, preface_timeout_s=3.0, settings_ack_timeout_s=5.0, idle_timeout_s=7.0)
+    server, peer = serving(limits, handshake=False)
+    assert server.next_deadline() == 1.0 + 3.0
+    peer.sends(PREFACE, settings())
+    assert server.next_deadline() == 1.0 + 5.0
+    peer.sends(settings_ack())
+    assert server.next_deadline() == 1.0 + 7.0
+    server.tick(7.9)
+    assert not server.closed
+
+
+def test_idle_connection_is_closed() -> None:
+    server, peer = serving()
+    peer.now += 75.0
+    server.tick(peer.now)
+    peer.gets(goaway(0, 0, b"idle"))
+    assert server.closed
+    peer.sees()
+
+
+def test_ping_does_not_keep_it_alive() -> None:
+    server, peer = serving()
+    peer.now += 74.0
+    peer.sends(ping())
+    assert server.next_deadline() == 76.0
+
+
+def test_open_stream_is_not_idle() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(), end_stream=True))
+    assert server.next_deadline() == math.inf
+    peer.now += 1000.0
+    server.tick(peer.now)
+    server.send_response(server.streams[1], 204, [], True, peer.now)
+    assert server.next_deadline() == peer.now + 75.0
+
+
+def test_no_idle_timeout_when_none_is_set() -> None:
+    server, _ = serving(replace(SERVER_LIMITS, idle_timeout_s=None))
+    assert server.next_deadline() == math.inf
+
+
+def test_client_does_not_close_idle_connections() -> None:
+    client, _ = requesting()
+    assert client.next_deadline() == math.inf
+
+
+def test_field_block_deadline_is_not_reset_by_dribble() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, b"", end_headers=False))
+    peer.now += 9.0
+    peer.sends(continuation(1, block((b"a", b"b")), end_headers=False))
+    assert server.next_deadline() == 11.0
+
+
+def test_ping_deadline() -> None:
+    client, peer = requesting()
+    client.send_ping(b"12345678", 2.0)
+    client.send_ping(b"87654321", 3.0)
+    assert client.next_deadline() == 7.0
+    peer.sends(ping(b"12345678", ack=True))
+    assert client.next_deadline() == 8.0
+    client.tick(8.0)
+    peer.sees("pong 12345678", "terminated ping_timeout NO_ERROR by local")
+
+
+# -- the end of the transport
+
+
+def test_lost_connection_fails_every_stream_once() -> None:
+    client, peer = requesting()
+    streams = [client.send_request(GET, True, peer.now) for _ in range(2)]
+    error = ConnectionResetError("reset by peer")
+    client.connection_lost(error, peer.now)
+    client.connection_lost(error, peer.now)
+    client.connection_lost(None, peer.now)
+    peer.sees(
+        "reset 1 connection_lost CANCEL by remote",
+        "closed 1",
+        "reset 3 connection_lost CANCEL by remote",
+        "closed 3",
+        "terminated connection_lost NO_ERROR by remote",
+    )
+    assert (client.streams, client.closed, streams[0].refused) == ({}, True, False)
+    assert str(client.error) == "the connection was lost (reset by peer)"
+    assert client.error.__cause__ is error
+
+
+def test_end_without_streams_is_no_error() -> None:
+    client, peer = requesting()
+    client.connection_lost(None, peer.now)
+    peer.sees()
+    assert client.error is None
+
+
+def test_end_with_a_stream_open() -> None:
+    client, peer = requesting()
+    client.send_request(GET, True, peer.now)
+    client.connection_lost(None, peer.now)
+    assert [str(e) for e in peer.errors()] == ["the peer closed the connection"] * 2
+
+
+def test_lost_before_start() -> None:
+    connection = Connection(server_config())
+    connection.connection_lost(None, 1.0)
+    assert connection.closed
+
+
+def test_nothing_is_sent_on_a_closed_connection() -> None:
+    client, peer = requesting()
+    stream = client.send_request(POST, False, peer.now)
+    client.connection_lost(None, peer.now)
+    peer.forget()
+    client.credit(stream, 10, peer.now)
+    client.reset_stream(stream, 8, peer.now)
+    client.send_ping(b"12345678", peer.now)
+    client.shutdown(peer.now)
+    client.finish_shutdown(peer.now)
+    client.tick(peer.now + 1000)
+    client.pump(peer.now)
+    peer.gets()
+    with pytest.raises(LocalProtocolError, match=r"^the connection is closed$"):
+        client.send_request(GET, True, peer.now)
+
+
+def test_request_before_start() -> None:
+    client, peer = requesting(handshake=False)
+    fresh = Connection(client.config)
+    with pytest.raises(LocalProtocolError, match=r"^start\(\) was not called$"):
+        fresh.send_request(GET, True, peer.now)
+    with pytest.raises(LocalProtocolError, match=r"^start\(\) called twice$"):
+        client.start(peer.now)
+
+
+def test_stream_ids_run_out() -> None:
+    client, peer = requesting()
+    if not hasattr(type(client), "__slots__") and hasattr(client, "__dict__"):
+        client.next_stream_id = 2**31 + 1
+        with pytest.raises(LocalProtocolError, match=r"^stream identifiers are used up at 2147483647 \(RFC 9113 §5.1.1\)$"):
+            client.send_request(GET, True, peer.now)
+
+
+def test_connection_error_ends_streams_and_tells_why() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"POST")), data(0))
+    peer.sees("request 1", "reset 1 frame_on_stream_zero PROTOCOL_ERROR by local", "closed 1",
+              "terminated frame_on_stream_zero PROTOCOL_ERROR by local")  # fmt: skip
+    assert [f.type for f in peer.gets_frames()] == [GOAWAY]
+    assert server.error.rule == "frame_on_stream_zero"
+
+
+def test_describe() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block()))
+    found = server.describe()
+    assert (found["role"], found["streams_open"], found["requests"], found["send_window"]) == ("server", 1, 1, 65_535)
