@@ -229,7 +229,9 @@ class AsgiRequest:
         scope = owner.template.copy()
         name = stream.method
         raw = stream.path
-        assert name is not None and raw is not None, "the engine delivers complete requests only"
+        # The engine delivers complete requests only.
+        assert name is not None
+        assert raw is not None
         method = _METHODS.get(name)
         scope["method"] = name.decode("ascii").upper() if method is None else method
         query = b""

@@ -234,5 +234,3 @@ def loop_factory(name: str) -> Any:
             raise
         return None
     return uvloop.new_event_loop
-
-
