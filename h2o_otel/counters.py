@@ -214,6 +214,7 @@ LABELLED: dict[str, tuple[float, ...]] = {
     "pool_connections_created": (),
     "pool_connections_closed": (),
     "pool_connect_duration": REQUEST_S,
+    "pool_retries": (),
     "tls_handshakes": (),
     "tls_handshake_duration": REQUEST_S,
     "tls_alpn": (),

@@ -82,16 +82,24 @@ class RULES:
     preface_no_settings: Rule = _rule(CONNECTION, _P, "RFC 9113 §3.4", "the first frame was {frame}, not SETTINGS")
 
     # -- frames (sections 4 and 6)
-    frame_too_large: Rule = _rule(CONNECTION, _Z, "RFC 9113 §4.2", "{frame} on stream {stream_id}: {actual} octets exceed SETTINGS_MAX_FRAME_SIZE {limit}")
-    frame_size_wrong: Rule = _rule(CONNECTION, _Z, "RFC 9113 §6", "{frame} on stream {stream_id}: a payload of {actual} octets, {limit} expected")
+    frame_too_large: Rule = _rule(
+        CONNECTION, _Z, "RFC 9113 §4.2", "{frame} on stream {stream_id}: {actual} octets exceed SETTINGS_MAX_FRAME_SIZE {limit}"
+    )
+    frame_size_wrong: Rule = _rule(
+        CONNECTION, _Z, "RFC 9113 §6", "{frame} on stream {stream_id}: a payload of {actual} octets, {limit} expected"
+    )
     frame_on_stream_zero: Rule = _rule(CONNECTION, _P, "RFC 9113 §6", "{frame} on stream 0")
     frame_not_on_stream_zero: Rule = _rule(CONNECTION, _P, "RFC 9113 §6", "{frame} on stream {stream_id}, which belongs on stream 0")
-    padding_too_long: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.1", "{frame} on stream {stream_id}: {actual} octets of padding in a payload of {limit}")
+    padding_too_long: Rule = _rule(
+        CONNECTION, _P, "RFC 9113 §6.1", "{frame} on stream {stream_id}: {actual} octets of padding in a payload of {limit}"
+    )
     settings_ack_payload: Rule = _rule(CONNECTION, _Z, "RFC 9113 §6.5", "SETTINGS acknowledgement with {actual} octets")
     settings_length: Rule = _rule(CONNECTION, _Z, "RFC 9113 §6.5", "SETTINGS of {actual} octets, not a multiple of 6")
     settings_enable_push: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.5.2", "SETTINGS_ENABLE_PUSH is {actual}")
     settings_initial_window: Rule = _rule(CONNECTION, _F, "RFC 9113 §6.5.2", "SETTINGS_INITIAL_WINDOW_SIZE is {actual}, at most {limit}")
-    settings_max_frame_size: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.5.2", "SETTINGS_MAX_FRAME_SIZE is {actual}, outside 16384 to 16777215")
+    settings_max_frame_size: Rule = _rule(
+        CONNECTION, _P, "RFC 9113 §6.5.2", "SETTINGS_MAX_FRAME_SIZE is {actual}, outside 16384 to 16777215"
+    )
     settings_connect_protocol: Rule = _rule(CONNECTION, _P, "RFC 8441 §3", "SETTINGS_ENABLE_CONNECT_PROTOCOL is {actual}")
     settings_no_rfc7540_priorities: Rule = _rule(CONNECTION, _P, "RFC 9218 §2.1", "SETTINGS_NO_RFC7540_PRIORITIES is {actual}")
     settings_ack_unexpected: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.5", "SETTINGS acknowledgement for settings that were not sent")
@@ -103,17 +111,27 @@ class RULES:
         CONNECTION, _P, "RFC 9113 §6.10", "{frame} on stream {stream_id} inside the field block of stream {expected}"
     )
     continuation_unexpected: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.10", "CONTINUATION on stream {stream_id} with no field block open")
-    push_promise_unexpected: Rule = _rule(CONNECTION, _P, "RFC 9113 §8.4", "PUSH_PROMISE on stream {stream_id}, which this endpoint does not accept")
-    push_promise_bad_stream: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.6", "PUSH_PROMISE on stream {stream_id} promises stream {promised}, which cannot be")
-    push_promise_method: Rule = _rule(STREAM, _P, "RFC 9113 §8.4", "the promised request on stream {stream_id} has method {got!r}, not GET or HEAD")
+    push_promise_unexpected: Rule = _rule(
+        CONNECTION, _P, "RFC 9113 §8.4", "PUSH_PROMISE on stream {stream_id}, which this endpoint does not accept"
+    )
+    push_promise_bad_stream: Rule = _rule(
+        CONNECTION, _P, "RFC 9113 §6.6", "PUSH_PROMISE on stream {stream_id} promises stream {promised}, which cannot be"
+    )
+    push_promise_method: Rule = _rule(
+        STREAM, _P, "RFC 9113 §8.4", "the promised request on stream {stream_id} has method {got!r}, not GET or HEAD"
+    )
     priority_length: Rule = _rule(STREAM, _Z, "RFC 9113 §6.3", "PRIORITY on stream {stream_id} with {actual} octets, 5 expected")
     priority_self_dependency: Rule = _rule(STREAM, _P, "RFC 7540 §5.3.1", "stream {stream_id} depends on itself")
     priority_update_unexpected: Rule = _rule(CONNECTION, _P, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server")
-    priority_update_stream: Rule = _rule(CONNECTION, _P, "RFC 9218 §7.1", "PRIORITY_UPDATE for stream {stream_id}, which the client cannot open")
+    priority_update_stream: Rule = _rule(
+        CONNECTION, _P, "RFC 9218 §7.1", "PRIORITY_UPDATE for stream {stream_id}, which the client cannot open"
+    )
 
     # -- streams (section 5)
     stream_id_even: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1.1", "{frame} opens stream {stream_id}, which is not the peer's to open")
-    stream_id_reused: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1.1", "{frame} on stream {stream_id}, below {limit}, the newest of the peer")
+    stream_id_reused: Rule = _rule(
+        CONNECTION, _P, "RFC 9113 §5.1.1", "{frame} on stream {stream_id}, below {limit}, the newest of the peer"
+    )
     stream_idle: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1", "{frame} on idle stream {stream_id}")
     stream_reserved: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1", "{frame} on stream {stream_id}, which is only reserved")
     stream_half_closed: Rule = _rule(STREAM, _S, "RFC 9113 §5.1", "{frame} on stream {stream_id} after the peer ended it")
@@ -124,7 +142,9 @@ class RULES:
     data_before_headers: Rule = _rule(STREAM, _P, "RFC 9113 §8.1", "DATA on stream {stream_id} before the final response")
     window_update_zero: Rule = _rule(STREAM, _P, "RFC 9113 §6.9", "WINDOW_UPDATE on stream {stream_id} with an increment of 0")
     window_update_zero_connection: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.9", "WINDOW_UPDATE on stream 0 with an increment of 0")
-    window_overflow: Rule = _rule(STREAM, _F, "RFC 9113 §6.9.1", "WINDOW_UPDATE on stream {stream_id}: window {window} + {increment} exceeds {limit}")
+    window_overflow: Rule = _rule(
+        STREAM, _F, "RFC 9113 §6.9.1", "WINDOW_UPDATE on stream {stream_id}: window {window} + {increment} exceeds {limit}"
+    )
     window_overflow_connection: Rule = _rule(
         CONNECTION, _F, "RFC 9113 §6.9.1", "WINDOW_UPDATE on stream 0: window {window} + {increment} exceeds {limit}"
     )
@@ -132,72 +152,140 @@ class RULES:
         CONNECTION, _F, "RFC 9113 §6.9.2", "SETTINGS_INITIAL_WINDOW_SIZE moves the window of stream {stream_id} to {actual}, above {limit}"
     )
     flow_control_stream: Rule = _rule(STREAM, _F, "RFC 9113 §6.9", "DATA on stream {stream_id}: {actual} octets into a window of {limit}")
-    flow_control_connection: Rule = _rule(CONNECTION, _F, "RFC 9113 §6.9", "DATA on stream {stream_id}: {actual} octets into a connection window of {limit}")
+    flow_control_connection: Rule = _rule(
+        CONNECTION, _F, "RFC 9113 §6.9", "DATA on stream {stream_id}: {actual} octets into a connection window of {limit}"
+    )
     goaway_last_stream_grew: Rule = _rule(CONNECTION, _P, "RFC 9113 §6.8", "GOAWAY raises the last stream id from {limit} to {actual}")
 
     # -- HPACK (RFC 7541)
     hpack_index_zero: Rule = _rule(CONNECTION, _C, "RFC 7541 §6.1", "field block of stream {stream_id}: index 0")
-    hpack_index_unknown: Rule = _rule(CONNECTION, _C, "RFC 7541 §2.3.3", "field block of stream {stream_id}: index {actual}, the tables end at {limit}")
-    hpack_integer_too_large: Rule = _rule(CONNECTION, _C, "RFC 7541 §5.1", "field block of stream {stream_id}: an integer of more than {limit} octets or 2^32")
+    hpack_index_unknown: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §2.3.3", "field block of stream {stream_id}: index {actual}, the tables end at {limit}"
+    )
+    hpack_integer_too_large: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §5.1", "field block of stream {stream_id}: an integer of more than {limit} octets or 2^32"
+    )
     hpack_truncated: Rule = _rule(CONNECTION, _C, "RFC 7541 §5.2", "field block of stream {stream_id} ends inside a field")
-    hpack_string_too_long: Rule = _rule(CONNECTION, _C, "RFC 7541 §5.2", "field block of stream {stream_id}: a string of {actual} octets, {limit} left")
+    hpack_string_too_long: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §5.2", "field block of stream {stream_id}: a string of {actual} octets, {limit} left"
+    )
     hpack_huffman_eos: Rule = _rule(CONNECTION, _C, "RFC 7541 §5.2", "field block of stream {stream_id}: EOS inside a Huffman string")
-    hpack_huffman_padding: Rule = _rule(CONNECTION, _C, "RFC 7541 §5.2", "field block of stream {stream_id}: wrong padding of a Huffman string")
-    hpack_size_update_too_large: Rule = _rule(CONNECTION, _C, "RFC 7541 §6.3", "field block of stream {stream_id}: table size {actual}, allowed {limit}")
-    hpack_size_update_late: Rule = _rule(CONNECTION, _C, "RFC 7541 §4.2", "field block of stream {stream_id}: table size update after a field")
-    hpack_size_update_missing: Rule = _rule(CONNECTION, _C, "RFC 7541 §4.2", "field block of stream {stream_id}: no table size update after the table shrank to {limit}")
-    hpack_size_updates: Rule = _rule(CONNECTION, _C, "RFC 7541 §4.2", "field block of stream {stream_id}: {actual} table size updates, at most {limit}")
+    hpack_huffman_padding: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §5.2", "field block of stream {stream_id}: wrong padding of a Huffman string"
+    )
+    hpack_size_update_too_large: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §6.3", "field block of stream {stream_id}: table size {actual}, allowed {limit}"
+    )
+    hpack_size_update_late: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §4.2", "field block of stream {stream_id}: table size update after a field"
+    )
+    hpack_size_update_missing: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §4.2", "field block of stream {stream_id}: no table size update after the table shrank to {limit}"
+    )
+    hpack_size_updates: Rule = _rule(
+        CONNECTION, _C, "RFC 7541 §4.2", "field block of stream {stream_id}: {actual} table size updates, at most {limit}"
+    )
 
     # -- fields and messages (RFC 9113 section 8)
     field_name_empty: Rule = _rule(STREAM, _P, "RFC 9113 §8.2.1", "stream {stream_id}: a field with an empty name")
     field_name_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.2.1", "stream {stream_id}: field name {got!r} is not a lower-case token")
-    field_value_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.2.1", "stream {stream_id}: the value of field {name!r} has CR, LF, NUL or white space at its edge")
+    field_value_invalid: Rule = _rule(
+        STREAM, _P, "RFC 9113 §8.2.1", "stream {stream_id}: the value of field {name!r} has CR, LF, NUL or white space at its edge"
+    )
     field_connection_specific: Rule = _rule(STREAM, _P, "RFC 9113 §8.2.2", "stream {stream_id}: connection-specific field {got!r}")
     field_te: Rule = _rule(STREAM, _P, "RFC 9113 §8.2.2", "stream {stream_id}: te is {got!r}, only 'trailers' is allowed")
     pseudo_unknown: Rule = _rule(STREAM, _P, "RFC 9113 §8.3", "stream {stream_id}: pseudo-header field {got!r} is not defined")
     pseudo_duplicate: Rule = _rule(STREAM, _P, "RFC 9113 §8.3", "stream {stream_id}: pseudo-header field {got!r} twice")
     pseudo_after_field: Rule = _rule(STREAM, _P, "RFC 9113 §8.3", "stream {stream_id}: pseudo-header field {got!r} after a regular field")
     pseudo_in_trailers: Rule = _rule(STREAM, _P, "RFC 9113 §8.1", "stream {stream_id}: pseudo-header field {got!r} in trailers")
-    pseudo_wrong_direction: Rule = _rule(STREAM, _P, "RFC 9113 §8.3", "stream {stream_id}: pseudo-header field {got!r} does not belong in this message")
+    pseudo_wrong_direction: Rule = _rule(
+        STREAM, _P, "RFC 9113 §8.3", "stream {stream_id}: pseudo-header field {got!r} does not belong in this message"
+    )
     pseudo_missing: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: pseudo-header field {got!r} is missing")
     method_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: :method {got!r} is not a token")
     scheme_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: :scheme {got!r} is not a scheme")
-    path_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: :path {got!r} does not begin with '/', or has characters that a path cannot have")
+    path_invalid: Rule = _rule(
+        STREAM,
+        _P,
+        "RFC 9113 §8.3.1",
+        "stream {stream_id}: :path {got!r} does not begin with '/', or has characters that a path cannot have",
+    )
     authority_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: :authority {got!r} is not a host and port")
     host_mismatch: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: host {got!r} differs from :authority or stands twice")
     connect_pseudo: Rule = _rule(STREAM, _P, "RFC 9113 §8.5", "stream {stream_id}: CONNECT needs :authority and neither :scheme nor :path")
-    protocol_unexpected: Rule = _rule(STREAM, _P, "RFC 8441 §4", "stream {stream_id}: :protocol without CONNECT, or without SETTINGS_ENABLE_CONNECT_PROTOCOL")
-    status_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.2", "stream {stream_id}: :status {got!r} is not a three-digit code from 100 to 599")
+    protocol_unexpected: Rule = _rule(
+        STREAM, _P, "RFC 8441 §4", "stream {stream_id}: :protocol without CONNECT, or without SETTINGS_ENABLE_CONNECT_PROTOCOL"
+    )
+    status_invalid: Rule = _rule(
+        STREAM, _P, "RFC 9113 §8.3.2", "stream {stream_id}: :status {got!r} is not a three-digit code from 100 to 599"
+    )
     status_101: Rule = _rule(STREAM, _P, "RFC 9113 §8.6", "stream {stream_id}: 101 does not exist in HTTP/2")
     informational_end: Rule = _rule(STREAM, _P, "RFC 9113 §8.1", "stream {stream_id}: a 1xx response ends the stream")
     trailers_no_end: Rule = _rule(STREAM, _P, "RFC 9113 §8.1", "stream {stream_id}: trailers that do not end the stream")
     trailers_field: Rule = _rule(STREAM, _P, "RFC 9110 §6.5.1", "stream {stream_id}: field {got!r} in trailers")
     content_length_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.1.1", "stream {stream_id}: content-length {got!r} is not one number")
-    content_length_mismatch: Rule = _rule(STREAM, _P, "RFC 9113 §8.1.1", "stream {stream_id}: {actual} octets of DATA, content-length is {limit}")
-    header_list_too_large: Rule = _rule(STREAM, _E, "RFC 9113 §10.5.1", "stream {stream_id}: a field section of {actual} octets, at most {limit}")
+    content_length_mismatch: Rule = _rule(
+        STREAM, _P, "RFC 9113 §8.1.1", "stream {stream_id}: {actual} octets of DATA, content-length is {limit}"
+    )
+    header_list_too_large: Rule = _rule(
+        STREAM, _E, "RFC 9113 §10.5.1", "stream {stream_id}: a field section of {actual} octets, at most {limit}"
+    )
     header_fields_too_many: Rule = _rule(STREAM, _E, "RFC 9113 §10.5.1", "stream {stream_id}: {actual} fields, at most {limit}")
-    header_block_too_large: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5.1", "stream {stream_id}: a compressed field block of {actual} octets, at most {limit}")
-    informational_too_many: Rule = _rule(STREAM, _E, "RFC 9113 §10.5", "stream {stream_id}: {actual} informational responses, at most {limit}")
+    header_block_too_large: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5.1", "stream {stream_id}: a compressed field block of {actual} octets, at most {limit}"
+    )
+    informational_too_many: Rule = _rule(
+        STREAM, _E, "RFC 9113 §10.5", "stream {stream_id}: {actual} informational responses, at most {limit}"
+    )
 
     # -- floods and slowness (RFC 9113 section 10.5)
     preface_timeout: Rule = _rule(CONNECTION, _P, "RFC 9113 §3.4", "no SETTINGS {actual:.1f} s after the connection began, limit {limit} s")
-    header_block_timeout: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "the field block of stream {stream_id} is open for {actual:.1f} s, limit {limit} s")
+    header_block_timeout: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "the field block of stream {stream_id} is open for {actual:.1f} s, limit {limit} s"
+    )
     ping_timeout: Rule = _rule(CONNECTION, ErrorCode.NO_ERROR, "RFC 9113 §6.7", "no answer to PING after {actual:.1f} s, limit {limit} s")
-    rapid_reset: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "RST_STREAM on stream {stream_id}: more than {limit} cancelled requests at once")
-    made_you_reset: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "stream {stream_id}: more than {limit} streams had to be reset for faults of the peer")
+    rapid_reset: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "RST_STREAM on stream {stream_id}: more than {limit} cancelled requests at once"
+    )
+    made_you_reset: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "stream {stream_id}: more than {limit} streams had to be reset for faults of the peer"
+    )
     ping_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "too_many_pings: more than {limit} PINGs at once")
     settings_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "more than {limit} SETTINGS frames at once")
-    empty_data_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "stream {stream_id}: {actual} DATA frames without data, at most {limit}")
-    small_data_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "stream {stream_id}: unread small DATA frames cost {actual} octets, at most {limit}")
+    empty_data_flood: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "stream {stream_id}: {actual} DATA frames without data, at most {limit}"
+    )
+    small_data_flood: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "stream {stream_id}: unread small DATA frames cost {actual} octets, at most {limit}"
+    )
     window_update_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "{actual} WINDOW_UPDATE frames, at most {limit} for what was sent")
     priority_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "{actual} priority frames, at most {limit} for the streams opened")
     glitch_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "more than {limit} useless frames at once, the last one {kind}")
-    control_queue_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "{actual} answers wait for a peer that does not read, at most {limit}")
-    body_too_slow: Rule = _rule(STREAM, ErrorCode.CANCEL, "RFC 9113 §10.5", "stream {stream_id}: the body arrives at {actual:.0f} octets/s, at least {limit} are asked for")
-    send_stalled: Rule = _rule(STREAM, ErrorCode.CANCEL, "RFC 9113 §10.5", "stream {stream_id}: the peer has not let any body through for {actual:.1f} s, limit {limit} s")
-    send_too_slow: Rule = _rule(STREAM, ErrorCode.CANCEL, "RFC 9113 §10.5", "stream {stream_id}: the peer takes the body at {actual:.0f} octets/s, at least {limit} are asked for")
+    control_queue_flood: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "{actual} answers wait for a peer that does not read, at most {limit}"
+    )
+    body_too_slow: Rule = _rule(
+        STREAM,
+        ErrorCode.CANCEL,
+        "RFC 9113 §10.5",
+        "stream {stream_id}: the body arrives at {actual:.0f} octets/s, at least {limit} are asked for",
+    )
+    send_stalled: Rule = _rule(
+        STREAM,
+        ErrorCode.CANCEL,
+        "RFC 9113 §10.5",
+        "stream {stream_id}: the peer has not let any body through for {actual:.1f} s, limit {limit} s",
+    )
+    send_too_slow: Rule = _rule(
+        STREAM,
+        ErrorCode.CANCEL,
+        "RFC 9113 §10.5",
+        "stream {stream_id}: the peer takes the body at {actual:.0f} octets/s, at least {limit} are asked for",
+    )
     continuation_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "{actual} CONTINUATION frames in one field block, at most {limit}")
-    continuation_empty: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "{actual} empty CONTINUATION frames in one field block, at most {limit}")
+    continuation_empty: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "{actual} empty CONTINUATION frames in one field block, at most {limit}"
+    )
 
 
 def _name_rows() -> list[Rule]:
