@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+
+
+def test_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SERVER_LIMITS.streams_max = 1  # type: ignore[misc]
+
+
+def test_equal_by_value_and_hashable() -> None:
+    assert Limits() == SERVER_LIMITS
+    assert hash(Limits()) == hash(SERVER_LIMITS)
+    assert CLIENT_LIMITS != SERVER_LIMITS
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Limits)])
+def test_negative_bounds(name: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Limits(**{name: -1})
+    assert str(caught.value) == f"Limits.{name} is -1; a bound is at least 0, or None where there is none"
+
+
+@pytest.mark.parametrize("value", [0, 16_383, 16_777_216])
+def test_frame_size(value: int) -> None:
+    with pytest.raises(ValueError) as caught:
+        Limits(frame_bytes_max=value)
+    assert str(caught.value) == f"Limits.frame_bytes_max is {value}; RFC 9113 section 6.5.2 allows 16384 to 16777215"
+
+
+@pytest.mark.parametrize("name", ["stream_window_bytes", "connection_window_bytes", "window_bytes_max"])
+def test_windows(name: str) -> None:
+    assert getattr(Limits(**{name: 2**31 - 1}), name) == 2**31 - 1
+    with pytest.raises(ValueError) as caught:
+        Limits(**{name: 2**31})
+    assert str(caught.value) == f"Limits.{name} is 2147483648; RFC 9113 section 6.9.1 allows at most 2147483647"
+
+
+def test_by_keyword_only() -> None:
+    with pytest.raises(TypeError):
+        Limits(4096)  # type: ignore[misc]
