@@ -115,5 +115,9 @@ cdef inline bytes to_bytes(const unsigned char *src, Py_ssize_t start, Py_ssize_
 cdef inline long long *integers(bytearray owner):
     return <long long *>PyByteArray_AS_STRING(owner)
 
+# The first `n` of them, as octets in the machine's order.
+cdef inline bytes integers_bytes(long long *integers, Py_ssize_t n):
+    return PyBytes_FromStringAndSize(<const char *>integers, n * 8)
+
 cdef inline double *floats(bytearray owner):
     return <double *>PyByteArray_AS_STRING(owner)

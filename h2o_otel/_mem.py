@@ -7,13 +7,14 @@ Here Python's own bounds hold, so they only keep the two signatures equal.
 
 from __future__ import annotations
 
+from array import array
 from time import monotonic_ns as now_ns
 
 __all__ = [
     "copy",
     "floats",
     "hex_u64",
-    "integers",
+    "integers", "integers_bytes",
     "lower_hex",
     "now_ns",
     "put_frame_header",
@@ -83,6 +84,10 @@ def to_bytes(src: bytes | bytearray, start: int, stop: int, end: int) -> bytes:
 
 def integers(owner: bytearray) -> list[int]:
     return [0] * (len(owner) >> 3)
+
+
+def integers_bytes(integers: list[int], n: int) -> bytes:
+    return array("q", integers[:n]).tobytes()
 
 
 def floats(owner: bytearray) -> list[float]:

@@ -136,6 +136,7 @@ class ProtocolError(TransportError):
         initiator: who ended it: "local", "remote" or "user".
         limit: the bound that was passed, where there is one.
         actual: what arrived, measured against ``limit``.
+        flight: the last frames of the connection (``protocol.recorder.FlightLog``), None where there was none.
     """
 
     def __init__(
@@ -149,8 +150,10 @@ class ProtocolError(TransportError):
         initiator: str = "local",
         limit: int | float | None = None,
         actual: int | float | None = None,
+        flight: Any = None,
     ) -> None:
         super().__init__(message)
+        self.flight = flight
         self.rule = rule
         self.code = code
         self.scope = scope

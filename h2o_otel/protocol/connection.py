@@ -73,7 +73,7 @@ class Connection(ReceiveHalf):
         window = self.limits.connection_window_bytes
         if window > 65_535:
             writer.write_window_update(self.out, 0, window - 65_535)
-            self.count_sent(FrameType.WINDOW_UPDATE, 4)
+            self.sent(FrameType.WINDOW_UPDATE, 0, 0, 4)
             self.recv_window = window
             self.recv_target = window
 
@@ -179,6 +179,7 @@ class Connection(ReceiveHalf):
             initiator="local",
             limit=violation.fields.get("limit"),
             actual=violation.fields.get("actual"),
+            flight=self.recorder.log(),
         )
         self.reset_for(stream, rule.code, error, _LOCAL, _RESET_SENT)
 
@@ -197,6 +198,7 @@ class Connection(ReceiveHalf):
             initiator="local",
             limit=violation.fields.get("limit"),
             actual=violation.fields.get("actual"),
+            flight=self.recorder.log(),
         )
         self.write_goaway(
             self.last_remote_stream_id, rule.code, str(violation).replace("§", "section ").encode("ascii", "replace")[:_DEBUG_BYTES_MAX]
@@ -209,6 +211,7 @@ class Connection(ReceiveHalf):
 
     def end_streams(self, text: str, code: int, rule: str, by: int, outcome: int) -> None:
         """Every open stream ends with the connection, each exactly once."""
+        flight = self.recorder.log()
         for stream in list(self.streams.values()):
             if stream.state == _CLOSED:
                 # Its last frame is being delivered right now: it ended in order.
@@ -221,7 +224,7 @@ class Connection(ReceiveHalf):
             stream.refused = stream.local and self.goaway_received and stream.id > self.goaway_last_stream_id
             self.handler.stream_reset(
                 stream,
-                StreamReset(text, rule=rule, code=code, scope="connection", stream_id=stream.id, initiator=INITIATORS[by]),
+                StreamReset(text, rule=rule, code=code, scope="connection", stream_id=stream.id, initiator=INITIATORS[by], flight=flight),
             )
             self.close_stream(stream, outcome)
 
@@ -253,7 +256,9 @@ class Connection(ReceiveHalf):
         self.end_streams(text, ErrorCode.CANCEL, "connection_lost", _REMOTE, _CONN_LOST)
         terminated = None
         if not clean or error is not None:
-            terminated = ConnectionTerminated(text, rule="connection_lost", code=ErrorCode.NO_ERROR, initiator="remote")
+            terminated = ConnectionTerminated(
+                text, rule="connection_lost", code=ErrorCode.NO_ERROR, initiator="remote", flight=self.recorder.log()
+            )
             terminated.__cause__ = error
         self.finish(terminated, "" if terminated is None else "connection_lost")
 

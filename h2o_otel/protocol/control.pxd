@@ -10,7 +10,7 @@ from ..streams.stream cimport Stream
 from .send cimport SendHalf
 
 cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _SEND_DATA, _SEND_PROMISE, _RECV_PROMISE, _RECV_RST, _SEND_END, _RECV_END
-cdef int _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES, _PRIORITY_UPDATE_SLOT
+cdef int _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES
 cdef long long _WINDOW_MAX
 
 cdef class ControlHalf(SendHalf):

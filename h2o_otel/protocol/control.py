@@ -38,8 +38,6 @@ _SETTING_NAMES = len(counters.SETTING_NAMES)
 _GOAWAY_SLOT = counters.slot("goaway")
 _ERROR_CODES = len(counters.ERROR_CODES)
 _WINDOW_MAX = WINDOW_BYTES_MAX
-# PRIORITY_UPDATE is not of the first ten types that ``count_sent`` numbers alike.
-_PRIORITY_UPDATE_SLOT = counters.FRAME_TYPES.index("PRIORITY_UPDATE")
 
 
 class ControlHalf(SendHalf):
@@ -67,7 +65,7 @@ class ControlHalf(SendHalf):
             except Violation as violation:
                 raise LocalProtocolError(str(violation), rule=violation.rule.token, initiator="user") from violation
         writer.write_settings(self.out, entries)
-        self.count_sent(_SETTINGS, 6 * len(entries))
+        self.sent(_SETTINGS, 0, 0, 6 * len(entries))
         self.unacked_settings.append((dict(entries), now))
 
     def on_settings(self, buf: bytes, pos: int, end: int, flags: int) -> int:
@@ -92,7 +90,7 @@ class ControlHalf(SendHalf):
             if settings.check(code, value):
                 self.apply_remote(code, value)
         writer.write_settings_ack(self.out)
-        self.count_sent(_SETTINGS, 0)
+        self.sent(_SETTINGS, _ACK, 0, 0)
         self.guards.control_frame(self.paused)
         self.handler.settings_received()
         return 0
@@ -160,14 +158,14 @@ class ControlHalf(SendHalf):
             return 0
         self.guards.ping(self.now)
         writer.write_ping(self.out, payload, True)
-        self.count_sent(_PING, 8)
+        self.sent(_PING, _ACK, 0, 8)
         return self.guards.control_frame(self.paused)
 
     # -- GOAWAY
 
     def write_goaway(self, last_stream_id: int, code: int, debug: bytes) -> None:
         writer.write_goaway(self.out, last_stream_id, code, debug)
-        self.count_sent(_GOAWAY, 8 + len(debug))
+        self.sent(_GOAWAY, 0, 0, 8 + len(debug))
         self.slots[_GOAWAY_SLOT + (self.role * 2 + counters.SEND) * _ERROR_CODES + error_slot(code)] += 1
         self.goaway_sent = True
         self.goaway_sent_last = last_stream_id
@@ -206,6 +204,7 @@ class ControlHalf(SendHalf):
                 scope="stream",
                 stream_id=stream.id,
                 initiator="remote",
+                flight=self.recorder.log(),
             ),
         )
         self.close_stream(stream, GOAWAY)
@@ -251,7 +250,7 @@ class ControlHalf(SendHalf):
             raise LocalProtocolError("a server does not send PRIORITY_UPDATE (RFC 9218 §7.1)", initiator="user")
         value = format_priority(urgency, incremental)
         writer.write_priority_update(self.out, stream.id, value)
-        self.count_sent(_PRIORITY_UPDATE_SLOT, 4 + len(value))
+        self.sent(FrameType.PRIORITY_UPDATE, 0, 0, 4 + len(value))
         self.scheduler.moved(stream, urgency, incremental)
 
     # -- push (RFC 9113 section 8.4)

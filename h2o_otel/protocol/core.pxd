@@ -9,10 +9,13 @@ from ..streams.scheduler cimport Scheduler
 from ..streams.stream cimport Stream
 from .guards cimport Guards
 from .handler cimport Handler
+from .recorder cimport FlightRecorder
 
 cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES
 cdef int _SEND_RST, _RECV_RST, _USER, _LOCAL, _REMOTE, _CLOSED, _HALF_CLOSED_REMOTE
-cdef int _RST_STREAM, _WINDOW_UPDATE
+cdef int _RST_STREAM, _WINDOW_UPDATE, _SEND
+cdef bytes _SLOT_B
+cdef const unsigned char *_SLOT
 
 cdef class ConnectionCore:
     cdef readonly object config
@@ -29,6 +32,7 @@ cdef class ConnectionCore:
     cdef readonly dict streams
     cdef readonly Scheduler scheduler
     cdef readonly Guards guards
+    cdef readonly FlightRecorder recorder
     # requests whose body has not ended, and when progress of bodies is looked at next
     cdef readonly int bodies_open
     cdef readonly double progress_at
@@ -71,7 +75,7 @@ cdef class ConnectionCore:
     cdef Py_ssize_t high_water
     cdef long long stream_low_water
 
-    cdef void count_sent(self, int frame_type, long long payload) noexcept
+    cdef void sent(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept
     @cython.locals(stream=Stream)
     cdef Stream new_stream(self, unsigned int id, bint local)
     @cython.locals(outcome=int)

@@ -15,7 +15,7 @@ from ..buffers.output import OutputBuffer
 from ..counters import Counters
 from ..errors import ErrorCode, StreamReset
 from ..frames import writer
-from ..frames.types import FrameType
+from ..frames.types import SLOT_OF_TYPE, FrameType
 from ..hpack.decoder import Decoder
 from ..hpack.encoder import Encoder
 from ..streams.scheduler import Scheduler
@@ -24,6 +24,7 @@ from ..streams.stream import LOCAL, REMOTE, USER, Stream
 from .config import ConnectionConfig
 from .guards import Guards
 from .handler import Handler
+from .recorder import FlightRecorder
 from .settings import Settings
 
 __all__ = ["ConnectionCore"]
@@ -48,6 +49,9 @@ _LOCAL = LOCAL
 _REMOTE = REMOTE
 _RST_STREAM = int(FrameType.RST_STREAM)
 _WINDOW_UPDATE = int(FrameType.WINDOW_UPDATE)
+_SEND = counters.SEND
+_SLOT_B = SLOT_OF_TYPE
+_SLOT = _SLOT_B
 
 # Positions in ``counters.OUTCOMES``.
 COMPLETED, RESET_SENT, RESET_RECV, REFUSED, GOAWAY, CONN_LOST, TIMEOUT, PUSH = range(8)
@@ -82,6 +86,7 @@ class ConnectionCore:
         self.streams: dict[int, Stream] = {}
         self.scheduler = Scheduler()
         self.guards = Guards(limits)
+        self.recorder = FlightRecorder(limits.flight_recorder_frames)
         self.bodies_open = 0
         self.progress_at = 0.0
         self.now = 0.0
@@ -131,11 +136,12 @@ class ConnectionCore:
 
     # -- counting
 
-    def count_sent(self, frame_type: int, payload: int) -> None:
-        """One frame of a type below 10 went into the output."""
-        self.slots[_FRAMES + self.send_frames + frame_type] += 1
-        self.slots[_FRAME_PAYLOAD + self.send_frames + frame_type] += payload
-        if frame_type <= 1:
+    def sent(self, type: int, flags: int, stream_id: int, length: int) -> None:
+        """One frame went into the output."""
+        self.slots[_FRAMES + self.send_frames + _SLOT[type]] += 1
+        self.slots[_FRAME_PAYLOAD + self.send_frames + _SLOT[type]] += length
+        self.recorder.record(_SEND, type, flags, stream_id, length, self.now)
+        if type <= 1:
             self.guards.message_frames += 1
 
     # -- streams
@@ -204,7 +210,7 @@ class ConnectionCore:
 
     def write_rst(self, stream_id: int, code: int) -> None:
         writer.write_rst_stream(self.out, stream_id, code)
-        self.count_sent(_RST_STREAM, 4)
+        self.sent(_RST_STREAM, 0, stream_id, 4)
         self.slots[_STREAM_RESETS + (self.role * 2 + counters.SEND) * _ERROR_CODES + error_slot(code)] += 1
 
     def reset_stream(self, stream: Stream, code: int, now: float) -> None:
@@ -237,7 +243,7 @@ class ConnectionCore:
         self.recv_uncredited += n
         if self.recv_uncredited * 2 >= self.recv_target and not self.closed:
             writer.write_window_update(self.out, 0, self.recv_uncredited)
-            self.count_sent(_WINDOW_UPDATE, 4)
+            self.sent(_WINDOW_UPDATE, 0, 0, 4)
             self.recv_window += self.recv_uncredited
             self.recv_uncredited = 0
 
@@ -264,7 +270,7 @@ class ConnectionCore:
         stream.recv_uncredited += n
         if stream.recv_uncredited * 2 >= self.stream_target and not self.closed:
             writer.write_window_update(self.out, stream.id, stream.recv_uncredited)
-            self.count_sent(_WINDOW_UPDATE, 4)
+            self.sent(_WINDOW_UPDATE, 0, stream.id, 4)
             stream.recv_window += stream.recv_uncredited
             stream.recv_uncredited = 0
 

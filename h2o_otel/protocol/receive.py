@@ -54,6 +54,7 @@ _FRAME_PAYLOAD = counters.slot("frame_payload")
 _PADDING = counters.slot("frame_padding") + counters.RECV
 _STREAM_RESETS = counters.slot("stream_resets")
 _UNREAD = counters.slot("flow_control_unread")
+_RECV = counters.RECV
 _COPIED_DELIVER = counters.slot("buffer_copied") + counters.COPY_REASONS.index("deliver")
 _COPIED_REASSEMBLY = counters.slot("buffer_copied") + counters.COPY_REASONS.index("reassembly")
 _ERROR_CODES = len(counters.ERROR_CODES)
@@ -119,6 +120,7 @@ class ReceiveHalf(ControlHalf):
             self.slots[_FRAMES + self.recv_frames + _SLOT[type]] += 1
             self.slots[_FRAME_PAYLOAD + self.recv_frames + _SLOT[type]] += length
             self.frames_received += 1
+            self.recorder.record(_RECV, type, flags, stream_id, length, self.now)
             self.next_frame = stop
             if type == _DATA:
                 self.on_data(buf, pos + 9, stop, flags, stream_id)
@@ -539,6 +541,7 @@ class ReceiveHalf(ControlHalf):
                 scope="stream",
                 stream_id=stream_id,
                 initiator="remote",
+                flight=self.recorder.log(),
             ),
         )
         self.close_stream(stream, _REFUSED if stream.refused else _RESET_RECV)

@@ -14,7 +14,7 @@ from .. import _mem, counters
 from ..counters import HPACK_ENCODE, WAIT_WINDOW, Counters, Trace
 from ..errors import LocalProtocolError
 from ..frames import writer
-from ..frames.types import FrameType, SettingCode
+from ..frames.types import Flag, FrameType, SettingCode
 from ..hpack.kinds import AUTHORITY, METHOD, PATH, PROTOCOL, SCHEME
 from ..limits import STREAM_ID_MAX
 from ..streams.states import Input, State
@@ -34,6 +34,8 @@ _CLOSED = int(State.CLOSED)
 _DATA = int(FrameType.DATA)
 _HEADERS = int(FrameType.HEADERS)
 _CONTINUATION = int(FrameType.CONTINUATION)
+_END_STREAM = int(Flag.END_STREAM)
+_END_HEADERS = int(Flag.END_HEADERS)
 _PUSH_PROMISE = int(FrameType.PUSH_PROMISE)
 _PING = int(FrameType.PING)
 _STALLS = counters.slot("flow_control_stalls")
@@ -238,9 +240,12 @@ class SendHalf(ConnectionCore):
         out = self.out
         n = out.pos - start - 9
         frames = writer.close_block(out, start, stream.id, end_stream, self.remote_frame_max, promised)
-        self.count_sent(_PUSH_PROMISE if promised else _HEADERS, n)
-        for _ in range(frames - 1):
-            self.count_sent(_CONTINUATION, 0)
+        flags = (_END_STREAM if end_stream else 0) | (_END_HEADERS if frames == 1 else 0)
+        self.sent(_PUSH_PROMISE if promised else _HEADERS, flags, stream.id, n)
+        while frames > 1:
+            # The octets of the whole block are counted with its first frame.
+            frames -= 1
+            self.sent(_CONTINUATION, _END_HEADERS if frames == 1 else 0, stream.id, 0)
         if end_stream:
             self.end_sent(stream)
 
@@ -306,7 +311,7 @@ class SendHalf(ConnectionCore):
                 return offset
             last = end_stream and offset + m == n
             writer.write_data(self.out, stream.id, mem, offset, m, n, data, last)
-            self.count_sent(_DATA, m)
+            self.sent(_DATA, _END_STREAM if last else 0, stream.id, m)
             self.data_sizes.record(m)
             offset += m
             stream.send_window -= m
@@ -426,7 +431,7 @@ class SendHalf(ConnectionCore):
             raise LocalProtocolError(f"a PING carries 8 octets, not {len(payload)} (RFC 9113 §6.7)", initiator="user")
         if not self.closed:
             writer.write_ping(self.out, payload, False)
-            self.count_sent(_PING, 8)
+            self.sent(_PING, 0, 0, 8)
             self.pings[payload] = now
 
     def prioritize(self, stream: Stream, urgency: int, incremental: bool) -> None:

@@ -1,0 +1,12 @@
+import cython
+from .. cimport _mem
+
+@cython.final
+cdef class FlightRecorder:
+    cdef bytearray _memory
+    cdef long long *_ring
+    cdef readonly Py_ssize_t capacity
+    cdef readonly long long recorded
+    @cython.locals(place="Py_ssize_t")
+    cdef void record(self, int direction, int type, int flags, unsigned int stream_id, Py_ssize_t length, double now) noexcept
+    cpdef object log(self)
