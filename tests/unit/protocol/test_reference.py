@@ -251,31 +251,21 @@ def test_garbage_before_the_preface() -> None:
     assert [f.type for f in peer.gets_frames()][-1] == 7
 
 
-def test_interface_is_that_of_the_native_engine() -> None:
-    """What the layers above use of a connection exists on both."""
-    missing = {
-        name
-        for name in dir(Connection(client_config(), None, Counters()))
-        if not name.startswith("_") and not hasattr(ReferenceConnection(client_config(), None, Counters()), name)
-    }
-    internal = {name for name in missing if name in INTERNAL}
-    assert missing - internal == set()
+# What the layers above the engine use of a connection.
+VERBS = """can_open_stream chunks_to_send close connection_lost credit data_to_send describe finish_shutdown next_deadline out_size
+    pause_output prioritize pump receive receive_into reset_stream resume_output send_data send_informational send_ping send_priority_update
+    send_push_promise send_request send_response send_trailers shutdown start take_events tick update_settings""".split()
+ATTRIBUTES = """active_at blocked_since client closed config counted counters draining error frames_received goaway_last_stream_id
+    goaway_received goaway_sent goaway_sent_last handler last_remote_stream_id limits local_settings local_streams_max need_settings
+    next_stream_id now opened_at paused pings queued recv_window remote_settings remote_streams_max requests role send_window
+    shutting_down started streams streams_local streams_open streams_remote trace_requests""".split()
 
 
-# Parts of the native engine that nothing above it may touch.
-INTERNAL = set(
-    """apply_local apply_remote block block_empty block_flags block_frames block_on_window block_promised block_since block_stream
-    bodies_open body_ended check_header check_progress check_pseudo close_stream connection_stalls connection_violation consume count_body
-    credit_connection credit_stream data_received_sizes data_sizes decoder dispatch encoder end_received end_sent end_streams
-    enqueue finish finish_block forgotten_below guards high_water idle_priorities local_frame_max local_initial_window misuse
-    move_send_windows new_stream recorder sent next_frame not_allowed on_block on_continuation on_data on_goaway on_headers on_ping on_priority
-    on_priority_update on_promise_block on_push_promise on_response on_rst_stream on_self_dependency on_settings on_trailers
-    on_window_update open_block open_request out parse parse_preface progress_at promise_received receive_progress recv_frames recv_target
-    recv_uncredited refuse release remember_reset remote_frame_max remote_initial_window reset_for reset_streams reset_streams_max
-    scheduler send_frames send_progress settings_acknowledged skipped_from skipped_to slots small_data stream_low_water stream_stalls
-    stream_target stream_violation streams_exceeded unacked_settings unblock unknown_stream unpad validator why_no_stream write_frames
-    write_goaway write_queued write_rst write_trailers need_preface""".split()
-)
+@pytest.mark.parametrize("engine", ["native", "h2"])
+def test_interface(engine: str) -> None:
+    connection = make_connection(engine, client_config(), None, Counters())
+    assert [name for name in VERBS if not callable(getattr(connection, name, None))] == []
+    assert [name for name in ATTRIBUTES if not hasattr(connection, name)] == []
 
 
 def test_no_deadlines() -> None:
