@@ -114,7 +114,11 @@ class Config:
                 self.ssl_certfile, self.ssl_keyfile, password=self.ssl_keyfile_password, client_ca=self.ssl_ca_certs, alpn=("h2",)
             )
         except OSError as error:
-            raise ConfigError(f"TLS: {' '.join(str(part) for part in error.args)}") from error
+            files = ", ".join(str(path) for path in (self.ssl_certfile, self.ssl_keyfile, self.ssl_ca_certs) if path is not None)
+            reason = getattr(error, "reason", None) or error.strerror or error
+            raise ConfigError(
+                f"TLS: {files} cannot be used: {reason} (certificate chain and key must be PEM and belong together)"
+            ) from error
         return ServerTLS(context=context, alpn_required=("h2",))
 
 

@@ -66,7 +66,9 @@ class Peer:
 
     async def connect(self, port: int) -> Peer:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        self.h2.local_settings = h2.settings.Settings(client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._window})
+        self.h2.local_settings = h2.settings.Settings(
+            client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._window}
+        )
         self.h2.initiate_connection()
         self.flush()
         self._task = asyncio.create_task(self._read())
@@ -119,7 +121,13 @@ class Peer:
         answer.changed.set()
 
     def request(
-        self, method: str = "GET", path: str = "/", headers: list[tuple[str, str]] | None = None, body: bytes | None = None, *, end: bool = True
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: list[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+        *,
+        end: bool = True,
     ) -> Answer:
         """Send a request; the answer fills itself while the loop runs."""
         fields = [(":method", method), (":scheme", "http"), (":authority", "test.example"), (":path", path), *(headers or [])]

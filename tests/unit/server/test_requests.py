@@ -26,7 +26,9 @@ class Recorder:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def scope_of(path: str = "/", headers: list[tuple[str, str]] | None = None, *, method: str = "GET", **settings: Any) -> dict[str, Any]:
+async def scope_of(
+    path: str = "/", headers: list[tuple[str, str]] | None = None, *, method: str = "GET", **settings: Any
+) -> dict[str, Any]:
     app = Recorder()
     async with connected(app, **settings) as peer:
         assert (await peer.request(method, path, headers).done()).status == 200

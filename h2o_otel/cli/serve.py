@@ -1,0 +1,229 @@
+"""``h2o-otel serve module:app``: serve an ASGI application over HTTP/2.
+
+Options have the names that uvicorn's users know.  Each can also be given in the environment:
+``--root-path`` is ``H2O_OTEL_ROOT_PATH``; what stands on the command line wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..server import Config, Server
+
+__all__ = ["register", "run"]
+
+_ENVIRONMENT = "H2O_OTEL_"
+_YES = ("1", "true", "yes", "on")
+_NO = ("0", "false", "no", "off", "")
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to ``subparsers`` of ``argparse``."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve an ASGI application over HTTP/2",
+        description="Serve an ASGI application over HTTP/2: over TLS with a certificate, otherwise in cleartext with prior knowledge.",
+        epilog=f"Every option is also read from the environment: --root-path is {_ENVIRONMENT}ROOT_PATH.",
+    )
+    parser.add_argument("app", metavar="MODULE:APP", help="the application, such as main:app")
+    parser.add_argument("--factory", action=argparse.BooleanOptionalAction, default=False, help="APP is called and returns the application")
+    parser.add_argument("--app-dir", metavar="FOLDER", help="import the application from here (the current folder)")
+    _add_listener(parser.add_argument_group("where to listen"))
+    _add_tls(parser.add_argument_group("TLS"))
+    _add_behaviour(parser.add_argument_group("behaviour"))
+    _add_telemetry(parser.add_argument_group("logs and telemetry"))
+    _read_environment(parser, os.environ)
+    parser.set_defaults(run=run)
+
+
+def _add_listener(group: Any) -> None:
+    group.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    group.add_argument("--port", type=_port, default=8000, help="port to listen on, 0 for any free one (%(default)s)")
+    group.add_argument("--uds", metavar="PATH", help="listen on this Unix socket instead")
+    group.add_argument("--fd", type=int, metavar="NUMBER", help="listen on this inherited socket instead")
+    group.add_argument("--backlog", type=int, default=2048, help="connections that wait to be accepted (%(default)s)")
+
+
+def _add_tls(group: Any) -> None:
+    group.add_argument("--ssl-certfile", metavar="FILE", help="certificate chain, PEM")
+    group.add_argument("--ssl-keyfile", metavar="FILE", help="private key, PEM, where it is not in the certificate's file")
+    group.add_argument("--ssl-keyfile-password", metavar="TEXT", help="password of the key; better in the environment")
+    group.add_argument("--ssl-ca-certs", metavar="FILE", help="require client certificates of these authorities")
+
+
+def _add_behaviour(group: Any) -> None:
+    group.add_argument("--loop", choices=("auto", "asyncio", "uvloop"), default="auto", help="event loop; auto is uvloop where installed")
+    group.add_argument("--lifespan", choices=("auto", "on", "off"), default="auto", help="run the application's lifespan (%(default)s)")
+    group.add_argument("--root-path", default="", metavar="PATH", help="where a proxy mounts the application")
+    group.add_argument("--limit-concurrency", type=_positive, metavar="N", help="answer 503 beyond this many requests in flight")
+    group.add_argument(
+        "--timeout-graceful-shutdown", type=_seconds, metavar="SECONDS", help="for requests under way when the server ends (30)"
+    )
+    group.add_argument("--engine", choices=("native", "h2"), help="protocol engine (native); h2 is the reference library, slow")
+
+
+def _add_telemetry(group: Any) -> None:
+    group.add_argument("--log-level", choices=_LEVELS, default="info", help="least level of log events (%(default)s)")
+    group.add_argument("--log-format", choices=("console", "json"), default="console", help="for people or for machines (%(default)s)")
+    group.add_argument("--access-log", action=argparse.BooleanOptionalAction, default=False, help="one log event per request (off)")
+    group.add_argument(
+        "--telemetry", choices=("off", "metrics", "traces", "detail"), default="metrics", help="what is recorded (%(default)s)"
+    )
+    group.add_argument("--prometheus-port", type=_port, metavar="PORT", help="serve /metrics on this port of 127.0.0.1")
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"{number} is not a port (0 to 65535)")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return number
+
+
+def _read_environment(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    """Variables become defaults; argparse converts and the choices are checked as on the command line."""
+    for action in parser._actions:
+        name = _ENVIRONMENT + action.dest.upper()
+        if not action.option_strings or action.dest == "help" or name not in environment:
+            continue
+        text = environment[name]
+        if isinstance(action, argparse.BooleanOptionalAction):
+            if text.lower() not in _YES + _NO:
+                parser.error(f"{name} is {text!r}; it is one of {', '.join(_YES)} or {', '.join(filter(None, _NO))}")
+            action.default = text.lower() in _YES
+        elif action.choices is not None and text not in action.choices:
+            # argparse leaves defaults unchecked.
+            parser.error(f"{name} is {text!r}; it is one of {', '.join(action.choices)}")
+        else:
+            action.default = text
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 after an end in order, 1 when the server could not start or end, 2 when a setting is wrong."""
+    from ..server import ConfigError, LifespanError, Server
+    from ..server.server import loop_factory
+    from ..telemetry import TelemetryError
+
+    telemetry = None
+    try:
+        loops = loop_factory(args.loop)
+        telemetry = _make_telemetry(args)
+        server = Server(_make_config(args, telemetry))
+        with asyncio.Runner(loop_factory=loops) as runner:
+            runner.run(_serve(server, args))
+    except (ConfigError, TelemetryError) as error:
+        return _complain(str(error), 2)
+    except ModuleNotFoundError as error:
+        if error.name != "uvloop":
+            raise
+        return _complain("--loop uvloop: uvloop is not installed (pip install 'h2o-otel[uvloop]')", 2)
+    except LifespanError as error:
+        return _complain(str(error), 1)
+    except OSError as error:
+        return _complain(_explain(error), 1)
+    finally:
+        if telemetry is not None:
+            telemetry.shutdown()
+    return 0
+
+
+def _make_telemetry(args: argparse.Namespace) -> Any:
+    from ..telemetry import configure
+
+    return configure(
+        level=args.telemetry,
+        prometheus_port=args.prometheus_port,
+        log_format=args.log_format,
+        log_level=args.log_level,
+        access_log=args.access_log,
+    )
+
+
+def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
+    from ..server import Config
+
+    return Config(
+        app=args.app,
+        factory=args.factory,
+        app_dir=args.app_dir,
+        host=args.host,
+        port=args.port,
+        uds=args.uds,
+        fd=args.fd,
+        backlog=args.backlog,
+        ssl_certfile=args.ssl_certfile,
+        ssl_keyfile=args.ssl_keyfile,
+        ssl_keyfile_password=args.ssl_keyfile_password,
+        ssl_ca_certs=args.ssl_ca_certs,
+        loop=args.loop,
+        root_path=args.root_path,
+        lifespan=args.lifespan,
+        access_log=args.access_log,
+        limit_concurrency=args.limit_concurrency,
+        timeout_graceful_shutdown=args.timeout_graceful_shutdown,
+        engine=args.engine,
+        telemetry=telemetry,
+    )
+
+
+async def _serve(server: Server, args: argparse.Namespace) -> None:
+    serving = asyncio.ensure_future(server.serve())
+    started = asyncio.ensure_future(server.started.wait())
+    await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
+    started.cancel()
+    if not serving.done():
+        print(_start_line(server, args), file=sys.stderr, flush=True)
+    await serving
+
+
+def _start_line(server: Server, args: argparse.Namespace) -> str:
+    from .. import __version__, _pure
+
+    scheme = "http" if args.ssl_certfile is None else "https"
+    names = [_url(scheme, address) for address in server.addresses]
+    manner = "HTTP/2 over TLS" if scheme == "https" else "HTTP/2 cleartext, prior knowledge"
+    loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    return f"h2o-otel {__version__}: {args.app} on {' and '.join(names)} ({manner}; {loop}, {_pure.build()}); Ctrl-C ends it"
+
+
+def _url(scheme: str, address: Any) -> str:
+    if not isinstance(address, tuple):
+        return f"unix:{os.fsdecode(address)}"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{scheme}://{host}:{address[1]}"
+
+
+def _explain(error: OSError) -> str:
+    import errno
+
+    text = str(error.strerror or error)
+    if error.errno == errno.EADDRINUSE:
+        text += "; another process listens there, choose with --port or --uds"
+    elif error.errno == errno.EACCES:
+        text += "; ports below 1024 need a privilege, choose a higher one with --port"
+    return text
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"h2o-otel serve: {text}", file=sys.stderr)
+    return status

@@ -1,0 +1,91 @@
+"""Settings, and finding the application."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from h2o_otel.server import Config, ConfigError, load_app
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """An application."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"lifespan": "maybe"}, "auto, on, off"),
+        ({"loop": "trio"}, "auto, asyncio, uvloop"),
+        ({"port": 70_000}, "0 to 65535"),
+        ({"uds": "/x", "fd": 3}, "uds and fd"),
+        ({"ssl_keyfile": "key.pem"}, "without ssl_certfile"),
+    ],
+)
+def test_wrong_setting_says_what_is_allowed(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        Config(app=app, **settings)
+
+
+def test_password_is_not_shown() -> None:
+    assert "secret" not in repr(Config(app=app, ssl_certfile="c", ssl_keyfile_password="secret"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "found_app.py").write_text(
+        "class N:\n    async def app(scope, receive, send): pass\ndef make(): return N.app\nnumber = 5\n"
+    )
+    (tmp_path / "broken_app.py").write_text("import a_module_that_is_not_there\n")
+    yield tmp_path
+    for name in ("found_app", "broken_app"):
+        sys.modules.pop(name, None)
+
+
+def load(name: str, folder: Path, **more: Any) -> Any:
+    return load_app(Config(app=name, app_dir=str(folder), **more))
+
+
+def test_application_by_name_and_by_factory(folder: Path) -> None:
+    assert load("found_app:N.app", folder).__name__ == "app"
+    assert load("found_app:make", folder, factory=True).__name__ == "app"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("found_app", "module:attribute"),
+        (":app", "module:attribute"),
+        ("lost_app:app", "no module 'lost_app' in "),
+        ("found_app:lost", "has no attribute 'lost'"),
+        ("found_app:number", "not callable"),
+    ],
+)
+def test_application_that_is_not_found(folder: Path, name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        load(name, folder)
+
+
+def test_import_error_of_the_application_itself_passes_through(folder: Path) -> None:
+    with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
+        load("broken_app:app", folder)
+
+
+def test_missing_certificate_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ssl_certfile: .*gone.pem does not exist"):
+        Config(app=app, ssl_certfile=tmp_path / "gone.pem").make_tls()
+
+
+def test_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.pem").write_text("not a certificate")
+    with pytest.raises(ConfigError, match=r"x\.pem"):
+        Config(app=app, ssl_certfile=tmp_path / "x.pem").make_tls()
+
+
+def test_grace_comes_from_the_setting_or_the_limits() -> None:
+    assert Config(app=app).grace_s == 30.0
+    assert Config(app=app, timeout_graceful_shutdown=2.0).grace_s == 2.0

@@ -1,0 +1,406 @@
+"""Clients that go away, do not read, or cancel as fast as they can."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from h2o_otel import counters
+from h2o_otel.errors import ClientDisconnected
+from h2o_otel.limits import Limits
+from tests.support import backends, wire
+from tests.support.peer import Peer, connected, serving
+
+pytestmark = backends.asyncio_loops
+
+START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
+CALM, REFUSED = 11, 7
+
+
+def body(data: bytes = b"", more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+async def eventually(condition: Any, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 -- conditions are plain functions
+            await asyncio.sleep(0.005)
+
+
+class Watcher:
+    """An application that waits in receive() and notes what happens to it."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.running = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.running += 1
+        try:
+            while True:
+                message = await receive()
+                self.events.append(message["type"])
+                if message["type"] == "http.disconnect":
+                    self.events.append((await receive())["type"])
+                    break
+            try:
+                await send(START)
+            except OSError as error:
+                self.events.append(type(error).__name__)
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            self.events.append("cancelled")
+            raise
+        finally:
+            self.running -= 1
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+async def test_disconnect_is_told_at_once_and_cancels_after_the_grace(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    app = Watcher()
+    async with connected(app, limits=Limits(disconnect_grace_s=0.1)) as peer:
+        answer = peer.request()
+        await eventually(lambda: app.events == ["http.request"])
+        if how == "reset":
+            peer.cancel(answer)
+        else:
+            await peer.close()
+        await eventually(lambda: len(app.events) == 4)
+        assert app.events == ["http.request", "http.disconnect", "http.disconnect", "ClientDisconnected"]
+        assert app.running == 1
+        await eventually(lambda: app.running == 0)
+        assert app.events[-1] == "cancelled"
+        await eventually(lambda: peer.server.service.handlers == 0 and not peer.server.service.tasks)
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+async def test_handler_that_returns_in_time_is_not_cancelled() -> None:
+    ended = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await receive()
+        await asyncio.sleep(0.02)
+        ended.append(True)
+
+    async with connected(app, limits=Limits(disconnect_grace_s=0.5)) as peer:
+        answer = peer.request()
+        await asyncio.sleep(0.02)
+        peer.cancel(answer)
+        await eventually(lambda: ended)
+
+
+async def test_response_after_a_disconnect_raises_oserror_and_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    faults: list[BaseException] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        try:
+            while True:
+                await send(body(b"tick", True))
+                await asyncio.sleep(0.005)
+        except OSError as error:
+            faults.append(error)
+            raise
+
+    async with connected(app) as peer:
+        answer = peer.request()
+        await answer.change()
+        peer.cancel(answer)
+        await eventually(lambda: faults)
+    assert isinstance(faults[0], ClientDisconnected)
+    assert "rst_stream_received" in str(faults[0])
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+async def test_other_exceptions_after_a_disconnect_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        raise KeyError("a bug")
+
+    async with connected(app) as peer:
+        answer = peer.request()
+        await asyncio.sleep(0.01)
+        peer.cancel(answer)
+        await eventually(lambda: "KeyError" in caplog.text)
+
+
+async def test_one_cancelled_request_leaves_the_others_alone() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        for _ in range(20):
+            await send(body(b"x" * 1000, True))
+            await asyncio.sleep(0.002)
+        await send(body())
+
+    async with connected(app) as peer:
+        answers = [peer.request() for _ in range(20)]
+        await answers[0].change()
+        for answer in answers[::2]:
+            peer.cancel(answer)
+        for answer in answers[1::2]:
+            assert len((await answer.done()).body) == 20_000
+
+
+# -- back-pressure
+
+
+@pytest.mark.parametrize("engine", ["native", "h2"])
+async def test_closed_window_makes_send_wait_and_memory_stay_flat(engine: str) -> None:
+    sent = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send(START)
+        for _ in range(10_000):
+            await send(body(bytes(10_000), True))
+            sent += 10_000
+
+    peer = Peer(credit=False, window=0)
+    async with connected(app, peer=peer, engine=engine, limits=Limits(disconnect_grace_s=0.0)) as peer:
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            peer.request()
+            await asyncio.sleep(0.2)
+            stuck = sent
+            await asyncio.sleep(0.2)
+            grown = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert sent == stuck
+        assert sent <= 65_536 + 10_000
+        assert grown < 1_000_000
+
+
+async def test_many_stuck_streams_stay_inside_the_connection_buffer() -> None:
+    sent = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send(START)
+        for _ in range(10_000):
+            await send(body(bytes(5_000), True))
+            sent += 5_000
+
+    peer = Peer(credit=False, window=0)
+    async with connected(app, peer=peer, limits=Limits(disconnect_grace_s=0.0)) as peer:
+        for _ in range(100):
+            peer.request()
+        await asyncio.sleep(0.3)
+        assert sent <= 524_288 + 100 * 10_000
+
+
+@pytest.mark.parametrize("engine", ["native", "h2"])
+async def test_slow_reader_gets_everything(engine: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        for i in range(100):
+            await send(body(bytes([i]) * 20_000, True))
+        await send(body())
+
+    async with connected(app, engine=engine, peer=Peer(window=20_000)) as peer:
+        first, second = peer.request(), peer.request()
+        expected = b"".join(bytes([i]) * 20_000 for i in range(100))
+        assert (await first.done()).body == expected
+        assert (await second.done()).body == expected
+
+
+async def test_full_socket_holds_the_application_back() -> None:
+    sent = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send(START)
+        for _ in range(3_000):
+            await send(body(bytes(100_000), True))
+            sent += 100_000
+
+    peer = Peer(credit=False, window=2**31 - 1)
+    async with connected(app, peer=peer, limits=Limits(disconnect_grace_s=0.0)) as peer:
+        peer.pause()
+        peer.request()
+        peer.h2.increment_flow_control_window(2**30)
+        peer.flush()
+        await asyncio.sleep(0.5)
+        stuck = sent
+        await asyncio.sleep(0.2)
+        assert sent == stuck
+        assert sent < 30_000_000
+
+
+async def test_cancelled_send_goes_on_with_the_next() -> None:
+    """An application that gives up waiting has still queued its octets."""
+    steps = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        try:
+            async with asyncio.timeout(0.05):
+                await send(body(b"a" * 200_000, True))
+        except TimeoutError:
+            steps.append("timeout")
+        await send(body(b"b" * 10))
+
+    async with connected(app, peer=Peer(credit=False, window=1000)) as peer:
+        answer = peer.request()
+        await eventually(lambda: steps)
+        peer.h2.increment_flow_control_window(1_000_000, peer.stream_of(answer))
+        peer.h2.increment_flow_control_window(1_000_000)
+        peer.flush()
+        assert (await answer.done()).body == b"a" * 200_000 + b"b" * 10
+
+
+# -- handlers that outlive their streams
+
+
+class Stubborn:
+    """Never ends before it is told to, whatever happens to its client."""
+
+    def __init__(self) -> None:
+        self.running = self.most = self.started = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.started += 1
+        self.running += 1
+        self.most = max(self.most, self.running)
+        while not self.go.is_set():
+            try:
+                await self.go.wait()
+            except asyncio.CancelledError:
+                continue
+        self.running -= 1
+        try:
+            await send(START)
+            await send(body(b"ok"))
+        except OSError:
+            return
+
+
+def small_limits(**more: Any) -> Limits:
+    return Limits(running_handlers_max=5, disconnect_grace_s=0.0, **more)
+
+
+async def test_reset_streams_do_not_free_their_handlers() -> None:
+    app = Stubborn()
+    async with connected(app, limits=small_limits()) as peer:
+        for _ in range(5):
+            answer = peer.request()
+            await eventually(lambda: app.running >= 1)
+            await asyncio.sleep(0.01)
+            peer.cancel(answer)
+        waiting = [peer.request() for _ in range(10)]
+        await asyncio.sleep(0.05)
+        assert app.started == 5
+        refused = peer.request()
+        assert (await refused.done()).reset == REFUSED
+        app.go.set()
+        for answer in waiting:
+            assert (await answer.done()).body == b"ok"
+        assert app.most == 5
+
+
+async def test_rapid_reset_is_bounded_and_ends_calmly() -> None:
+    app = Stubborn()
+    before = dict(counters.collect().labelled.get("abuse_detections", {}))
+    async with connected(app, limits=small_limits()) as peer:
+        with_rst = 0
+        while not peer.closed.is_set() and with_rst < 400:
+            try:
+                answer = peer.request()
+                await asyncio.sleep(0)
+                if with_rst % 2:
+                    peer.cancel(answer)
+            except Exception:
+                break
+            with_rst += 1
+            await asyncio.sleep(0.001)
+        await asyncio.wait_for(peer.closed.wait(), 5)
+        assert app.most <= 5
+        assert peer.goaways[-1][1] == CALM
+        assert b"cancelled" in peer.goaways[-1][2]
+        app.go.set()
+        await eventually(lambda: app.running == 0)
+    after = counters.collect().labelled["abuse_detections"]
+    assert after[("running_handlers", "closed")] == before.get(("running_handlers", "closed"), 0) + 1
+
+
+async def test_request_reset_in_the_same_read_never_starts() -> None:
+    app = Stubborn()
+    async with connected(app) as peer:
+        block = wire.block((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"x"))
+        octets = b"".join(wire.headers(1 + 2 * i, block, end_stream=True) + wire.rst_stream(1 + 2 * i, 8) for i in range(50))
+        await asyncio.sleep(0.02)
+        peer.write(octets)
+        await asyncio.sleep(0.1)
+        assert app.started == 0
+        assert peer.server.service.handlers == 0
+
+
+async def test_waiting_request_that_is_reset_is_forgotten() -> None:
+    app = Stubborn()
+    async with connected(app, limits=small_limits()) as peer:
+        running = [peer.request() for _ in range(5)]
+        for _ in range(100):
+            peer.cancel(peer.request())
+        await asyncio.sleep(0.05)
+        last = peer.request()
+        app.go.set()
+        for answer in [*running, last]:
+            assert (await answer.done()).body == b"ok"
+        assert app.started == 6
+    snapshot = counters.collect()
+    offset = counters.slot("asgi_handlers")
+    assert list(snapshot.slots[offset : offset + 2]) == [0, 0]
+
+
+async def test_background_work_after_the_response_does_not_count() -> None:
+    ended = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal ended
+        await send(START)
+        await send(body(b"ok"))
+        await asyncio.sleep(0.2)
+        ended += 1
+
+    async with connected(app, limits=small_limits()) as peer:
+        for _ in range(20):
+            assert (await asyncio.wait_for(peer.get(), 0.15)).body == b"ok"
+        await eventually(lambda: ended == 20)
+
+
+async def test_limit_concurrency_answers_503() -> None:
+    app = Stubborn()
+    async with connected(app, limit_concurrency=2) as peer:
+        first = [peer.request() for _ in range(2)]
+        await eventually(lambda: app.running == 2)
+        assert (await peer.get()).status == 503
+        app.go.set()
+        for answer in first:
+            assert (await answer.done()).status == 200
+        assert (await peer.get()).status == 200
+
+
+async def test_connections_beyond_the_limit_are_dropped() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send(body(b"ok"))
+
+    async with serving(app, limits=Limits(connections_max=2)) as server:
+        port = server.addresses[0][1]
+        peers = [await Peer().connect(port) for _ in range(3)]
+        assert (await peers[0].get()).body == b"ok"
+        await asyncio.wait_for(peers[2].closed.wait(), 5)
+        await peers[1].close()
+        await eventually(lambda: len(server.service.connections) == 1)
+        again = await Peer().connect(port)
+        assert (await again.get()).body == b"ok"
+        for peer in [peers[0], peers[2], again]:
+            await peer.close()

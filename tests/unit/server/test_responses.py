@@ -1,0 +1,263 @@
+"""What send() puts on the wire, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from h2o_otel import counters
+from tests.support import backends
+from tests.support.peer import Answer, connected
+
+pytestmark = backends.asyncio_loops
+
+NO_ERROR, INTERNAL_ERROR = 0, 2
+START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+def body(data: bytes = b"", more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def start(status: int = 200, *headers: tuple[Any, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": list(headers), **more}
+
+
+async def answer_to(*messages: dict[str, Any], method: str = "GET", faults: list[BaseException] | None = None, **settings: Any) -> Answer:
+    """What a client gets from an application that sends ``messages``; its exception goes to ``faults``."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            for message in messages:
+                await send(message)
+        except Exception as error:
+            if faults is not None:
+                faults.append(error)
+            raise
+
+    async with connected(app, **settings) as peer:
+        return await peer.request(method).done()
+
+
+async def test_whole_response_is_headers_and_one_data_frame() -> None:
+    answer = await answer_to(start(201, (b"content-type", b"text/x")), body(b"hello"))
+    assert (answer.status, answer.body, answer.data_frames, answer.reset) == (201, b"hello", 1, None)
+    assert answer[b"content-type"] == b"text/x"
+    assert answer[b"date"].endswith(b" GMT")
+
+
+async def test_empty_body_ends_with_the_head() -> None:
+    answer = await answer_to(start(302, (b"location", b"/x")), body())
+    assert (answer.status, answer.data_frames, answer.ended) == (302, 0, True)
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+async def test_bodyless_responses_send_no_data(method: str, status: int) -> None:
+    answer = await answer_to(start(status, (b"x", b"1")), body(b"abc", True), body(b"def"), method=method)
+    assert (answer.status, answer.body, answer.data_frames, answer.ended, answer.reset) == (status, b"", 0, True, None)
+
+
+async def test_head_keeps_content_length() -> None:
+    answer = await answer_to(start(200, (b"content-length", b"5")), body(), method="HEAD")
+    assert answer[b"content-length"] == b"5"
+
+
+async def test_names_become_lower_case_and_hop_by_hop_fields_go() -> None:
+    before = counters.collect().slots[counters.slot("asgi_fields_dropped")]
+    answer = await answer_to(start(200, (b"X-Name", b" v "), (b"Connection", b"close"), (b"transfer-encoding", b"chunked")), body(b"a"))
+    assert answer[b"x-name"] == b"v"
+    assert {name for name, _ in answer.headers} == {b":status", b"x-name", b"date"}
+    assert counters.collect().slots[counters.slot("asgi_fields_dropped")] == before + 2
+
+
+async def test_own_date_and_server_are_kept() -> None:
+    answer = await answer_to(start(200, (b"Date", b"x"), (b"server", b"y")), body(b"a"), server_header="h2o-otel")
+    assert [value for name, value in answer.headers if name in (b"date", b"server")] == [b"x", b"y"]
+
+
+async def test_server_field_is_added_when_asked_for() -> None:
+    assert (await answer_to(start(), body(b"a"), server_header="h2o-otel"))[b"server"] == b"h2o-otel"
+    assert (await answer_to(start(), body(b"a"), date_header=False))[b"date"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ((b"x", b"a\r\nb"), "field"),
+        ((b"x\n", b"a"), "field"),
+        ((b"x", b"a\0"), "field"),
+        (("x", "a"), "bytes"),
+        ((b"", b"a"), "empty"),
+        ((b"content-length", b"x"), "content-length"),
+    ],
+)
+async def test_invalid_field_is_a_500(field: Any, text: str) -> None:
+    faults: list[BaseException] = []
+    answer = await answer_to(start(200, field), body(b"a"), faults=faults)
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert text in str(faults[0])
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [start()],
+        [body(b"x")],
+        [start(101), body()],
+        [start(600), body()],
+        [start(), start()],
+        [{"type": "websocket.accept"}],
+        [start(200, (b"content-length", b"2")), body(b"abc")],
+        [start(200, (b"content-length", b"4")), body(b"abc")],
+    ],
+)
+async def test_fault_before_the_response_is_a_500(messages: list[Any]) -> None:
+    answer = await answer_to(*messages)
+    assert (answer.status, answer.ended) == (500, True)
+    assert answer[b"content-type"] == b"text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [start(), body(b"x", True)],
+        [start(), body(b"x", True), start()],
+        [start(200, (b"content-length", b"4")), body(b"abc", True), body(b"de")],
+        [start(200, (b"content-length", b"4")), body(b"abc", True), body()],
+        [start(200, trailers=True), body(b"abc", True)],
+    ],
+)
+async def test_fault_after_the_response_began_is_a_reset(messages: list[Any]) -> None:
+    answer = await answer_to(*messages)
+    assert (answer.status, answer.reset) == (200, INTERNAL_ERROR)
+
+
+async def test_raised_exception_is_a_500_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await asyncio.sleep(0)
+        raise KeyError("nope")
+
+    with caplog.at_level(logging.ERROR):
+        async with connected(app) as peer:
+            answer = await peer.get("/where")
+    assert answer.status == 500
+    (record,) = [r for r in caplog.records if "http.server.request.exception" in r.getMessage()]
+    assert "KeyError" in record.getMessage()
+    assert "/where" in record.getMessage()
+
+
+async def test_application_that_raises_when_called_is_a_500() -> None:
+    def app(scope: Any) -> None:
+        """The signature of ASGI 2."""
+
+    async with connected(app) as peer:
+        assert (await peer.get()).status == 500
+        assert (await peer.get()).status == 500
+
+
+async def test_application_may_return_any_awaitable() -> None:
+    def app(scope: Any, receive: Any, send: Any) -> Any:
+        async def work() -> None:
+            await send(START)
+            await send(body(b"x"))
+
+        return asyncio.ensure_future(work())
+
+    async with connected(app) as peer:
+        assert (await peer.get()).body == b"x"
+
+
+async def test_body_after_the_end_raises() -> None:
+    faults: list[BaseException] = []
+    answer = await answer_to(start(), body(b"x"), body(b"y"), faults=faults)
+    assert (answer.body, answer.ended) == (b"x", True)
+    assert "complete" in str(faults[0])
+
+
+async def test_bytearray_and_memoryview_are_copied() -> None:
+    data = bytearray(b"abc" * 10_000)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+        data[:] = b"xyz" * 10_000
+        await send({"type": "http.response.body", "body": memoryview(data)})
+
+    async with connected(app) as peer:
+        assert (await peer.get()).body == b"abc" * 10_000 + b"xyz" * 10_000
+
+
+async def test_trailers() -> None:
+    trailers = {"type": "http.response.trailers", "headers": [(b"X-Sum", b"1")]}
+    answer = await answer_to(start(200, trailers=True), body(b"abc"), trailers)
+    assert (answer.body, answer.trailers, answer.ended, answer.reset) == (b"abc", [(b"x-sum", b"1")], True, None)
+
+
+async def test_trailers_wait_behind_a_large_body() -> None:
+    trailers = {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}
+    answer = await answer_to(start(200, trailers=True), body(b"a" * 500_000), trailers)
+    assert (len(answer.body), answer.trailers, answer.ended) == (500_000, [(b"x-sum", b"1")], True)
+
+
+async def test_announced_trailers_that_never_come_end_the_stream() -> None:
+    answer = await answer_to(start(200, trailers=True), body(b"abc"))
+    assert (answer.body, answer.trailers, answer.ended, answer.reset) == (b"abc", None, True, None)
+
+
+async def test_trailers_unannounced_are_refused() -> None:
+    faults: list[BaseException] = []
+    await answer_to(start(), body(b"abc", True), {"type": "http.response.trailers", "headers": []}, faults=faults)
+    assert "trailers: True" in str(faults[0])
+
+
+async def test_early_hints_come_before_the_response() -> None:
+    hint = {"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]}
+    answer = await answer_to(hint, start(), body(b"x"))
+    assert answer.informational == [[(b":status", b"103"), (b"link", b"</a.css>; rel=preload")]]
+    assert answer.status == 200
+
+
+async def test_early_response_ends_with_reset_no_error() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send(body(b"no thanks"))
+
+    async with connected(app) as peer:
+        answer = peer.request("POST", end=False)
+        while answer.reset is None:
+            await answer.change()
+        assert (answer.body, answer.ended, answer.reset) == (b"no thanks", True, NO_ERROR)
+        assert (await peer.get()).body == b"no thanks"
+
+
+async def test_early_response_that_is_queued_is_reset_after_its_end() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send(body(b"x" * 600_000))
+
+    async with connected(app) as peer:
+        answer = peer.request("POST", end=False)
+        while answer.reset is None:
+            await answer.change()
+        assert (len(answer.body), answer.ended, answer.reset) == (600_000, True, NO_ERROR)
+
+
+async def test_concurrent_requests_end_in_any_order() -> None:
+    gates = {f"/{i}": asyncio.Event() for i in range(20)}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await gates[scope["path"]].wait()
+        await send(START)
+        await send(body(scope["path"].encode()))
+
+    async with connected(app) as peer:
+        answers = {path: peer.request(path=path) for path in gates}
+        await asyncio.sleep(0.01)
+        for path in reversed(gates):
+            gates[path].set()
+            assert (await answers[path].done()).body == path.encode()
