@@ -7,6 +7,6 @@ cdef class FlightRecorder:
     cdef long long *_ring
     cdef readonly Py_ssize_t capacity
     cdef readonly long long recorded
-    @cython.locals(place="Py_ssize_t")
+    @cython.locals(place="Py_ssize_t", when="long long", what="long long")
     cdef void record(self, int direction, int type, int flags, unsigned int stream_id, Py_ssize_t length, double now) noexcept
     cpdef object log(self)

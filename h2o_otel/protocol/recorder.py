@@ -130,8 +130,11 @@ class FlightRecorder:
         if self.capacity == 0:
             return
         place = 2 * (self.recorded % self.capacity)
-        self._ring[place] = int(now * 1e6) << 9 | flags << 1 | direction
-        self._ring[place + 1] = stream_id << 32 | length << 8 | type
+        # Widened before they are shifted: in compiled code a stream id has 32 bits.
+        when = int(now * 1e6 + 0.5)
+        what = stream_id
+        self._ring[place] = when << 9 | flags << 1 | direction
+        self._ring[place + 1] = what << 32 | length << 8 | type
         self.recorded += 1
 
     def log(self) -> FlightLog:
