@@ -57,7 +57,7 @@ def _load_certificate(context: Any, certificate: Location, key: Location | None,
         context.load_cert_chain(str(certificate), None if key is None else str(key), password)
     except OSError as error:
         names = f"{certificate}" + (f" and {key}" if key is not None else "")
-        raise type(error)(*(error.args or ()), f"certificate chain and key from {names}") from error
+        raise type(error)(error.errno, f"certificate chain and key from {names}: {error.strerror or error}") from error
 
 
 def client_context(
