@@ -325,7 +325,8 @@ class Encoder:
             flaw = PSEUDO_AFTER
         elif self._block_pseudo & (1 << slot.kind):
             flaw = PSEUDO_TWICE
-        self._block_pseudo |= 1 << slot.kind
+        else:
+            self._block_pseudo |= 1 << slot.kind
         if flaw:
             self._refuse(out, flaw, slot.name.text, value)
         return 0

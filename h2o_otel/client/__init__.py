@@ -1,0 +1,12 @@
+"""The HTTP/2 client that users call."""
+
+from __future__ import annotations
+
+from .client import Client
+from .headers import Headers
+from .request import Request
+from .response import Informational, Response, Timings
+from .timeouts import Timeout
+from .urls import URL
+
+__all__ = ["URL", "Client", "Headers", "Informational", "Request", "Response", "Timeout", "Timings"]

@@ -1,0 +1,570 @@
+"""``Client``: requests as httpx users know them, over HTTP/2, on asyncio and trio.
+
+The way of a request that needs no waiting is synchronous up to the one future it awaits; what may
+have to wait (a connection, a free stream, a replay) is in ``_send_slowly``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextvars
+import random
+import re
+import sys
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any
+from urllib.parse import unquote
+
+from .. import counters
+from ..counters import POOL_ACQUIRE
+from ..errors import H2OError, LocalProtocolError, StreamReset
+from ..io.loop import Loop, asyncio_loop
+from ..limits import CLIENT_LIMITS, Limits
+from ..pool.origin import Origin
+from ..pool.pool import OriginPool, Pool
+from ..pool.tasks import spawn
+from ..telemetry.requests import ClientRequestMetrics
+from .connect import Connector
+from .decoders import ACCEPT_ENCODING
+from .exchange import Exchange
+from .headers import Headers, Pairs, merged, raw_headers
+from .protocol import ClientProtocol
+from .request import Request, prepared
+from .response import Response
+from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
+from .urls import URL, encode_params
+
+__all__ = ["Client"]
+
+_running_loop = asyncio._get_running_loop
+# Targets that need no normalisation: RFC 3986 characters, and percent-encoding that is complete.
+_CLEAN = re.compile(r"/[!$&-;=?-Z\[\]_a-z~]*(?:%[0-9A-Fa-f]{2}[!$&-;=?-Z\[\]_a-z~]*)*").fullmatch
+_ORIGINS_KNOWN_MAX = 1024
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+_BACKOFF_S = 0.01
+_BACKOFF_MAX_S = 1.0
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+
+
+class Endpoint:
+    """What a client keeps of one origin, so that a request to it is put together from parts that exist.
+
+    Attributes:
+        heads: pseudo-header fields by method, ``:path`` excepted.
+        prefix: of the URL.
+        metrics: None at telemetry level "off".
+    """
+
+    __slots__ = ("authority", "heads", "metrics", "origin", "pool", "prefix", "scheme")
+
+    def __init__(self, origin: Origin, pool: OriginPool, metrics: ClientRequestMetrics | None) -> None:
+        self.origin = origin
+        self.pool = pool
+        self.metrics = metrics
+        self.prefix = str(origin)
+        self.scheme = (b":scheme", origin.scheme.encode("ascii"))
+        self.authority = (b":authority", origin.authority.encode("ascii"))
+        self.heads: dict[str, Pairs] = {}
+
+    def head(self, method: str) -> Pairs:
+        """The pseudo-header fields of ``method``."""
+        found = self.heads.get(method)
+        if found is None:
+            if not _METHOD(method):
+                raise LocalProtocolError(f"the method {method!r} is not a token (RFC 9110 §5.6.2)", initiator="user")
+            found = [(b":method", method.encode("ascii")), self.scheme, self.authority]
+            if len(self.heads) < 64:
+                self.heads[method] = found
+        return found
+
+
+class StreamContext:
+    """``async with client.stream(...) as response``: leaving it gives up what was not read."""
+
+    __slots__ = ("_arguments", "_client", "_method", "_response", "_url")
+
+    def __init__(self, client: Client, method: str, url: str | URL, arguments: dict[str, Any]) -> None:
+        self._client = client
+        self._method = method
+        self._url = url
+        self._arguments = arguments
+        self._response: Response | None = None
+
+    async def __aenter__(self) -> Response:
+        request = self._client.build_request(self._method, self._url, **self._arguments)
+        self._response = response = await self._client.send(request, stream=True)
+        return response
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._response is not None:
+            self._response.exchange.abandon(error)
+
+
+class Client:
+    """An HTTP/2 client; ``async with Client() as client: response = await client.get(url)``.
+
+    It belongs to the event loop that first used it.
+
+    Args:
+        base_url: completes relative URLs.
+        headers: of every request.
+        params: of every request's query.
+        timeout: of every request: a ``Timeout``, seconds, or None for no limit.
+        limits: every bound of connections and the pool.
+        verify: True, False, a file or folder of certificates, or an ``ssl.SSLContext``.
+        cert: what to show a server that asks: a PEM file, or a tuple of certificate, key and password.
+        h2c: speak HTTP/2 by prior knowledge to ``http://`` URLs (RFC 9113 section 3.3).
+        engine: "native", "h2" (the reference library), or None for ``H2O_OTEL_ENGINE``.
+        telemetry: what ``h2o_otel.telemetry.configure`` returned; by default the process's own.
+        uds: a Unix socket that every connection goes to.
+        local_address: to connect from.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | URL = "",
+        headers: Any = None,
+        params: Any = None,
+        timeout: Any = DEFAULT_TIMEOUT,
+        limits: Limits = CLIENT_LIMITS,
+        verify: Any = True,
+        cert: Any = None,
+        h2c: bool = True,
+        engine: str | None = None,
+        telemetry: Any = None,
+        uds: Any = None,
+        local_address: str | None = None,
+    ) -> None:
+        self.base_url = URL(base_url)
+        self.timeout: Timeout = timeout_of(timeout)
+        self.limits = limits
+        self.params = params
+        self.headers = Headers([(b"accept", b"*/*"), (b"accept-encoding", ACCEPT_ENCODING), (b"user-agent", _user_agent())])
+        self.headers.update(headers)
+        self.h2c = h2c
+        self.is_closed = False
+        self._engine = engine
+        self._verify = verify
+        self._cert = cert
+        self._telemetry = telemetry
+        self._uds = uds
+        self._local_address = local_address
+        self._tracing: Any = None
+        self._asyncio_loop: Any = None
+        self._loop: Any = None
+        self._group: Any = None
+        self._pool: Pool | None = None
+        self._endpoints: dict[str, Endpoint] = {}
+
+    # -- life
+
+    async def __aenter__(self) -> Client:
+        if self._pool is None and _running_loop() is None:
+            from ..io.anyio import AnyioLoop
+
+            loop = AnyioLoop()
+            await loop.__aenter__()
+            self._group = loop
+            self._start(loop)
+        self._check()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; requests under way fail.  May be called again."""
+        self.is_closed = True
+        group, self._group = self._group, None
+        try:
+            if self._pool is not None:
+                await self._pool.aclose()
+        finally:
+            if group is not None:
+                # Not with the exception of the body: it would come out wrapped in a group.
+                await group.__aexit__(None, None, None)
+
+    def _start(self, loop: Loop) -> None:
+        if self._telemetry is None:
+            from ..telemetry import default
+
+            self._telemetry = default()
+        self._tracing = self._telemetry.tracing
+        self._loop = loop
+        connector = Connector(
+            loop, self.limits, self._engine, self._verify, self._cert, self._telemetry, uds=self._uds, local_address=self._local_address
+        )
+        self._pool = Pool(loop, connector.open, self.limits)
+
+    def _check(self) -> None:
+        """Bind the client to the running loop on first use, and refuse another one.
+
+        Raises:
+            RuntimeError: the client was closed, or belongs to another loop.
+        """
+        running = _running_loop()
+        if self.is_closed:
+            raise RuntimeError("the client was closed: make another one")
+        if self._pool is None:
+            if running is None:
+                raise RuntimeError("on trio a Client works inside `async with Client() as client:`")
+            self._asyncio_loop = running
+            self._start(asyncio_loop(running))
+        elif running is not self._asyncio_loop:
+            raise RuntimeError("this Client belongs to another event loop: make one for each")
+
+    # -- building requests
+
+    def build_request(
+        self,
+        method: str,
+        url: str | URL,
+        *,
+        content: Any = None,
+        data: Any = None,
+        json: Any = None,
+        params: Any = None,
+        headers: Any = None,
+        timeout: Any = USE_CLIENT_DEFAULT,
+    ) -> Request:
+        """A request with this client's defaults, for ``send``; arguments as for ``request``."""
+        request = None
+        if params is None and self.params is None and type(url) is str:
+            request = self._known(method, url, timeout)
+        if request is None:
+            request = self._merged(method, url, params, timeout)
+        raw = request.raw
+        if headers is not None:
+            raw = merged(raw, raw_headers(headers))
+        request.raw = request.describe(raw, content, data, json)
+        return request
+
+    def _known(self, method: str, url: str, timeout: Any) -> Request | None:
+        """The request to an origin that is known, by a URL that can go out as it is; else None."""
+        end = url.find("/", 8)
+        if end < 0:
+            return None
+        endpoint = self._endpoints.get(url[:end])
+        if endpoint is None:
+            return None
+        target = url[end:]
+        if _CLEAN(target) is None:
+            return None
+        return prepared(method.upper(), endpoint.prefix, target.encode("ascii"), self.headers.raw, timeout)
+
+    def _merged(self, method: str, url: str | URL, params: Any, timeout: Any) -> Request:
+        """The request to whatever ``url`` and ``base_url`` make together."""
+        text = str(url)
+        target = URL(text)
+        if not target.is_absolute:
+            base = str(self.base_url)
+            if not base:
+                raise LocalProtocolError(f"the URL {text!r} is relative, and the client has no base_url", initiator="user")
+            target = URL(base if not text else f"{base.rstrip('/')}/{text.lstrip('/')}")
+        if self.params is not None:
+            target = target.copy_merge_params(self.params)
+        if params is not None:
+            target = target.copy_merge_params(encode_params(params))
+        request = Request(method, target)
+        request.timeout = timeout
+        request.raw = self.headers.raw
+        if target.userinfo:
+            name, _, password = target.userinfo.partition(":")
+            token = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode())
+            request.raw = merged(request.raw, [(b"authorization", b"Basic " + token)])
+        elif self._pool is not None and not self.is_closed:
+            # However the origin was spelled, the next URL that spells it so takes the short way.
+            spelled = text[: text.find("/", 8)]
+            if spelled not in self._endpoints and spelled.lower().startswith(target.scheme) and len(self._endpoints) < _ORIGINS_KNOWN_MAX:
+                self._endpoints[spelled] = self._endpoint(target)
+        return request
+
+    def _endpoint(self, url: URL) -> Endpoint:
+        """What is kept of the URL's origin, made on first use."""
+        origin = url.origin(1 if url.scheme == "https" else 0)
+        prefix = str(origin)
+        found = self._endpoints.get(prefix)
+        if found is None:
+            if url.scheme == "http" and not self.h2c:
+                raise LocalProtocolError(
+                    f"{prefix} is a cleartext origin and h2c is off: this client speaks HTTP/2 alone", initiator="user"
+                )
+            assert self._pool is not None
+            metrics = self._telemetry.client_requests(origin.host, origin.port)
+            found = Endpoint(origin, self._pool.origin(origin), metrics)
+            if len(self._endpoints) < _ORIGINS_KNOWN_MAX:
+                self._endpoints[prefix] = found
+        return found
+
+    # -- sending
+
+    async def send(self, request: Request, *, stream: bool = False) -> Response:
+        """Send ``request``, and return its response: with the whole body, or with ``stream`` as soon as its head is here.
+
+        A response with ``stream`` must be read to its end or closed (``Response.aclose``).
+
+        Raises:
+            TransportError: no response came; see ``h2o_otel.errors`` for the kinds.  ``error.request`` is set.
+            RuntimeError: the client was closed, or belongs to another event loop.
+        """
+        if self._pool is None or self.is_closed or _running_loop() is not self._asyncio_loop:
+            self._check()
+        exchange = self._begin(request, stream)
+        if exchange.stream is None:
+            return await self._send_slowly(exchange)
+        waiter = exchange.wait_head(exchange.asked_at) if stream else exchange.wait_end(exchange.asked_at)
+        if waiter is not None:
+            try:
+                await waiter
+            except BaseException as error:
+                exchange.abandon(error)
+                raise
+        if exchange.error is not None:
+            return await self._send_slowly(exchange)
+        return _respond(exchange)
+
+    def _begin(self, request: Request, streaming: bool) -> Exchange:
+        """An exchange, sent if that can be done now."""
+        timeout = self.timeout if request.timeout is USE_CLIENT_DEFAULT else timeout_of(request.timeout)
+        endpoint = self._endpoint_of(request)
+        exchange = Exchange(request, timeout, streaming, self._loop.now())
+        self._observe(exchange, endpoint, 0)
+        connection: Any = endpoint.pool.take()
+        if connection is not None:
+            self._open(exchange, endpoint, connection, exchange.asked_at)
+        return exchange
+
+    def _endpoint_of(self, request: Request) -> Endpoint:
+        endpoint = self._endpoints.get(request.prefix)
+        return self._endpoint(request.url) if endpoint is None else endpoint
+
+    def _observe(self, exchange: Exchange, endpoint: Endpoint, resend_count: int) -> None:
+        """The exchange begins, for the metrics and, if there is tracing, its span."""
+        request = exchange.request
+        metrics = endpoint.metrics
+        if metrics is not None:
+            exchange.metrics = metrics
+            exchange.metrics_index = metrics.started(request.method)
+        if self._tracing is not None:
+            origin = endpoint.origin
+            exchange.span = self._tracing.client_started(
+                request.method, request.url_text(), origin.host, origin.port, counters.clock(), resend_count
+            )
+
+    def _open(self, exchange: Exchange, endpoint: Endpoint, connection: ClientProtocol, now: float) -> None:
+        """Send the exchange's request on ``connection``; ``exchange.stream`` stays None if the connection has just ended."""
+        request = exchange.request
+        raw = request.fields()
+        fields = [*endpoint.head(request.method), (b":path", request.target), *raw]
+        span = exchange.span
+        trace = None
+        if span is not None:
+            fields += self._tracing.inject(span, raw)
+            trace = span.trace
+            if connection.setup_span is not None:
+                span.link(connection.setup_span)
+        try:
+            connection.send(exchange, fields, request.body, now, trace)
+        except LocalProtocolError as error:
+            if connection.connection.closed:
+                # It ended without a stream to tell of it.
+                connection.finish("error")
+                return
+            error.request = request
+            exchange.finish(type(error).__name__, now)
+            raise
+        if exchange.uploading:
+            exchange.start_upload(spawn(self._loop, exchange.upload(request.body), contextvars.copy_context()))
+
+    async def _send_slowly(self, exchange: Exchange) -> Response:
+        """The way of a request that must wait for its connection, or that is to be replayed; ends in a response or an error."""
+        endpoint = self._endpoint_of(exchange.request)
+        attempts = 0
+        while True:
+            if exchange.stream is None:
+                await self._acquire(exchange, endpoint)
+                if exchange.stream is None:
+                    continue
+                now = exchange.sent_at
+                waiter = exchange.wait_head(now) if exchange.streaming else exchange.wait_end(now)
+                if waiter is not None:
+                    try:
+                        await waiter
+                    except BaseException as error:
+                        exchange.abandon(error)
+                        raise
+            failure = exchange.error
+            if failure is None:
+                return _respond(exchange)
+            reason = _replay_reason(exchange)
+            if (
+                not reason
+                or attempts >= (1 if reason == "connection_lost" else self.limits.retries_max)
+                or not exchange.request.body.replayable
+            ):
+                raise failure
+            attempts += 1
+            counters.local().count("pool_retries", (reason,))
+            if reason == "REFUSED_STREAM":
+                await self._back_off(attempts, exchange)
+            exchange = self._again(exchange, endpoint, attempts, reason)
+
+    async def _acquire(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """Wait for a connection with a free stream, and send the request on it."""
+        started_ns = counters.clock()
+        began = self._loop.now()
+        timeout = exchange.timeout
+        try:
+            connection: Any = await endpoint.pool.acquire(timeout.pool, timeout.connect, exchange.total_at)
+        except BaseException as error:
+            if isinstance(error, H2OError):
+                error.request = exchange.request
+            exchange.finish(getattr(error, "reason", "") or type(error).__name__, self._loop.now())
+            raise
+        now = self._loop.now()
+        ended_ns = counters.clock()
+        exchange.waited_s += now - began
+        exchange.fresh = connection.opened_at >= began
+        if exchange.metrics is not None:
+            exchange.metrics.queued(exchange.metrics_index, now - began)
+        span = exchange.span
+        if span is not None:
+            span.set("h2o.request.time_in_queue", exchange.waited_s)
+            span.child("HTTP wait_for_connection", started_ns, ended_ns)
+            if span.trace is not None:
+                span.trace.mark(POOL_ACQUIRE, started_ns, ended_ns)
+        self._open(exchange, endpoint, connection, now)
+
+    def _again(self, failed: Exchange, endpoint: Endpoint, attempts: int, reason: str) -> Exchange:
+        """Another exchange for the same request, inside the same total time."""
+        exchange = Exchange(failed.request, failed.timeout, failed.streaming, self._loop.now())
+        exchange.total_at = failed.total_at
+        self._observe(exchange, endpoint, attempts)
+        if exchange.span is not None:
+            exchange.span.set("h2o.retry.reason", reason)
+        return exchange
+
+    async def _back_off(self, attempts: int, exchange: Exchange) -> None:
+        """A peer that refuses is given time, at random so that its clients do not come back together."""
+        loop = self._loop
+        waiter = loop.create_waiter()
+        seconds = min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** (attempts - 1)) * (0.5 + random.random() / 2)
+        timer = loop.call_at(min(loop.now() + seconds, exchange.total_at), lambda: None if waiter.done() else waiter.set_result(None))
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    # -- verbs
+
+    async def request(
+        self,
+        method: str,
+        url: str | URL,
+        *,
+        content: Any = None,
+        data: Any = None,
+        json: Any = None,
+        params: Any = None,
+        headers: Any = None,
+        timeout: Any = USE_CLIENT_DEFAULT,  # noqa: ASYNC109 - as httpx users know it, and kept without a task of its own
+    ) -> Response:
+        """Send a request and return its response, body included.
+
+        Args:
+            method: in any case.
+            url: absolute, or completed by ``base_url``.
+            content: the body: bytes, str, a file opened for bytes, or an iterable or async iterable of bytes.
+            data: the body: a form, as a mapping or pairs.
+            json: the body: anything that ``json.dumps`` takes.
+            params: added to the query.
+            headers: added to the client's; those of the same names are replaced.
+            timeout: a ``Timeout``, seconds, or None for no limit, instead of the client's.
+
+        Raises:
+            TransportError: no response came; see ``h2o_otel.errors`` for the kinds.  ``error.request`` is set.
+        """
+        if self._pool is None or self.is_closed:
+            self._check()
+        request = self.build_request(method, url, content=content, data=data, json=json, params=params, headers=headers, timeout=timeout)
+        return await self.send(request)
+
+    def stream(self, method: str, url: str | URL, **arguments: Any) -> StreamContext:
+        """``async with client.stream("GET", url) as response``: the body is read piece by piece; arguments as for ``request``."""
+        return StreamContext(self, method, url, arguments)
+
+    def get(
+        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+    ) -> Coroutine[Any, Any, Response]:
+        """See ``request``."""
+        return self.request("GET", url, params=params, headers=headers, timeout=timeout)
+
+    def head(
+        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+    ) -> Coroutine[Any, Any, Response]:
+        """See ``request``."""
+        return self.request("HEAD", url, params=params, headers=headers, timeout=timeout)
+
+    def options(
+        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+    ) -> Coroutine[Any, Any, Response]:
+        """See ``request``."""
+        return self.request("OPTIONS", url, params=params, headers=headers, timeout=timeout)
+
+    def delete(
+        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+    ) -> Coroutine[Any, Any, Response]:
+        """See ``request``."""
+        return self.request("DELETE", url, params=params, headers=headers, timeout=timeout)
+
+    def post(self, url: str | URL, **arguments: Any) -> Coroutine[Any, Any, Response]:
+        """See ``request``."""
+        return self.request("POST", url, **arguments)
+
+    def put(self, url: str | URL, **arguments: Any) -> Coroutine[Any, Any, Response]:
+        """See ``request``."""
+        return self.request("PUT", url, **arguments)
+
+    def patch(self, url: str | URL, **arguments: Any) -> Coroutine[Any, Any, Response]:
+        """See ``request``."""
+        return self.request("PATCH", url, **arguments)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """A snapshot of the pool, for consoles and error reports."""
+        return [] if self._pool is None else self._pool.describe()
+
+
+def _respond(exchange: Exchange) -> Response:
+    """The response of an exchange that is as far as was asked for."""
+    response = Response(exchange)
+    if not exchange.streaming:
+        try:
+            response.read_body()
+        except H2OError as error:
+            error.request = exchange.request
+            raise
+    return response
+
+
+def _replay_reason(exchange: Exchange) -> str:
+    """Why the failed exchange may be sent again, or "".
+
+    What the peer declared not to have looked at is safe by definition.  A connection that ended
+    under a request is safe for idempotent methods, and expected where it had been idle.
+    """
+    error = exchange.error
+    stream = exchange.stream
+    if stream is not None and stream.refused:
+        return "REFUSED_STREAM" if isinstance(error, StreamReset) and error.rule == "rst_stream_received" else "GOAWAY"
+    if exchange.head or exchange.request.method not in _IDEMPOTENT or exchange.fresh:
+        return ""
+    cause = error.__cause__ if error is not None else None
+    return "connection_lost" if isinstance(cause, StreamReset) and cause.rule == "connection_lost" else ""
+
+
+def _user_agent() -> bytes:
+    package = sys.modules[__name__.partition(".")[0]]
+    return f"h2o-otel/{getattr(package, '__version__', '0')}".encode("ascii")

@@ -1,0 +1,79 @@
+import cython
+from ..io.loop cimport Loop
+from ..pool.connection cimport PooledConnection
+from ..streams.stream cimport Stream
+from ..telemetry.requests cimport ClientRequestMetrics
+from .request cimport Request
+
+cdef int _CLOSED, _CANCEL, _NO_ERROR, _NOTHING, _HEAD, _DATA, _END, _WRITE_LOOKS
+cdef double _NEVER
+
+cdef class Carrier(PooledConnection):
+    cdef readonly Loop loop
+    cdef readonly object connection
+    cdef readonly long long send_buffer_bytes
+    cdef object _timer
+    cdef double _timer_at
+    cpdef wake(self)
+    cpdef credit(self, Stream stream, long long n)
+    cpdef silent(self, double since, double now)
+    cpdef arm(self, double at)
+    cpdef disarm(self)
+    cpdef on_timer(self)
+
+@cython.final
+@cython.freelist(128)
+cdef class Exchange:
+    cdef readonly Request request
+    cdef readonly object timeout
+    cdef public Carrier protocol
+    cdef public Stream stream
+    cdef readonly bint streaming
+    cdef readonly bint head
+    cdef readonly bint ended
+    cdef readonly bint closed
+    cdef readonly object error
+    cdef public list informational
+    cdef readonly list chunks
+    cdef readonly double asked_at
+    cdef public double sent_at
+    cdef readonly double head_at, ended_at
+    cdef public double waited_s
+    cdef public bint fresh
+    cdef public double total_at
+    cdef public bint uploading
+    cdef public ClientRequestMetrics metrics
+    cdef public int metrics_index
+    cdef public object span
+    cdef readonly bint finished
+    cdef Py_ssize_t _taken
+    cdef object _waiter, _upload_task, _write_waiter
+    cdef int _want
+    cdef double _active_at, _read_s, _write_at
+    cdef long long _write_mark
+
+    cpdef response_received(self, bint end, double now)
+    cpdef data_received(self, bytes data, bint end, double now)
+    cpdef complete(self, double now)
+    cpdef fail(self, object error, double now)
+    cpdef stream_reset(self, object error, double now)
+    cpdef wake(self)
+    @cython.locals(protocol=Carrier)
+    cdef _wait(self, int want, double now)
+    cpdef wait_head(self, double now)
+    cpdef wait_end(self, double now)
+    cpdef bytes take(self)
+    cpdef bytes body(self)
+    cpdef stop_streaming(self)
+    cpdef abandon(self, object reason=*)
+    cpdef reset(self, unsigned int code)
+    @cython.locals(at=double, read_at=double, stream=Stream)
+    cpdef double check(self, double now) except? -1
+    cdef _expire(self, object kind, str name, object limit_s, double now)
+    cpdef str describe(self, double now)
+    cpdef stop_upload(self)
+    cpdef start_upload(self, object task)
+    cpdef writable(self)
+    cdef bint _send_chunk(self, bytes chunk) except -1
+    cdef _end_upload(self, object body)
+    cpdef finish(self, object error_type, double now)

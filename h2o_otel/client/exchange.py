@@ -1,0 +1,459 @@
+"""One request and its response on one stream: what arrived, who waits for it, and by when.
+
+It belongs to the loop's thread.  The protocol object fills it from the engine's calls; the client
+and the response read from it.  Whatever ends it early (a timeout, a cancellation, a reader that
+goes away) resets this stream alone, at once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..errors import (
+    ErrorCode,
+    H2OError,
+    LocalProtocolError,
+    ReadError,
+    ReadTimeout,
+    StreamConsumed,
+    StreamReset,
+    TimeoutException,
+    TotalTimeout,
+    WriteError,
+    WriteTimeout,
+)
+from ..io.loop import Loop, Waiter
+from ..pool.connection import PooledConnection
+from ..streams.states import State
+from ..streams.stream import Stream
+from ..telemetry.requests import ClientRequestMetrics
+from .content import Body, checked_chunk
+from .request import Request
+from .timeouts import Timeout
+
+__all__ = ["Carrier", "Exchange"]
+
+_CLOSED = int(State.CLOSED)
+_CANCEL = int(ErrorCode.CANCEL)
+_NO_ERROR = int(ErrorCode.NO_ERROR)
+_NEVER = math.inf
+# What a waiter waits for.
+_NOTHING, _HEAD, _DATA, _END = range(4)
+# Progress of an upload is looked at so often within Timeout.write.
+_WRITE_LOOKS = 4
+
+
+class Carrier(PooledConnection):
+    """What an exchange needs of its connection; ``ClientProtocol`` is the one.
+
+    Attributes:
+        connection: the engine.
+        send_buffer_bytes: producers of a request body wait while more than this is queued.
+    """
+
+    def __init__(self, id: int, loop: Loop, connection: Any, send_buffer_bytes: int) -> None:
+        PooledConnection.__init__(self, id)
+        self.loop = loop
+        self.connection = connection
+        self.send_buffer_bytes = send_buffer_bytes
+        self._timer: Any = None
+        self._timer_at = _NEVER
+
+    def wake(self) -> None:
+        """Something was queued for the peer."""
+
+    def credit(self, stream: Stream, n: int) -> None:
+        """The reader took ``n`` octets."""
+
+    def silent(self, since: float, now: float) -> None:
+        """A deadline passed; nothing arrived for the exchange since ``since``."""
+
+    def arm(self, at: float) -> None:
+        """Look at the exchanges at ``at``, or before: one timer serves all of them, and is set anew only to an earlier time."""
+        if at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self.loop.call_at(at, self.on_timer)
+
+    def disarm(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = _NEVER
+
+    def on_timer(self) -> None:
+        """The time has come; ``arm`` again for the next."""
+
+
+class Exchange:
+    """One attempt at a request.
+
+    Args:
+        request: what is asked for.
+        timeout: its limits.
+        now: when it was asked for, in seconds of the loop's clock.
+
+    Attributes:
+        streaming: the body is credited as the reader takes it, not as it arrives.
+        head: the final response's field section is here.
+        ended: the whole response is here.
+        closed: nobody will read any more.
+        error: why it failed.
+        informational: 1xx responses as ``(status, fields)``.
+        asked_at, sent_at, head_at, ended_at: seconds on the loop's clock, 0.0 when it has not happened.
+        waited_s: for a connection or a stream.
+        fresh: the connection was made for this request, or while it waited.
+    """
+
+    def __init__(self, request: Request, timeout: Timeout, streaming: bool, now: float) -> None:
+        self.request = request
+        self.timeout = timeout
+        self.protocol: Any = None
+        self.stream: Any = None
+        self.streaming = streaming
+        self.head = False
+        self.ended = False
+        self.closed = False
+        self.error: BaseException | None = None
+        self.informational: list[tuple[int, list[tuple[bytes, bytes]]]] | None = None
+        self.chunks: list[bytes] = []
+        self._taken = 0
+        self._waiter: Waiter | None = None
+        self._want = _NOTHING
+        self.asked_at = now
+        self.sent_at = 0.0
+        self.head_at = 0.0
+        self.ended_at = 0.0
+        self.waited_s = 0.0
+        self.fresh = False
+        self._active_at = now
+        self._read_s = _NEVER if timeout.read is None else timeout.read
+        self.total_at = _NEVER if timeout.total is None else now + timeout.total
+        self.uploading = False
+        self._upload_task: Any = None
+        self._write_waiter: Waiter | None = None
+        self._write_mark = -1
+        self._write_at = 0.0
+        self.metrics: ClientRequestMetrics | None = None
+        self.metrics_index = 0
+        self.span: Any = None
+        self.finished = False
+
+    # -- what the protocol object reports
+
+    def response_received(self, end: bool, now: float) -> None:
+        self.head = True
+        self.head_at = now
+        self._active_at = now
+        if end:
+            self.complete(now)
+        elif self._want == _HEAD:
+            self.wake()
+
+    def data_received(self, data: bytes, end: bool, now: float) -> None:
+        self._active_at = now
+        if self.closed:
+            return
+        if data:
+            self.chunks.append(data)
+        if end:
+            self.complete(now)
+        elif self._want == _DATA:
+            self.wake()
+
+    def complete(self, now: float) -> None:
+        """The response is complete; a request body that is still under way is not wanted any more (RFC 9113 section 8.1)."""
+        self.ended = True
+        self.ended_at = now
+        if self.stream is not None and self.stream.state != _CLOSED:
+            self.stop_upload()
+            self.reset(_NO_ERROR)
+        if not self.streaming:
+            self.finish(None, now)
+        self.wake()
+
+    def fail(self, error: BaseException, now: float) -> None:
+        """The exchange ends here; what was buffered can still be read."""
+        if self.error is not None or self.ended:
+            return
+        self.error = error
+        self.ended_at = now
+        if isinstance(error, H2OError):
+            error.request = self.request
+        self.stop_upload()
+        self.finish(_error_type(error), now)
+        self.wake()
+
+    def stream_reset(self, error: StreamReset, now: float) -> None:
+        """The stream ended early, by the peer or with the connection."""
+        if self.ended:
+            # A complete response, and then RST_STREAM: the rest of the upload is not wanted.
+            self.stop_upload()
+            return
+        failure: Exception = error
+        if error.rule == "connection_lost" and self.stream is not None and not self.stream.refused:
+            kind = WriteError if self.uploading or self.stream.queued else ReadError
+            failure = kind(f"{error} during {self.describe(now)}")
+            failure.__cause__ = error
+        self.fail(failure, now)
+
+    # -- waiting
+
+    def wake(self) -> None:
+        """Whoever waits for something of the response goes on."""
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            self._want = _NOTHING
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _wait(self, want: int, now: float) -> Waiter:
+        """A waiter for ``want``, under the read timeout from now on."""
+        if self._waiter is not None:
+            raise StreamConsumed("the response is being read already: a body has one reader")
+        protocol = self.protocol
+        waiter: Waiter = protocol.loop.create_waiter()
+        self._waiter = waiter
+        self._want = want
+        if now > self._active_at:
+            self._active_at = now
+        protocol.arm(min(self._active_at + self._read_s, self.total_at))
+        return waiter
+
+    def wait_head(self, now: float) -> Waiter | None:
+        """What to await for the response's head, None when there is nothing to wait for."""
+        return None if self.head or self.error is not None else self._wait(_HEAD, now)
+
+    def wait_end(self, now: float) -> Waiter | None:
+        """The same for the complete response."""
+        return None if self.ended or self.error is not None else self._wait(_END, now)
+
+    # -- reading
+
+    def take(self) -> bytes:
+        """The next piece that has arrived, credited; empty when there is none."""
+        if self._taken >= len(self.chunks):
+            return b""
+        data = self.chunks[self._taken]
+        self._taken += 1
+        if self._taken == len(self.chunks):
+            self.chunks = []
+            self._taken = 0
+            if self.ended:
+                self.finish(None, self.ended_at)
+        if self.streaming:
+            self.protocol.credit(self.stream, len(data))
+        return data
+
+    async def read(self) -> bytes:
+        """The next piece of the body, empty at its end.
+
+        Raises:
+            TransportError: the exchange failed, after what had arrived was read.
+        """
+        while self._taken >= len(self.chunks):
+            if self.error is not None:
+                raise self.error
+            if self.ended:
+                self.finish(None, self.ended_at)
+                return b""
+            try:
+                await self._wait(_DATA, self.protocol.loop.now())
+            except BaseException as error:
+                self.abandon(error)
+                raise
+        return self.take()
+
+    def body(self) -> bytes:
+        """All that arrived and was not taken, of a response that is not streaming."""
+        chunks = self.chunks
+        if len(chunks) == 1:
+            return chunks[0]
+        return b"".join(chunks)
+
+    def stop_streaming(self) -> None:
+        """The body is credited as it arrives from here on: somebody wants all of it."""
+        if self.streaming:
+            self.streaming = False
+            if self.stream is not None:
+                self.protocol.credit(self.stream, self.stream.recv_unread)
+            if self.ended:
+                self.finish(None, self.ended_at)
+
+    def abandon(self, reason: BaseException | None = None) -> None:
+        """Nobody will read any more: the stream is reset, and what was not read is credited."""
+        if self.closed:
+            return
+        self.closed = True
+        self._waiter = None
+        self._want = _NOTHING
+        protocol = self.protocol
+        if protocol is None:
+            return
+        now = protocol.loop.now()
+        self.stop_upload()
+        self.chunks = []
+        self._taken = 0
+        if self.stream is not None and self.error is None and (not self.ended or self.streaming):
+            # On a stream that has ended this only returns the credit.
+            self.reset(_CANCEL)
+        self.finish(None if reason is None or self.ended else _error_type(reason), now)
+
+    def reset(self, code: int) -> None:
+        protocol = self.protocol
+        if protocol is not None and self.stream is not None:
+            protocol.connection.reset_stream(self.stream, code, protocol.loop.now())
+            protocol.wake()
+
+    # -- deadlines
+
+    def check(self, now: float) -> float:
+        """When to look again; fails the exchange whose time has passed."""
+        if self.ended or self.error is not None or self.closed:
+            return _NEVER
+        if now >= self.total_at:
+            self._expire(TotalTimeout, "total", self.timeout.total, now)
+            return _NEVER
+        at = self.total_at
+        stream = self.stream
+        if stream.queued:
+            # While the request is held up the response cannot be late.
+            self._active_at = now
+            write_s = self.timeout.write
+            if write_s is not None:
+                if stream.body_sent != self._write_mark:
+                    self._write_mark = stream.body_sent
+                    self._write_at = now
+                elif now - self._write_at >= write_s:
+                    self._expire(WriteTimeout, "write", write_s, now)
+                    return _NEVER
+                at = min(at, now + write_s / _WRITE_LOOKS)
+        elif self.uploading:
+            self._active_at = now
+        if self._want != _NOTHING and self._read_s != _NEVER:
+            read_at = self._active_at + self._read_s
+            if now >= read_at:
+                self._expire(ReadTimeout, "read", self._read_s, now)
+                return _NEVER
+            at = min(at, read_at)
+        return at
+
+    def _expire(self, kind: type[TimeoutException], name: str, limit_s: float | None, now: float) -> None:
+        what = {
+            "read": "nothing of the response arrived",
+            "write": "the peer took nothing of the request body",
+            "total": "the exchange was not complete",
+        }[name]
+        error = kind(f"{what} within {limit_s:g} s (Timeout.{name}): {self.describe(now)}", timeout_s=limit_s)
+        self.reset(_CANCEL)
+        self.fail(error, now)
+        self.protocol.silent(self._active_at if name == "read" else now, now)
+
+    def describe(self, now: float) -> str:
+        """What was asked, where, and how far it came; for the text of errors."""
+        stream = self.stream
+        where = (
+            "not sent"
+            if stream is None
+            else f"stream {stream.id} of connection {self.protocol.id}, {stream.body_received} octets of body received"
+        )
+        if stream is not None and (self.request.body.data is None or self.request.body.data):
+            where += f", {stream.body_sent} sent"
+        return f"{self.request.method} {self.request.url_text()} ({where}, after {now - self.asked_at:.3g} s)"
+
+    # -- the request body
+
+    def stop_upload(self) -> None:
+        """Send no more of the request body."""
+        self.uploading = False
+        task = self._upload_task
+        if task is not None:
+            self._upload_task = None
+            task.cancel()
+
+    def start_upload(self, task: Any) -> None:
+        self._upload_task = task
+
+    def writable(self) -> None:
+        """There is room for more of the request body."""
+        waiter = self._write_waiter
+        if waiter is not None:
+            self._write_waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def upload(self, body: Body) -> None:
+        """Send ``body`` as it is made, no faster than the peer takes it; runs beside the reading of the response."""
+        try:
+            if body.is_async:
+                async for chunk in body.async_chunks():
+                    if self._send_chunk(checked_chunk(chunk)):
+                        await self._room()
+            else:
+                for chunk in body.chunks():
+                    if self._send_chunk(chunk):
+                        await self._room()
+            self._end_upload(body)
+        except Exception as error:
+            self._upload_task = None
+            if self.uploading:
+                self.reset(_CANCEL)
+                self.fail(error, self.protocol.loop.now())
+        finally:
+            self.uploading = False
+            self._upload_task = None
+
+    def _send_chunk(self, chunk: bytes) -> bool:
+        """Queue ``chunk``; whether there is no room for another."""
+        protocol = self.protocol
+        queued: int = protocol.connection.send_data(self.stream, chunk, False, protocol.loop.now())
+        protocol.wake()
+        if queued and self.timeout.write is not None:
+            protocol.arm(protocol.loop.now() + self.timeout.write / _WRITE_LOOKS)
+        return bool(queued > protocol.send_buffer_bytes)
+
+    async def _room(self) -> None:
+        waiter = self._write_waiter = self.protocol.loop.create_waiter()
+        await waiter
+
+    def _end_upload(self, body: Body) -> None:
+        sent = self.stream.body_sent + self.stream.queued
+        if body.length >= 0 and sent != body.length:
+            raise LocalProtocolError(
+                f"the request body has {sent} octets, content-length says {body.length}",
+                scope="stream",
+                stream_id=self.stream.id,
+                initiator="user",
+                limit=body.length,
+                actual=sent,
+            )
+        self.uploading = False
+        self._active_at = self.protocol.loop.now()
+        self.protocol.connection.send_data(self.stream, b"", True, self._active_at)
+        self.protocol.wake()
+        if self._want != _NOTHING:
+            self.protocol.arm(self._active_at + self._read_s)
+
+    # -- telemetry
+
+    def finish(self, error_type: str | None, now: float) -> None:
+        """The exchange is over for the metrics and the span: the body was read or abandoned, or it failed."""
+        if self.finished:
+            return
+        self.finished = True
+        stream = self.stream
+        status = stream.status if stream is not None else 0
+        if self.metrics is not None:
+            self.metrics.finished(self.metrics_index, status, error_type, now - self.asked_at, self.span)
+        if self.span is not None:
+            self.span.finish(status, error_type, stream=stream)
+
+
+def _error_type(error: BaseException) -> str:
+    """What telemetry calls the error: the rule that was broken, or the exception's class."""
+    rule = getattr(error, "rule", "")
+    return rule if rule else type(error).__name__

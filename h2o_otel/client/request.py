@@ -1,0 +1,112 @@
+"""A request as it was asked for; what users see of it is made when they look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import LocalProtocolError
+from .content import NO_BODY, Body, encode_body
+from .headers import Headers, Pairs, merged, raw_headers
+from .timeouts import USE_CLIENT_DEFAULT
+from .urls import URL
+
+__all__ = ["Request"]
+
+_NO_LENGTH = (b"content-length", b"0")
+# RFC 9110 section 8.6: a length is expected of these even when there is no content.
+_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))
+
+
+class Request:
+    """One request, to be given to ``Client.send``.
+
+    Args:
+        method: in any case; sent in upper case.
+        url: absolute; ``Client.build_request`` completes relative ones.
+        params: added to the URL's query.
+        headers: fields of the request.
+        content, data, json: the body, at most one of them.
+
+    Attributes:
+        method: in upper case.
+        timeout: of this request, if it is not the client's.
+        body: what is sent.
+
+    Raises:
+        LocalProtocolError: the URL or the body is of no use.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        url: str | URL,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        content: Any = None,
+        data: Any = None,
+        json: Any = None,
+    ) -> None:
+        self.method = method.upper()
+        self.timeout: Any = USE_CLIENT_DEFAULT
+        self.body: Body = NO_BODY
+        self._url: URL | None = URL(url, params)
+        if not self._url.is_absolute:
+            raise LocalProtocolError(f"the URL {str(url)!r} is relative, and there is no base_url to complete it", initiator="user")
+        self.target = self._url.target
+        self.prefix = ""
+        self._headers: Headers | None = None
+        self.raw: Pairs = self.describe(raw_headers(headers), content, data, json)
+
+    def describe(self, raw: Pairs, content: Any, data: Any, json: Any) -> Pairs:
+        """Set the body; the fields with those that describe it, unless ``raw`` has its own."""
+        if content is not None or data is not None or json is not None:
+            self.body, described = encode_body(content, data, json)
+            return merged(described, raw)
+        if self.method in _WITH_CONTENT:
+            return merged([_NO_LENGTH], raw)
+        return raw
+
+    @property
+    def url(self) -> URL:
+        if self._url is None:
+            self._url = URL(self.prefix + self.target.decode("ascii"))
+        return self._url
+
+    @property
+    def headers(self) -> Headers:
+        """The regular fields; changes before the request is sent are honoured."""
+        if self._headers is None:
+            self._headers = Headers.of_raw(self.raw)
+        return self._headers
+
+    def fields(self) -> Pairs:
+        """The regular fields for the wire."""
+        return self.raw if self._headers is None else self._headers.raw
+
+    @property
+    def content(self) -> bytes:
+        """The body, where it is not made on the way."""
+        if self.body.data is None:
+            raise LocalProtocolError("the request body is a stream; there is no content to look at", initiator="user")
+        return self.body.data
+
+    def url_text(self) -> str:
+        return str(self._url) if self._url is not None else self.prefix + self.target.decode("ascii")
+
+    def __repr__(self) -> str:
+        return f"<Request({self.method!r}, {self.url!r})>"
+
+
+def prepared(method: str, prefix: str, target: bytes, raw: Pairs, timeout: Any) -> Request:
+    """A request whose parts are known to be sound."""
+    request = Request.__new__(Request)
+    request.method = method
+    request.timeout = timeout
+    request.body = NO_BODY
+    request._url = None
+    request.prefix = prefix
+    request.target = target
+    request._headers = None
+    request.raw = raw
+    return request

@@ -1,0 +1,12 @@
+from .exchange cimport Exchange
+
+cdef class Response:
+    cdef readonly Exchange exchange
+    cdef readonly int status_code
+    cdef public bint is_stream_consumed
+    cdef object _headers, _text, _encoding
+    cdef bytes _content
+    cdef object __weakref__
+    cpdef read_body(self)
+    cdef _decoder(self)
+    cdef _raise_if_closed(self)

@@ -1,0 +1,319 @@
+"""A response as users see it: made at once, its parts only when somebody looks."""
+
+from __future__ import annotations
+
+import datetime
+import json as _json
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from ..errors import HTTPStatusError, StreamClosed, StreamConsumed
+from .decoders import ContentDecoder, charset_of, decoder_of, text_decoder
+from .exchange import Exchange
+from .headers import Headers, value_of
+from .iterators import BytesIterator, LinesIterator, TextIterator
+from .request import Request
+from .urls import URL
+
+__all__ = ["Informational", "Response", "Timings"]
+
+
+class Timings(NamedTuple):
+    """Where the time of a request went, in seconds; the setup of a connection counts only for those that waited for it.
+
+    Attributes:
+        queue: until a connection and a stream were there.
+        dns, connect, tls: of the connection's setup, inside ``queue``.
+        settings: from the transport to the peer's SETTINGS.
+        send: until the request was given to the connection's output.
+        wait: from there to the final response's header section.
+        body: from there to the end of the body.
+        stalled: of the request body, waiting for the peer's windows.
+        total: from the call to the end of the body.
+    """
+
+    queue: float
+    dns: float
+    connect: float
+    tls: float
+    settings: float
+    send: float
+    wait: float
+    body: float
+    stalled: float
+    total: float
+
+
+class Informational(NamedTuple):
+    """A 1xx response that came before the final one."""
+
+    status_code: int
+    headers: Headers
+
+
+class Response:
+    """The response to one request.
+
+    Attributes:
+        exchange: what it is made from.
+        status_code: of the final response.
+        encoding: of ``text``; set it to override what the response says.
+        is_closed: nothing more will be read from the peer.
+        is_stream_consumed: the body was read, or is being read, piece by piece.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.status_code: int = exchange.stream.status
+        self.is_stream_consumed = False
+        self._headers: Headers | None = None
+        self._content: bytes | None = None
+        self._text: str | None = None
+        self._encoding: str | None = None
+
+    # -- head
+
+    @property
+    def headers(self) -> Headers:
+        if self._headers is None:
+            self._headers = Headers.of_raw(self.exchange.stream.headers or [])
+        return self._headers
+
+    @property
+    def trailers(self) -> Headers | None:
+        """The trailer section; None when there was none, or the body has not been read yet."""
+        raw = self.exchange.stream.trailers
+        return None if raw is None else Headers.of_raw(raw)
+
+    @property
+    def informational(self) -> list[Informational]:
+        """1xx responses that came before, such as 103 Early Hints."""
+        return [Informational(status, Headers.of_raw(raw)) for status, raw in self.exchange.informational or ()]
+
+    @property
+    def request(self) -> Request:
+        return self.exchange.request
+
+    @property
+    def url(self) -> URL:
+        return self.exchange.request.url
+
+    @property
+    def http_version(self) -> str:
+        return "HTTP/2"
+
+    @property
+    def reason_phrase(self) -> str:
+        """HTTP/2 has none; what HTTP/1.1 would have said."""
+        try:
+            return HTTPStatus(self.status_code).phrase
+        except ValueError:
+            return ""
+
+    @property
+    def is_informational(self) -> bool:
+        return 100 <= self.status_code <= 199
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code <= 299
+
+    @property
+    def is_redirect(self) -> bool:
+        return 300 <= self.status_code <= 399
+
+    @property
+    def has_redirect_location(self) -> bool:
+        return self.status_code in (301, 302, 303, 307, 308) and "location" in self.headers
+
+    @property
+    def is_client_error(self) -> bool:
+        return 400 <= self.status_code <= 499
+
+    @property
+    def is_server_error(self) -> bool:
+        return 500 <= self.status_code <= 599
+
+    @property
+    def is_error(self) -> bool:
+        return 400 <= self.status_code <= 599
+
+    def raise_for_status(self) -> Response:
+        """Raise for 4xx and 5xx; else return the response.
+
+        Raises:
+            HTTPStatusError: with ``request`` and ``response``.
+        """
+        if self.status_code < 400:
+            return self
+        kind = "client error" if self.status_code < 500 else "server error"
+        phrase = f" {self.reason_phrase}" if self.reason_phrase else ""
+        raise HTTPStatusError(
+            f"{kind} {self.status_code}{phrase} for {self.request.method} {self.request.url_text()}", request=self.request, response=self
+        )
+
+    # -- body
+
+    @property
+    def content(self) -> bytes:
+        """The whole body, decoded.
+
+        Raises:
+            StreamConsumed: of a streaming response that was not read with ``aread``.
+        """
+        if self._content is None:
+            raise StreamConsumed("the body of a streaming response was not read: await response.aread() first")
+        return self._content
+
+    def read_body(self) -> None:
+        """Take the body of a response that is complete; what its content coding violates is raised here.
+
+        Raises:
+            LimitExceeded: it grows out of proportion (``Limits.decompress_ratio_max``).
+            RemoteProtocolError: it is not what ``content-encoding`` says.
+        """
+        body = self.exchange.body()
+        decoder = self._decoder() if body else None
+        self._content = body if decoder is None else decoder.decode(body) + decoder.flush()
+
+    def _decoder(self) -> ContentDecoder | None:
+        coding = value_of(self.exchange.stream.headers or [], b"content-encoding")
+        return None if coding is None else decoder_of(coding.decode("latin-1"), self.exchange.protocol.limits)
+
+    @property
+    def encoding(self) -> str:
+        if self._encoding is None:
+            self._encoding = self.charset_encoding or "utf-8"
+        return self._encoding
+
+    @encoding.setter
+    def encoding(self, value: str) -> None:
+        self._encoding = value
+        self._text = None
+
+    @property
+    def charset_encoding(self) -> str | None:
+        """The charset that ``content-type`` names, if Python knows it."""
+        return charset_of(self.headers.get("content-type"))
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is no text becomes U+FFFD."""
+        if self._text is None:
+            self._text = self.content.decode(self.encoding, "replace")
+        return self._text
+
+    def json(self, **kwargs: Any) -> Any:
+        """The body parsed as JSON; ``kwargs`` go to ``json.loads``."""
+        return _json.loads(self.content, **kwargs)
+
+    async def aread(self) -> bytes:
+        """Read what is left of a streaming response, and return the whole body."""
+        if self._content is None:
+            if self.is_stream_consumed:
+                raise StreamConsumed("the body was already read piece by piece")
+            self._raise_if_closed()
+            exchange = self.exchange
+            exchange.stop_streaming()
+            waiter = exchange.wait_end(exchange.protocol.loop.now())
+            if waiter is not None:
+                try:
+                    await waiter
+                except BaseException as error:
+                    exchange.abandon(error)
+                    raise
+            if exchange.error is not None:
+                raise exchange.error
+            self.read_body()
+        return self._content or b""
+
+    def aiter_raw(self, chunk_size: int | None = None) -> BytesIterator:
+        """The body as it arrived, still encoded; in pieces of ``chunk_size`` if given."""
+        return BytesIterator(self._begin_reading(), None, chunk_size)
+
+    def aiter_bytes(self, chunk_size: int | None = None) -> BytesIterator:
+        """The body, decoded; in pieces of ``chunk_size`` if given."""
+        if self._content is not None:
+            return BytesIterator(None, None, chunk_size, self._content)
+        return BytesIterator(self._begin_reading(), self._decoder(), chunk_size)
+
+    def aiter_text(self, chunk_size: int | None = None) -> TextIterator:
+        """The body as text; ``chunk_size`` is in octets."""
+        return TextIterator(self.aiter_bytes(chunk_size), text_decoder(self.encoding))
+
+    def aiter_lines(self) -> LinesIterator:
+        """The lines of the body, without their ends."""
+        return LinesIterator(self.aiter_text())
+
+    def _begin_reading(self) -> Exchange:
+        if self.is_stream_consumed:
+            raise StreamConsumed("the body was already read piece by piece")
+        self._raise_if_closed()
+        self.is_stream_consumed = True
+        return self.exchange
+
+    def _raise_if_closed(self) -> None:
+        if self.exchange.closed:
+            raise StreamClosed(f"the response to {self.request.method} {self.request.url_text()} was closed before its body was read")
+
+    # -- the end
+
+    @property
+    def is_closed(self) -> bool:
+        exchange = self.exchange
+        return exchange.closed or exchange.ended or exchange.error is not None
+
+    async def aclose(self) -> None:
+        """Give up what was not read: the stream is reset, the connection lives on.  May be called again."""
+        self.exchange.abandon()
+
+    async def __aenter__(self) -> Response:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.exchange.abandon(error)
+
+    # -- where it came from
+
+    @property
+    def stream_id(self) -> int:
+        return int(self.exchange.stream.id)
+
+    @property
+    def connection_id(self) -> int:
+        return int(self.exchange.protocol.id)
+
+    @property
+    def connection(self) -> Any:
+        """The connection: ``id``, ``origin``, ``driver.peername``, ``driver.tls``, ``describe()``."""
+        return self.exchange.protocol
+
+    @property
+    def elapsed(self) -> datetime.timedelta:
+        """From the call to the end of the body."""
+        return datetime.timedelta(seconds=self.timings.total)
+
+    @property
+    def timings(self) -> Timings:
+        """Where the time went, so far as it has passed."""
+        exchange = self.exchange
+        now = exchange.protocol.loop.now()
+        phases = exchange.protocol.phases if exchange.fresh else {}
+        head_at = exchange.head_at or now
+        ended_at = exchange.ended_at or now
+        return Timings(
+            queue=exchange.waited_s,
+            dns=phases.get("dns", 0.0),
+            connect=phases.get("tcp", 0.0),
+            tls=phases.get("tls", 0.0),
+            settings=phases.get("settings", 0.0),
+            send=max(0.0, exchange.sent_at - exchange.asked_at - exchange.waited_s),
+            wait=head_at - exchange.sent_at,
+            body=ended_at - head_at,
+            stalled=exchange.stream.stalled_s,
+            total=ended_at - exchange.asked_at,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Response [{self.status_code}{' ' if self.reason_phrase else ''}{self.reason_phrase}]>"

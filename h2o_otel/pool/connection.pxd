@@ -1,0 +1,18 @@
+from ..io.driver cimport DriverHandler
+
+cdef int _STREAMS_EVER_MAX
+
+cdef class PooledConnection(DriverHandler):
+    cdef readonly long long id
+    cdef public object pool
+    cdef public object decision
+    cdef public int streams_open
+    cdef public int reserved
+    cdef public long long streams_max
+    cdef public long long streams_ever
+    cdef public bint retired
+    cdef public bint suspect
+    cpdef bint available(self)
+    cpdef bint usable(self)
+    cpdef finish(self, str reason)
+    cpdef terminate(self, str reason)

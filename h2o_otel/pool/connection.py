@@ -1,0 +1,74 @@
+"""What the pool needs of a connection, as the base of the client's protocol objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..io.driver import DriverHandler
+
+if TYPE_CHECKING:
+    from .pool import Decision, OriginPool
+
+__all__ = ["PooledConnection"]
+
+# Stream identifiers end at 2^31 - 1 (RFC 9113 section 5.1.1); a connection is replaced before.
+_STREAMS_EVER_MAX = 2**30 - 16
+
+
+class PooledConnection(DriverHandler):
+    """A connection that a pool hands out.
+
+    Attributes:
+        id: of this connection in this process, for people and telemetry.
+        pool: that keeps it, None before and after.
+        decision: what ``choose`` answers with it.
+        streams_open: under way.
+        reserved: streams promised to requests that are about to wake up.
+        streams_max: the peer's limit, as far as it is known.
+        streams_ever: requests made on it.
+        retired: no new requests: GOAWAY, an error, or the end.
+        suspect: the peer was silent; a PING decides, and new requests go elsewhere.
+    """
+
+    def __init__(self, id: int) -> None:
+        self.id = id
+        self.pool: OriginPool | None = None
+        self.decision: Decision | None = None
+        self.streams_open = 0
+        self.reserved = 0
+        self.streams_max = 0
+        self.streams_ever = 0
+        self.retired = False
+        self.suspect = False
+
+    def available(self) -> bool:
+        """Whether a request may be opened on it now."""
+        return self.streams_open + self.reserved < self.streams_max and self.usable()
+
+    def usable(self) -> bool:
+        """Whether it takes requests at all, once it has a stream to spare."""
+        return not self.retired and not self.suspect and self.streams_ever < _STREAMS_EVER_MAX
+
+    def finish(self, reason: str) -> None:
+        """Take no more requests, and close once those under way are over.
+
+        Args:
+            reason: of the closed list of ``h2o.pool.connections.closed``.
+        """
+
+    def terminate(self, reason: str) -> None:
+        """Close now; requests under way fail."""
+
+    async def wait_closed(self) -> None:
+        """Return once the transport is gone."""
+
+    def describe(self) -> dict[str, Any]:
+        """A snapshot for consoles and error reports."""
+        return {
+            "id": self.id,
+            "streams_open": self.streams_open,
+            "streams_max": self.streams_max,
+            "streams_ever": self.streams_ever,
+            "retired": self.retired,
+            "suspect": self.suspect,
+        }

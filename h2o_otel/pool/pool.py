@@ -1,0 +1,408 @@
+"""Which connection a request goes out on: decided synchronously, awaited only where it must wait.
+
+One connection per origin.  Requests that find it full wait in a fair queue; those that find none
+share one attempt to connect, which goes on whoever stops waiting for it.  The pool knows nothing
+of requests or sockets: how to connect is given to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from .. import counters
+from ..counters import Counters
+from ..errors import ConnectError, ConnectTimeout, H2OError, PoolTimeout, TotalTimeout
+from ..io.loop import Loop, Waiter
+from ..limits import Limits
+from ..telemetry.requests import origin_label
+from .connection import PooledConnection
+from .origin import Origin
+from .tasks import spawn
+
+__all__ = ["Decision", "OriginPool", "Pool"]
+
+Opener = Callable[[Origin], Coroutine[Any, Any, PooledConnection]]
+
+
+class Decision:
+    """What ``choose`` found.
+
+    Attributes:
+        connection: to open the request on, at once; None when it has to wait.
+        reason: "reused"; or what it waits for: "new" (a connection) or "waited" (a free stream).
+    """
+
+    __slots__ = ("connection", "reason")
+
+    def __init__(self, connection: PooledConnection | None, reason: str) -> None:
+        self.connection = connection
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"Decision({self.connection!r}, {self.reason!r})"
+
+
+CONNECT = Decision(None, "new")
+WAIT = Decision(None, "waited")
+
+
+class Attempt:
+    """One attempt to connect, and who waits for it; it lasts as long as the most patient of them would have waited."""
+
+    __slots__ = ("deadline", "expired", "limit_s", "task", "timer", "waiters")
+
+    def __init__(self) -> None:
+        self.waiters: list[Waiter] = []
+        self.task: Any = None
+        self.timer: Any = None
+        self.deadline = 0.0
+        self.limit_s = 0.0
+        self.expired = False
+
+    def extend(self, timeout_s: float | None, now: float) -> None:
+        """One more waits, so long."""
+        limit_s = math.inf if timeout_s is None else timeout_s
+        if now + limit_s > self.deadline:
+            self.deadline = now + limit_s
+            self.limit_s = limit_s
+
+
+class Place:
+    """A request's place in the queue for a stream, and the connection on which it was given one."""
+
+    __slots__ = ("connection", "waiter")
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.waiter = waiter
+        self.connection: PooledConnection | None = None
+
+
+class OriginPool:
+    """The connections of one origin.
+
+    Args:
+        origin: their key.
+        loop: they run on.
+        open_connection: makes one.
+        limits: of the pool.
+        block: counters to add to.
+
+    Attributes:
+        current: the connection that new requests go to, None before the first and after the last.
+        waiting: requests in the queue for a stream, in order.
+        connections: all that are not closed, draining ones included.
+    """
+
+    def __init__(self, origin: Origin, loop: Loop, open_connection: Opener, limits: Limits, block: Counters) -> None:
+        self.origin = origin
+        self.loop = loop
+        self.limits = limits
+        self.counters = block
+        self.current: PooledConnection | None = None
+        self.waiting: deque[Place] = deque()
+        self.connections: list[PooledConnection] = []
+        self.closed = False
+        self._open_connection = open_connection
+        self._attempt: Attempt | None = None
+        self._address, self._port = origin_label(origin.host, origin.port, limits.origins_labelled_max)
+        self._key_reused = (self._address, "reused")
+        self._key_active = ("active", self._address, self._port, "2")
+        self._key_idle = ("idle", self._address, self._port, "2")
+        block.count("pool_limit", (self._address,), 1)
+
+    # -- choosing
+
+    def choose(self) -> Decision:
+        """Decide now, without waiting: the connection to use, or what has to be waited for."""
+        current = self.current
+        if current is None or not current.usable():
+            return CONNECT
+        if self.waiting or not current.available():
+            return WAIT
+        return current.decision or WAIT
+
+    def take(self) -> PooledConnection | None:
+        """The connection to open a request on at once, counted as reused; None when ``acquire`` has to wait."""
+        connection = self.choose().connection
+        if connection is not None:
+            self.counters.count("pool_acquisitions", self._key_reused)
+        return connection
+
+    async def acquire(self, pool_timeout_s: float | None, connect_timeout_s: float | None, deadline: float) -> PooledConnection:
+        """A connection that has room for one more request, which must be opened before anything else is awaited.
+
+        Args:
+            pool_timeout_s: for a free stream.
+            connect_timeout_s: for a new connection.
+            deadline: on the loop's clock, whatever is waited for; ``math.inf`` for none.
+
+        Raises:
+            PoolTimeout, ConnectTimeout: the time passed.
+            ConnectError: no connection could be made.
+        """
+        result = "reused"
+        try:
+            while True:
+                if self.closed:
+                    raise H2OError("the client was closed")
+                decision = self.choose()
+                if decision.connection is not None:
+                    return decision.connection
+                if result != "waited":
+                    result = decision.reason
+                if decision is CONNECT:
+                    await self._connected(connect_timeout_s, deadline)
+                else:
+                    connection = await self._turn(pool_timeout_s, deadline)
+                    if connection is not None:
+                        return connection
+        except PoolTimeout:
+            result = "timeout"
+            raise
+        except BaseException:
+            result = "rejected"
+            raise
+        finally:
+            self.counters.count("pool_acquisitions", (self._address, result))
+
+    # -- waiting for a stream
+
+    async def _turn(self, timeout_s: float | None, deadline: float) -> PooledConnection | None:
+        """Wait in the queue for a stream; None when the connection ended meanwhile and another choice is due."""
+        place = Place(self.loop.create_waiter())
+        self.waiting.append(place)
+        self.counters.count("pool_pending", (self._address,), 1)
+        try:
+            await self._limited(place.waiter, timeout_s, deadline, self._pool_timeout)
+        except BaseException:
+            if place in self.waiting:
+                self.waiting.remove(place)
+            elif place.connection is not None:
+                # It was given a stream and is gone: the next one gets it.
+                place.connection.reserved -= 1
+                self.released(place.connection)
+            raise
+        finally:
+            self.counters.count("pool_pending", (self._address,), -1)
+        connection = place.connection
+        if connection is not None:
+            connection.reserved -= 1
+            if not connection.usable():
+                return None
+        return connection
+
+    def released(self, connection: PooledConnection) -> None:
+        """A stream of ``connection`` ended, or its limit rose: wake who waits, in order."""
+        if connection is not self.current:
+            return
+        while self.waiting and connection.available():
+            place = self.waiting.popleft()
+            if not place.waiter.done():
+                place.connection = connection
+                connection.reserved += 1
+                place.waiter.set_result(None)
+
+    def _choose_again(self) -> None:
+        """The connection that the queue waits for takes no more requests."""
+        while self.waiting:
+            place = self.waiting.popleft()
+            if not place.waiter.done():
+                place.waiter.set_result(None)
+
+    # -- connecting
+
+    async def _connected(self, timeout_s: float | None, deadline: float) -> None:
+        """Wait for the shared attempt, begun if there is none."""
+        attempt = self._attempt
+        if attempt is None:
+            attempt = self._attempt = Attempt()
+            attempt.extend(timeout_s, self.loop.now())
+            attempt.task = spawn(self.loop, self._run(attempt))
+            self._look(attempt)
+        else:
+            attempt.extend(timeout_s, self.loop.now())
+        waiter = self.loop.create_waiter()
+        attempt.waiters.append(waiter)
+        try:
+            await self._limited(waiter, timeout_s, deadline, self._connect_timeout)
+        except BaseException:
+            if waiter in attempt.waiters:
+                attempt.waiters.remove(waiter)
+            raise
+
+    async def _run(self, attempt: Attempt) -> None:
+        """Connect, and tell everyone who waits; runs on its own, so nobody's cancellation ends it."""
+        error: Exception | None = None
+        error_type = ""
+        try:
+            connection = await self._open_connection(self.origin)
+            if self.closed:
+                connection.terminate("shutdown")
+                error = ConnectError("the client was closed while it connected")
+            else:
+                self._add(connection)
+        except Exception as failure:
+            error = failure
+            error_type = getattr(failure, "reason", "") or type(failure).__name__
+        except BaseException:
+            if attempt.expired:
+                error = self._connect_timeout(attempt.limit_s)
+            else:
+                error = ConnectError(f"connecting to {self.origin} was cancelled")
+            error_type = type(error).__name__
+            raise
+        finally:
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+            if self._attempt is attempt:
+                self._attempt = None
+            self.counters.count("pool_connections_created", (self._address, error_type))
+            self._tell(attempt, error)
+
+    def _look(self, attempt: Attempt) -> None:
+        """End ``attempt`` at its deadline, which may have moved since this was planned."""
+        if self.loop.now() >= attempt.deadline:
+            attempt.expired = True
+            attempt.task.cancel()
+        elif attempt.deadline < math.inf:
+            attempt.timer = self.loop.call_at(attempt.deadline, functools.partial(self._look, attempt))
+
+    def _tell(self, attempt: Attempt, error: Exception | None) -> None:
+        waiters, attempt.waiters = attempt.waiters, []
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                # Each gets its own, since each has its own request and traceback.
+                own = type(error).__new__(type(error), *error.args)
+                own.__dict__.update(error.__dict__)
+                own.__cause__ = error
+                waiter.set_exception(own)
+
+    async def _limited(self, waiter: Waiter, timeout_s: float | None, deadline: float, make_error: Callable[[float], Exception]) -> None:
+        """Await ``waiter``, but no longer than either limit."""
+        now = self.loop.now()
+        until = deadline if timeout_s is None else min(deadline, now + timeout_s)
+        if until == math.inf:
+            await waiter
+            return
+
+        def expired() -> None:
+            if waiter.done():
+                return
+            if timeout_s is None or until == deadline:
+                waiter.set_exception(TotalTimeout(f"Timeout.total passed while the request waited for {self.origin}"))
+            else:
+                waiter.set_exception(make_error(timeout_s))
+
+        timer = self.loop.call_at(until, expired)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def _pool_timeout(self, timeout_s: float) -> PoolTimeout:
+        current = self.current
+        streams = "" if current is None else f": {current.streams_open} streams are open, the peer allows {current.streams_max}"
+        return PoolTimeout(
+            f"no stream to {self.origin} became free within {timeout_s:g} s (Timeout.pool){streams}; {len(self.waiting)} requests wait",
+            timeout_s=timeout_s,
+        )
+
+    def _connect_timeout(self, timeout_s: float) -> ConnectTimeout:
+        return ConnectTimeout(f"no connection to {self.origin} within {timeout_s:g} s (Timeout.connect)", timeout_s=timeout_s)
+
+    # -- the life of connections
+
+    def _add(self, connection: PooledConnection) -> None:
+        connection.pool = self
+        connection.decision = Decision(connection, "reused")
+        self.connections.append(connection)
+        self.counters.count("http_client_open_connections", self._key_idle)
+        previous = self.current
+        self.current = connection
+        if previous is not None:
+            previous.finish("health" if previous.suspect else "goaway")
+        if connection.retired:
+            self.retired(connection)
+
+    def activity(self, busy: bool) -> None:
+        """A connection got its first stream, or ended its last."""
+        block = self.counters
+        block.count("http_client_open_connections", self._key_active, 1 if busy else -1)
+        block.count("http_client_open_connections", self._key_idle, -1 if busy else 1)
+
+    def retired(self, connection: PooledConnection) -> None:
+        """``connection`` takes no more requests."""
+        if connection is self.current:
+            self.current = None
+            self._choose_again()
+
+    def removed(self, connection: PooledConnection, reason: str, age_s: float) -> None:
+        """The transport of ``connection`` is gone."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        block = self.counters
+        block.count("http_client_open_connections", self._key_active if connection.streams_open else self._key_idle, -1)
+        block.count("pool_connections_closed", (self._address, reason))
+        block.labelled_histogram("http_client_connection_duration", (self._address, self._port, "2")).record(age_s)
+        self.retired(connection)
+
+    def terminate(self) -> None:
+        """Close every connection; requests under way fail, those in the queue too.  May be called again."""
+        if not self.closed:
+            self.closed = True
+            self.counters.count("pool_limit", (self._address,), -1)
+        attempt = self._attempt
+        if attempt is not None:
+            self._attempt = None
+            self._tell(attempt, ConnectError(f"the client was closed while it connected to {self.origin}"))
+            attempt.task.cancel()
+        for connection in list(self.connections):
+            connection.terminate("shutdown")
+        self.current = None
+        self._choose_again()
+
+
+class Pool:
+    """The origins of one client on one loop."""
+
+    def __init__(self, loop: Loop, open_connection: Opener, limits: Limits) -> None:
+        self.loop = loop
+        self.origins: dict[Origin, OriginPool] = {}
+        self.closed = False
+        self._open_connection = open_connection
+        self._limits = limits
+        self._block = counters.local()
+
+    def origin(self, origin: Origin) -> OriginPool:
+        """The pool of ``origin``, made on first use."""
+        found = self.origins.get(origin)
+        if found is None:
+            if self.closed:
+                raise H2OError("the client was closed")
+            found = self.origins[origin] = OriginPool(origin, self.loop, self._open_connection, self._limits, self._block)
+        return found
+
+    async def aclose(self) -> None:
+        """Close every connection of every origin.  May be called again."""
+        self.closed = True
+        connections = [connection for pool in self.origins.values() for connection in pool.connections]
+        for pool in self.origins.values():
+            pool.terminate()
+        for connection in connections:
+            await connection.wait_closed()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """A snapshot for consoles and error reports."""
+        return [
+            {"origin": str(origin), "waiting": len(pool.waiting), "connections": [c.describe() for c in pool.connections]}
+            for origin, pool in self.origins.items()
+        ]
