@@ -56,7 +56,7 @@ cdef class AsgiRequest:
     cdef int _metrics_index
     cdef object __weakref__
 
-    @cython.locals(service=Service, began="long long", stream=Stream)
+    @cython.locals(service=Service, stream=Stream)
     cdef start(self)
     @cython.locals(owner=AsgiConnection, service=Service, stream=Stream, scope=dict, raw=bytes, query=bytes, path=str, mark="Py_ssize_t")
     cdef dict make_scope(self)

@@ -29,7 +29,7 @@ _FIELDS_DROPPED = _counters.slot("asgi_fields_dropped")
 _COPIED_ASGI = _counters.slot("buffer_copied") + _counters.COPY_REASONS.index("asgi")
 _NO_ERROR = int(ErrorCode.NO_ERROR)
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
-_METHODS: dict[bytes, str] = {method.encode(): method for method in _counters.HTTP_METHODS[:-1]}
+_METHODS: dict[bytes, str] = {method.encode(): method for method in _counters.HTTP_METHODS if method != "_OTHER"}
 _HOST = b"host"
 _COOKIE = b"cookie"
 # Pieces below this are joined with what waits before them: memory follows octets, not frames.
@@ -199,10 +199,11 @@ class AsgiRequest:
         self._counted = True
         service.handlers += 1
         service.counters.slots[_HANDLERS_RUNNING] += 1
-        began = self._app_started_ns = _mem.now_ns()
+        self._app_started_ns = _mem.now_ns()
         context = None
         if service.tracing is not None:
-            self.span = service.tracing.server_started(stream, stream.headers, began, self.owner.span_base)
+            # From the read that brought it: time spent waiting for a free handler is the request's, too.
+            self.span = service.tracing.server_started(stream, stream.headers, int(stream.headers_at * 1e9), self.owner.span_base)
             if self.span is not None:
                 context = self.span.context()
         try:

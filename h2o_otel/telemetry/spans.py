@@ -518,7 +518,11 @@ class Tracing:
         span._connection = connection
         self._decide(span, rule, "HTTP", attributes.server_request(stream, connection) if rule == _CUSTOM else None)
         if span.trace is not None:
-            stream.trace = span.trace
+            if stream.trace is not None:
+                # The engine has begun one: it decoded the request before anyone could decide.
+                span.trace = stream.trace
+            else:
+                stream.trace = span.trace
         elif not span.sampled:
             span._stream = None
         return span

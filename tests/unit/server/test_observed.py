@@ -1,0 +1,152 @@
+"""What one request leaves in metrics, spans and logs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+
+from h2o_otel import counters
+from h2o_otel.limits import Limits
+from h2o_otel.telemetry import Telemetry, configure, runtime
+from tests.support import backends
+from tests.support.peer import connected
+
+pytestmark = backends.asyncio_only
+
+START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    counters._reset_after_fork()
+    runtime._reset_after_fork()
+    yield
+    runtime.unwatch_gc()
+    counters._reset_after_fork()
+
+
+def in_memory(level: str, **more: Any) -> Telemetry:
+    return configure("test", level, in_memory=True, otlp=False, set_global=False, sample_ratio=1.0 if level in ("traces", "detail") else None, **more)
+
+
+class Route:
+    path = "/items/{id}"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/raise":
+        raise KeyError("x")
+    if scope["path"] == "/wait":
+        await receive()
+        await receive()
+        await asyncio.sleep(10)
+    scope["route"] = Route()
+    await send(START)
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def durations() -> dict[tuple[str, ...], int]:
+    found = counters.collect().labelled_histograms["http_server_request_duration"]
+    return {key: sum(histogram[0]) for key, histogram in found.items()}
+
+
+async def test_request_duration_has_route_status_and_error() -> None:
+    telemetry = in_memory("metrics")
+    async with connected(app, telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0)) as peer:
+        await peer.get("/items/5")
+        await peer.get("/raise")
+        answer = peer.request(path="/wait")
+        await asyncio.sleep(0.02)
+        peer.cancel(answer)
+        await asyncio.sleep(0.05)
+        points = telemetry.metrics()["http.server.request.duration"].data.data_points
+        seen = {
+            (p.attributes.get("http.route"), p.attributes.get("http.response.status_code"), p.attributes.get("error.type"), p.count) for p in points
+        }
+        assert seen == {("/items/{id}", 200, None, 1), (None, 500, "KeyError", 1), (None, None, "rst_stream_received", 1)}
+        active = telemetry.metrics()["http.server.active_requests"].data.data_points
+        assert [p.value for p in active if p.value] == []
+        app_durations = {p.attributes.get("error.type"): p.count for p in telemetry.metrics()["h2o.asgi.app.duration"].data.data_points}
+        assert app_durations == {None: 1, "KeyError": 1, "CancelledError": 1}
+    telemetry.shutdown()
+
+
+async def test_spans_of_the_application_are_children_of_the_request() -> None:
+    telemetry = in_memory("traces")
+    tracer = telemetry.tracer_provider.get_tracer("app")
+
+    async def traced(scope: Any, receive: Any, send: Any) -> None:
+        with tracer.start_as_current_span("inside"):
+            await asyncio.sleep(0)
+        await app(scope, receive, send)
+
+    parent = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+    async with connected(traced, telemetry=telemetry) as peer:
+        await peer.get("/items/5", headers=[("traceparent", parent)])
+        await asyncio.sleep(0.02)
+    spans = {span.name: span for span in telemetry.spans()}
+    server, inside = spans["GET /items/{id}"], spans["inside"]
+    assert inside.parent.span_id == server.context.span_id
+    assert server.parent.span_id == int("cd" * 8, 16)
+    assert server.context.trace_id == int("ab" * 16, 16)
+    assert server.attributes["http.response.status_code"] == 200
+    assert server.attributes["http.route"] == "/items/{id}"
+    assert server.attributes["http.response.body.size"] == 5
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    telemetry.shutdown()
+
+
+async def test_unsampled_parent_is_followed_by_the_application() -> None:
+    telemetry = in_memory("traces")
+    tracer = telemetry.tracer_provider.get_tracer("app")
+
+    async def traced(scope: Any, receive: Any, send: Any) -> None:
+        with tracer.start_as_current_span("inside"):
+            await app(scope, receive, send)
+
+    async with connected(traced, telemetry=telemetry) as peer:
+        await peer.get("/items/5", headers=[("traceparent", "00-" + "ab" * 16 + "-" + "cd" * 8 + "-00")])
+    assert telemetry.spans() == []
+    telemetry.shutdown()
+
+
+async def test_level_detail_has_spans_of_the_layers() -> None:
+    telemetry = in_memory("detail")
+    async with connected(app, telemetry=telemetry) as peer:
+        await peer.get("/items/5")
+        await asyncio.sleep(0.02)
+    names = {span.name for span in telemetry.spans()}
+    assert {"h2o.hpack.decode", "h2o.hpack.encode"} <= names
+    telemetry.shutdown()
+
+
+async def test_access_log_has_one_line_per_request(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = in_memory("metrics")
+    with caplog.at_level(logging.INFO, "h2o_otel"):
+        async with connected(app, telemetry=telemetry, access_log=True) as peer:
+            await peer.get("/items/5?secret=1")
+            await peer.get("/raise")
+    lines = [r.h2o_fields for r in caplog.records if getattr(r, "h2o_event", "") == "h2o.access"]
+    assert [(line["url.path"], line["http.response.status_code"]) for line in lines] == [("/items/5", 200), ("/raise", 500)]
+    telemetry.shutdown()
+
+
+async def test_fault_of_the_peer_is_one_event(caplog: pytest.LogCaptureFixture) -> None:
+    async with connected(app) as peer:
+        await peer.get("/x")
+        peer.write(b"\0\0\4\3\0\0\0\0\0\0\0\0\0")
+        await asyncio.wait_for(peer.closed.wait(), 5)
+    (record,) = [r for r in caplog.records if getattr(r, "h2o_event", "") == "h2o.connection.failed"]
+    assert record.h2o_fields["error.type"] == "frame_on_stream_zero"
+    assert record.levelno == logging.WARNING
+    assert record.exc_info is None
+
+
+async def test_level_off_serves() -> None:
+    async with connected(app, telemetry=configure(level="off", otlp=False)) as peer:
+        assert (await peer.get("/x")).body == b"hello"
