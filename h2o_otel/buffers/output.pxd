@@ -1,6 +1,8 @@
 import cython
 from .. cimport _mem
-from ..counters cimport Counters
+from ..counters cimport Counters, Trace
+
+cdef int _BUFFERS_ACQUIRE, _COPIED_GROW
 
 @cython.final
 cdef class OutputBuffer:
@@ -12,7 +14,8 @@ cdef class OutputBuffer:
     cdef list _chunks
     cdef Py_ssize_t _chunk_bytes
     cdef Counters counters
-    @cython.locals(needed="Py_ssize_t", cap="Py_ssize_t", block=bytearray, mem="unsigned char *")
+    cdef Trace trace
+    @cython.locals(needed="Py_ssize_t", cap="Py_ssize_t", block=bytearray, mem="unsigned char *", started_ns="long long")
     cdef int reserve(self, Py_ssize_t n) except -1
     cdef void put(self, unsigned int octet) noexcept
     @cython.locals(n="Py_ssize_t", mem="const unsigned char *")

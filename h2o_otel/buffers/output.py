@@ -9,18 +9,19 @@ to what they could not send at once.
 from __future__ import annotations
 
 from .. import _mem, counters
-from ..counters import Counters
+from ..counters import BUFFERS_ACQUIRE, Counters, Trace
 
 __all__ = ["OutputBuffer"]
 
 _COPIED_GROW = counters.slot("buffer_copied") + counters.COPY_REASONS.index("grow")
+_BUFFERS_ACQUIRE = BUFFERS_ACQUIRE
 _BLOCK_BYTES = 16_384
 
 
 class OutputBuffer:
     """Growable output; compiled code writes through ``mem``, ``pos`` and ``cap`` after ``reserve``."""
 
-    __slots__ = ("_block", "_chunk_bytes", "_chunks", "_kept", "cap", "counters", "mem", "pos")
+    __slots__ = ("_block", "_chunk_bytes", "_chunks", "_kept", "cap", "counters", "mem", "pos", "trace")
 
     def __init__(self, counters: Counters, size_bytes: int = _BLOCK_BYTES) -> None:
         self.counters = counters
@@ -31,11 +32,14 @@ class OutputBuffer:
         self.cap = size_bytes
         self._chunks: list[bytes | memoryview] = []
         self._chunk_bytes = 0
+        # Of the stream that is being written, at telemetry level ``detail``; None otherwise.
+        self.trace: Trace | None = None
 
     def reserve(self, n: int) -> int:
         """Make room for ``n`` octets at ``pos``; pointers taken before are invalid after."""
         needed = self.pos + n
         if needed > self.cap:
+            started_ns = _mem.now_ns() if self.trace is not None else 0
             cap = self.cap * 2
             while cap < needed:
                 cap *= 2
@@ -46,6 +50,8 @@ class OutputBuffer:
             self._block = block
             self.mem = self._block
             self.cap = cap
+            if self.trace is not None:
+                self.trace.mark(_BUFFERS_ACQUIRE, started_ns, _mem.now_ns())
         return 0
 
     def put(self, octet: int) -> None:

@@ -1,6 +1,6 @@
 import cython
 from .. cimport _mem
-from ..counters cimport Counters, Histogram
+from ..counters cimport Counters, Histogram, Trace
 from ..protocol.handler cimport Handler
 from ..tls.pump cimport TLSPump
 from .loop cimport LentBuffer, Loop
@@ -8,6 +8,8 @@ from .transport cimport Transport
 
 cdef int _TRANSFERRED, _OPERATIONS, _RESULTS, _READS, _WRITES, _FULL, _PARTIAL, _WOULD_BLOCK, _EOF, _ERROR
 cdef int _WRITE_QUEUE, _PAUSES, _COPIED_TAIL, _FRAME_HEADER_BYTES, _INTERNAL_ERROR
+cdef int _TLS_ENCRYPT, _TLS_DECRYPT, _IO_FLUSH
+cdef list _NOTHING_TRACED
 cdef int _NEW, _HANDSHAKE, _OPEN, _CLOSING, _CLOSED
 
 cdef class DriverHandler(Handler):
@@ -47,6 +49,7 @@ cdef class Driver:
     cdef Py_ssize_t _queued, _drained
     cdef double _deadline, _armed
     cdef object _timer
+    cdef list _traced
 
     cpdef attach(self, Transport transport)
     cpdef bind(self, object connection, DriverHandler handler)
@@ -59,7 +62,7 @@ cdef class Driver:
     cpdef buffer_updated(self, Py_ssize_t n)
     @cython.locals(start="Py_ssize_t", kept="Py_ssize_t")
     cdef _parse(self, LentBuffer buffer, Py_ssize_t end)
-    @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t")
+    @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace)
     cdef _decrypt(self, Py_ssize_t n)
     cdef _check_turn(self)
     cpdef _next_turn(self)
@@ -71,7 +74,9 @@ cdef class Driver:
     cpdef wake(self)
     cpdef _wake(self)
     cpdef flush(self)
-    @cython.locals(size="Py_ssize_t", chunks=list)
+    @cython.locals(now_ns="long long", trace=Trace)
+    cdef long long _mark(self, int layer, long long started_ns) except -1
+    @cython.locals(size="Py_ssize_t", chunks=list, started_ns="long long")
     cdef _flush(self)
     @cython.locals(left="Py_ssize_t")
     cdef _write(self, list chunks, Py_ssize_t size)

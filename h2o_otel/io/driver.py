@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .. import _mem, counters
-from ..counters import Counters
+from ..counters import IO_FLUSH, TLS_DECRYPT, TLS_ENCRYPT, Counters, Trace
 from ..errors import ConnectError, ErrorCode, ReadError
 from ..limits import Limits
 from ..protocol.handler import Handler
@@ -38,6 +38,8 @@ _FRAME_HEADER_BYTES = 9
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
 
 # Life of a driver.
+_TLS_ENCRYPT, _TLS_DECRYPT, _IO_FLUSH = TLS_ENCRYPT, TLS_DECRYPT, IO_FLUSH
+_NOTHING_TRACED: list[Trace] = []
 _NEW, _HANDSHAKE, _OPEN, _CLOSING, _CLOSED = range(5)
 
 
@@ -153,6 +155,7 @@ class Driver:
         self._deadline = math.inf
         self._armed = math.inf
         self._timer: Any = None
+        self._traced: list[Trace] = _NOTHING_TRACED
         loop.reserve(self._read_bytes + limits.frame_bytes_max + _FRAME_HEADER_BYTES, self._read_bytes if tls is not None else 0)
 
     # -- beginning
@@ -179,6 +182,8 @@ class Driver:
         """Use ``connection``, telling ``handler``; a later call replaces both, and what is still unparsed goes to the new one."""
         self.connection = connection
         self.handler = handler
+        # The engine's own list, empty unless something is traced at level ``detail``.
+        self._traced = getattr(connection, "traced", _NOTHING_TRACED)
         if not connection.started:
             connection.start(self.now)
         if self._writing_paused:
@@ -292,6 +297,7 @@ class Driver:
             kept = end = self._tail_size
             if kept:
                 _mem.copy(buffer.memory, 0, buffer.size, self._tail, 0, kept, kept)
+            started_ns = _mem.now_ns()
             try:
                 while got > 0 and end < buffer.size:
                     got = pump.read_into(buffer.view, end, buffer.size)
@@ -301,7 +307,10 @@ class Driver:
                 error = caught
                 got = -1
             if end > kept:
+                decrypted_ns = _mem.now_ns()
                 self._parse(buffer, end)
+                for trace in self._traced:
+                    trace.mark(_TLS_DECRYPT, started_ns, decrypted_ns)
         self.handler.batch_finished(self.now)
         self._in_batch = False
         self._flush()
@@ -401,19 +410,33 @@ class Driver:
             self._in_batch = False
         size = connection.out_size()
         if size:
+            started_ns = _mem.now_ns() if self._traced else 0
             chunks = connection.chunks_to_send()
             if self._pump is None:
                 self._write(chunks, size)
             else:
                 self._pump.write(chunks)
+                if self._traced:
+                    started_ns = self._mark(_TLS_ENCRYPT, started_ns)
                 self._write_records()
+            if self._traced:
+                self._mark(_IO_FLUSH, started_ns)
             if size >= self._high_water and not self._writing_paused:
                 # The pump stopped at its bound, not for want of data: go on next turn.
                 self.wake()
+        if self._traced:
+            self._traced.clear()
         if connection.closed:
             self._begin_close()
         else:
             self._arm()
+
+    def _mark(self, layer: int, started_ns: int) -> int:
+        """A mark for every traced stream that this read or write worked for; returns the time."""
+        now_ns = _mem.now_ns()
+        for trace in self._traced:
+            trace.mark(layer, started_ns, now_ns)
+        return now_ns
 
     def _write(self, chunks: list[bytes | memoryview], size: int) -> None:
         left = self.transport.write(chunks)

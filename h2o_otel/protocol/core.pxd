@@ -1,7 +1,7 @@
 import cython
 from .. cimport _mem
 from ..buffers.output cimport OutputBuffer
-from ..counters cimport Counters, Histogram
+from ..counters cimport Counters, Histogram, Trace
 from ..frames cimport writer
 from ..hpack.decoder cimport Decoder
 from ..hpack.encoder cimport Encoder
@@ -33,6 +33,9 @@ cdef class ConnectionCore:
     cdef readonly Scheduler scheduler
     cdef readonly Guards guards
     cdef readonly FlightRecorder recorder
+    # traces (level detail) of streams that something was done for since the driver's last write
+    cdef readonly list traced
+    cdef readonly int traced_open
     # requests whose body has not ended, and when progress of bodies is looked at next
     cdef readonly int bodies_open
     cdef readonly double progress_at
@@ -75,6 +78,7 @@ cdef class ConnectionCore:
     cdef Py_ssize_t high_water
     cdef long long stream_low_water
 
+    cdef touch(self, Trace trace)
     cdef void sent(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept
     @cython.locals(stream=Stream)
     cdef Stream new_stream(self, unsigned int id, bint local)

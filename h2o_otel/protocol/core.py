@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import counters
 from ..buffers.output import OutputBuffer
-from ..counters import Counters
+from ..counters import Counters, Trace
 from ..errors import ErrorCode, StreamReset
 from ..frames import writer
 from ..frames.types import SLOT_OF_TYPE, FrameType
@@ -87,6 +87,8 @@ class ConnectionCore:
         self.scheduler = Scheduler()
         self.guards = Guards(limits)
         self.recorder = FlightRecorder(limits.flight_recorder_frames)
+        self.traced: list[Trace] = []
+        self.traced_open = 0
         self.bodies_open = 0
         self.progress_at = 0.0
         self.now = 0.0
@@ -144,6 +146,11 @@ class ConnectionCore:
         if type <= 1:
             self.guards.message_frames += 1
 
+    def touch(self, trace: Trace) -> None:
+        """Work was done for a traced stream: the driver adds what its write or read took, then empties ``traced``."""
+        if trace not in self.traced:
+            self.traced.append(trace)
+
     # -- streams
 
     def new_stream(self, id: int, local: bool) -> Stream:
@@ -174,6 +181,8 @@ class ConnectionCore:
         if stream.body_open:
             stream.body_open = False
             self.bodies_open -= 1
+        if stream.local and stream.trace is not None:
+            self.traced_open -= 1
         if outcome == COMPLETED:
             self.guards.resets_received.put(1.0)
         stream.closed_at = self.now

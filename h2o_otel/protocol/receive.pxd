@@ -43,7 +43,7 @@ cdef class ReceiveHalf(ControlHalf):
     cdef int dispatch(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int type, int flags, unsigned int stream_id) except -1
     @cython.locals(pad="Py_ssize_t")
     cdef Py_ssize_t unpad(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t used, int type, unsigned int stream_id) except -1
-    @cython.locals(length="Py_ssize_t", n="Py_ssize_t", found=object, stream=Stream, data=bytes, fin=bint)
+    @cython.locals(length="Py_ssize_t", n="Py_ssize_t", found=object, stream=Stream, data=bytes, fin=bint, started_ns="long long")
     cdef int on_data(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
     cdef small_data(self, Stream stream, Py_ssize_t n)
     cdef body_ended(self, Stream stream)
@@ -54,8 +54,9 @@ cdef class ReceiveHalf(ControlHalf):
     cdef open_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id, unsigned int promised)
     @cython.locals(block=bytes)
     cdef int on_continuation(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
-    @cython.locals(t0="long long", found=object, stream=Stream, fields=Decoder)
+    @cython.locals(t0="long long", decoded_ns="long long", found=object, stream=Stream, fields=Decoder)
     cdef int on_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, bint fin, unsigned int stream_id) except -1
+    cdef decoded(self, Trace trace, long long started_ns, long long decoded_ns)
     @cython.locals(stream=Stream)
     cdef Stream open_request(self, Decoder fields, bint fin, unsigned int stream_id)
     @cython.locals(status=int)

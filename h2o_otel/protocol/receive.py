@@ -212,6 +212,7 @@ class ReceiveHalf(ControlHalf):
             self.credit_connection(length)
             return self.unknown_stream(_DATA, stream_id)
         stream = found
+        started_ns = _mem.now_ns() if stream.trace is not None else 0
         if flags & _PADDED:
             end = self.unpad(buf, pos, end, 0, _DATA, stream_id)
             pos += 1
@@ -243,6 +244,9 @@ class ReceiveHalf(ControlHalf):
         if fin:
             stream.step(_RECV_END)
             self.body_ended(stream)
+        if stream.trace is not None:
+            stream.trace.mark(_FRAMES_READ, started_ns, _mem.now_ns())
+            self.touch(stream.trace)
         if n or fin:
             self.handler.data_received(stream, data, fin)
         if stream.state == _CLOSED and stream.counted:
@@ -347,9 +351,10 @@ class ReceiveHalf(ControlHalf):
     def on_block(self, buf: bytes, pos: int, end: int, fin: bool, stream_id: int) -> int:
         """A complete field block: a request, a response or trailers, by the stream it stands on."""
         fields = self.decoder
-        t0 = _mem.now_ns() if self.trace_requests else 0
+        t0 = _mem.now_ns() if self.trace_requests or self.traced_open else 0
         # First of all: the decoder's state belongs to the connection, whatever becomes of the stream.
         fields.decode(buf, pos, end, stream_id)
+        decoded_ns = _mem.now_ns() if t0 else 0
         found = self.streams.get(stream_id)
         if found is None:
             if self.client or stream_id & 1 == 0 or stream_id <= self.last_remote_stream_id:
@@ -359,7 +364,7 @@ class ReceiveHalf(ControlHalf):
                 return 0
             if t0:
                 stream.trace = Trace()
-                stream.trace.mark(_HPACK_DECODE, t0, _mem.now_ns())
+                self.decoded(stream.trace, t0, decoded_ns)
             if fin:
                 stream.step(_RECV_END)
             else:
@@ -375,11 +380,17 @@ class ReceiveHalf(ControlHalf):
         if fields.violation is not None:
             raise Violation(fields.violation, stream_id, fields.violation_fields)
         if stream.trace is not None and t0:
-            stream.trace.mark(_HPACK_DECODE, t0, _mem.now_ns())
+            self.decoded(stream.trace, t0, decoded_ns)
         stream.step(_RECV_HEADERS)
         if stream.headers_done:
             return self.on_trailers(stream, fields, fin)
         return self.on_response(stream, fields, fin)
+
+    def decoded(self, trace: Trace, started_ns: int, decoded_ns: int) -> None:
+        """Marks of a field block: its decoding, and the reading of the frame around it."""
+        trace.mark(_HPACK_DECODE, started_ns, decoded_ns)
+        trace.mark(_FRAMES_READ, started_ns, _mem.now_ns())
+        self.touch(trace)
 
     def open_request(self, fields: Decoder, fin: bool, stream_id: int) -> Stream | None:
         """A new stream of the client; None when our GOAWAY said that it would be ignored."""

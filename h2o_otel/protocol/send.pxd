@@ -10,7 +10,7 @@ from .core cimport ConnectionCore
 
 cdef int _SEND_HEADERS, _SEND_DATA, _SEND_END, _CLOSED
 cdef int _END_STREAM, _END_HEADERS, _DATA, _HEADERS, _CONTINUATION, _PUSH_PROMISE, _PING, _PRIORITY_UPDATE
-cdef int _STALLS, _PRIORITY_STREAMS, _HPACK_ENCODE, _WAIT_WINDOW
+cdef int _STALLS, _PRIORITY_STREAMS, _FRAMES_WRITE, _HPACK_ENCODE, _WAIT_WINDOW
 cdef int _COMPLETED
 cdef int _REQUEST, _NOT_AUTHORITY, _PROTOCOL, _CONNECT, _EXTENDED_CONNECT
 
@@ -32,12 +32,14 @@ cdef class SendHalf(ConnectionCore):
     @cython.locals(out=OutputBuffer, start="Py_ssize_t")
     cpdef send_trailers(self, Stream stream, object headers, double now)
     cdef write_trailers(self, Stream stream, object headers)
-    @cython.locals(out=OutputBuffer, n="Py_ssize_t", frames=int, flags=int)
+    @cython.locals(out=OutputBuffer, n="Py_ssize_t", frames=int, flags=int, t0="long long")
     cdef finish_block(self, Stream stream, Py_ssize_t start, bint end_stream, unsigned int promised)
     @cython.locals(n="Py_ssize_t", offset="Py_ssize_t")
     cpdef long long send_data(self, Stream stream, bytes data, bint end_stream, double now) except -1
-    @cython.locals(m="Py_ssize_t", room="long long", mem="const unsigned char *", last=bint)
+    @cython.locals(t0="long long", done="Py_ssize_t", trace=Trace)
     cdef Py_ssize_t write_frames(self, Stream stream, bytes data, Py_ssize_t offset, Py_ssize_t n, bint end_stream, long long budget) except -1
+    @cython.locals(m="Py_ssize_t", room="long long", mem="const unsigned char *", last=bint)
+    cdef Py_ssize_t frame_data(self, Stream stream, bytes data, Py_ssize_t offset, Py_ssize_t n, bint end_stream, long long budget) except -1
     @cython.locals(n="Py_ssize_t")
     cdef enqueue(self, Stream stream, bytes data, Py_ssize_t offset, bint end_stream)
     cdef block_on_window(self, Stream stream)

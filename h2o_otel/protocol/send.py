@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import _mem, counters
-from ..counters import HPACK_ENCODE, WAIT_WINDOW, Counters, Trace
+from ..counters import FRAMES_WRITE, HPACK_ENCODE, WAIT_WINDOW, Counters, Trace
 from ..errors import LocalProtocolError
 from ..frames import writer
 from ..frames.types import Flag, FrameType, SettingCode
@@ -42,6 +42,7 @@ _STALLS = counters.slot("flow_control_stalls")
 _PRIORITY_STREAMS = counters.slot("priority_streams")
 _PRIORITY_UPDATE = int(FrameType.PRIORITY_UPDATE)
 _HPACK_ENCODE = HPACK_ENCODE
+_FRAMES_WRITE = FRAMES_WRITE
 _WAIT_WINDOW = WAIT_WINDOW
 _COMPLETED = COMPLETED
 # The pseudo-header fields of a request, as the encoder notes them.
@@ -100,11 +101,13 @@ class SendHalf(ConnectionCore):
         start = out.pos
         out.pos = start + 9
         t0 = _mem.now_ns() if trace is not None else 0
+        out.trace = trace
         try:
             self.encoder.encode(out, headers)
             method = self.check_pseudo(headers)
         except BaseException:
             out.pos = start
+            out.trace = None
             raise
         stream = self.new_stream(self.next_stream_id, True)
         self.next_stream_id += 2
@@ -114,6 +117,7 @@ class SendHalf(ConnectionCore):
         stream.headers_sent = True
         if trace is not None:
             stream.trace = trace
+            self.traced_open += 1
             trace.mark(_HPACK_ENCODE, t0, _mem.now_ns())
         self.finish_block(stream, start, end_stream, 0)
         return stream
@@ -239,7 +243,12 @@ class SendHalf(ConnectionCore):
         """Frame the block encoded at ``start`` and count it."""
         out = self.out
         n = out.pos - start - 9
+        t0 = _mem.now_ns() if stream.trace is not None else 0
         frames = writer.close_block(out, start, stream.id, end_stream, self.remote_frame_max, promised)
+        if stream.trace is not None:
+            out.trace = None
+            stream.trace.mark(_FRAMES_WRITE, t0, _mem.now_ns())
+            self.touch(stream.trace)
         flags = (_END_STREAM if end_stream else 0) | (_END_HEADERS if frames == 1 else 0)
         self.sent(_PUSH_PROMISE if promised else _HEADERS, flags, stream.id, n)
         while frames > 1:
@@ -292,6 +301,18 @@ class SendHalf(ConnectionCore):
 
         An empty body end (``n == offset`` with ``end_stream``) is always possible: it needs no window.
         """
+        if stream.trace is None:
+            return self.frame_data(stream, data, offset, n, end_stream, budget)
+        trace = stream.trace
+        self.out.trace = trace
+        t0 = _mem.now_ns()
+        done = self.frame_data(stream, data, offset, n, end_stream, budget)
+        self.out.trace = None
+        trace.mark(_FRAMES_WRITE, t0, _mem.now_ns())
+        self.touch(trace)
+        return done
+
+    def frame_data(self, stream: Stream, data: bytes, offset: int, n: int, end_stream: bool, budget: int) -> int:
         mem = data
         while True:
             m = n - offset
