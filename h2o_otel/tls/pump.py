@@ -6,7 +6,6 @@ checks after the handshake what OpenSSL leaves to its caller, and counts what it
 
 from __future__ import annotations
 
-import math
 import ssl
 from typing import Any
 
@@ -242,7 +241,7 @@ class TLSPump:
         sent = int(self._write(data))
         while sent < size:
             sent += int(self._write(memoryview(data)[sent:]))
-        self._slots[_RECORDS + _SEND] += math.ceil(size / _RECORD_BYTES_MAX)
+        self._slots[_RECORDS + _SEND] += (size + _RECORD_BYTES_MAX - 1) // _RECORD_BYTES_MAX
         self._slots[_PAYLOAD + _SEND] += size
 
     def output(self) -> bytes:
