@@ -45,7 +45,7 @@ def register(subparsers: Any) -> None:
 
 def _add_listener(group: Any) -> None:
     group.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    group.add_argument("--port", type=_port, default=8000, help="port to listen on, 0 for any free one (%(default)s)")
+    group.add_argument("--port", type=port_number, default=8000, help="port to listen on, 0 for any free one (%(default)s)")
     group.add_argument("--uds", metavar="PATH", help="listen on this Unix socket instead")
     group.add_argument("--fd", type=int, metavar="NUMBER", help="listen on this inherited socket instead")
     group.add_argument("--backlog", type=int, default=2048, help="connections that wait to be accepted (%(default)s)")
@@ -62,9 +62,9 @@ def _add_behaviour(group: Any) -> None:
     group.add_argument("--loop", choices=("auto", "asyncio", "uvloop"), default="auto", help="event loop; auto is uvloop where installed")
     group.add_argument("--lifespan", choices=("auto", "on", "off"), default="auto", help="run the application's lifespan (%(default)s)")
     group.add_argument("--root-path", default="", metavar="PATH", help="where a proxy mounts the application")
-    group.add_argument("--limit-concurrency", type=_positive, metavar="N", help="answer 503 beyond this many requests in flight")
+    group.add_argument("--limit-concurrency", type=positive_number, metavar="N", help="answer 503 beyond this many requests in flight")
     group.add_argument(
-        "--timeout-graceful-shutdown", type=_seconds, metavar="SECONDS", help="for requests under way when the server ends (30)"
+        "--timeout-graceful-shutdown", type=seconds, metavar="SECONDS", help="for requests under way when the server ends (30)"
     )
     group.add_argument("--engine", choices=("native", "h2"), help="protocol engine (native); h2 is the reference library, slow")
 
@@ -76,24 +76,24 @@ def _add_telemetry(group: Any) -> None:
     group.add_argument(
         "--telemetry", choices=("off", "metrics", "traces", "detail"), default="metrics", help="what is recorded (%(default)s)"
     )
-    group.add_argument("--prometheus-port", type=_port, metavar="PORT", help="serve /metrics on this port of 127.0.0.1")
+    group.add_argument("--prometheus-port", type=port_number, metavar="PORT", help="serve /metrics on this port of 127.0.0.1")
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65_535:
         raise argparse.ArgumentTypeError(f"{number} is not a port (0 to 65535)")
     return number
 
 
-def _positive(text: str) -> int:
+def positive_number(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")

@@ -31,7 +31,9 @@ def fresh() -> Iterator[None]:
 
 
 def in_memory(level: str, **more: Any) -> Telemetry:
-    return configure("test", level, in_memory=True, otlp=False, set_global=False, sample_ratio=1.0 if level in ("traces", "detail") else None, **more)
+    return configure(
+        "test", level, in_memory=True, otlp=False, set_global=False, sample_ratio=1.0 if level in ("traces", "detail") else None, **more
+    )
 
 
 class Route:
@@ -66,7 +68,8 @@ async def test_request_duration_has_route_status_and_error() -> None:
         await asyncio.sleep(0.05)
         points = telemetry.metrics()["http.server.request.duration"].data.data_points
         seen = {
-            (p.attributes.get("http.route"), p.attributes.get("http.response.status_code"), p.attributes.get("error.type"), p.count) for p in points
+            (p.attributes.get("http.route"), p.attributes.get("http.response.status_code"), p.attributes.get("error.type"), p.count)
+            for p in points
         }
         assert seen == {("/items/{id}", 200, None, 1), (None, 500, "KeyError", 1), (None, None, "rst_stream_received", 1)}
         active = telemetry.metrics()["http.server.active_requests"].data.data_points

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -122,3 +123,14 @@ async def test_unix_socket_is_removed(tmp_path: Any) -> None:
         assert path.is_socket()
         assert server.addresses == [str(path)]
     assert not path.exists()
+
+
+async def test_inherited_socket() -> None:
+    app = Gate()
+    app.go.set()
+    inherited = socket.create_server(("127.0.0.1", 0))
+    port = inherited.getsockname()[1]
+    async with serving(app, fd=inherited.detach()):
+        peer = await Peer().connect(port)
+        assert (await peer.get()).status == 200
+        await peer.close()

@@ -1,0 +1,270 @@
+"""``h2o-otel serve`` in a process of its own: programs of others against it, signals, errors of start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from h2o_otel.tls.certificates import Authority
+from tests.support.peer import Peer
+from tests.support.programs import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+APP = """
+import asyncio
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            print(message["type"], flush=True)
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    if scope["path"].startswith("/slow/"):
+        print("slow", flush=True)
+        await asyncio.sleep(float(scope["path"][6:]))
+    body = b"hello"
+    if scope["path"] == "/large":
+        body = b"x" * 1_000_000
+    if scope["path"] == "/echo":
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+def make():
+    return app
+"""
+
+
+class Process:
+    """A server process; ``lines`` is what it has printed."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        (folder / "served.py").write_text(APP)
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
+        command = [sys.executable, "-m", "h2o_otel", "serve", *arguments]
+        self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.lines: list[str] = []
+        self._grown = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._grown:
+                self.lines.append(line.rstrip("\n"))
+                self._grown.notify_all()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern: str, seconds: float = 10.0) -> re.Match[str]:
+        with self._grown:
+            assert self._grown.wait_for(lambda: re.search(pattern, self.text), seconds), f"no {pattern!r} in:\n{self.text}"
+        found = re.search(pattern, self.text)
+        assert found is not None
+        return found
+
+    def port(self) -> int:
+        return int(self.wait_for(r"on https?://127\.0\.0\.1:(\d+)")[1])
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(seconds)
+        self._thread.join(5)
+        return status
+
+
+Serve = Callable[..., Process]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    started: list[Process] = []
+
+    def start(*arguments: str, **environment: str) -> Process:
+        process = Process(tmp_path, *arguments, **environment)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.process.poll() is None:
+            process.process.kill()
+        process.process.wait(5)
+        process._thread.join(5)
+        assert process.process.stdout is not None
+        process.process.stdout.close()
+
+
+def run(*command: Any, check: bool = True) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=30, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_programs_of_others(serve: Serve, require_program: Callable[[str], str], loop: str, tmp_path: Path) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = serve("served:app", "--port", "0", "--loop", loop)
+    url = f"http://127.0.0.1:{server.port()}"
+    curl = require_program("curl")
+    assert run(curl, "-sS", "--http2-prior-knowledge", url) == "hello"
+    assert len(run(curl, "-sS", "--http2-prior-knowledge", url + "/large")) == 1_000_000
+    (tmp_path / "body").write_bytes(b"0123456789" * 50_000)
+    assert len(run(curl, "-sS", "--http2-prior-knowledge", "--data-binary", f"@{tmp_path / 'body'}", url + "/echo")) == 500_000
+    assert "HTTP/2 200" in run(curl, "-sSI", "--http2-prior-knowledge", url)
+    assert "speaks HTTP/2" in run(curl, "-sS", "--http1.1", url)
+    nghttp = require_program("nghttp")
+    assert run(nghttp, "-n", "-m", "20", "-s", url).count(" 200 ") == 20
+    output = run(require_program("h2load"), "-n", "2000", "-c", "5", "-m", "20", url)
+    assert "2000 succeeded, 0 failed, 0 errored, 0 timeout" in output
+    assert server.end() == 0
+
+
+def test_tls(serve: Serve, require_program: Callable[[str], str], tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    leaf = authority.issue("localhost")
+    server = serve("served:app", "--port", "0", "--ssl-certfile", str(leaf.certificate), "--ssl-keyfile", str(leaf.key))
+    url = f"https://localhost:{server.port()}"
+    curl = require_program("curl")
+    assert run(curl, "-sS", "--http2", "--cacert", authority.certificate, "-w", "%{http_version}", url) == "hello2"
+    assert run(curl, "-sS", "--http1.1", "--cacert", authority.certificate, url, check=False) == ""
+    output = run(require_program("h2load"), "-n", "500", "-c", "5", "-m", "10", url)
+    assert "500 succeeded, 0 failed" in output
+    assert server.end() == 0
+    assert "Traceback" not in server.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_lets_requests_finish(serve: Serve, require_program: Callable[[str], str], number: int) -> None:
+    server = serve("served:app", "--port", "0")
+    curl = require_program("curl")
+    url = f"http://127.0.0.1:{server.port()}/slow/0.7"
+    with subprocess.Popen([curl, "-sS", "--http2-prior-knowledge", url], stdout=subprocess.PIPE, text=True) as client:
+        server.wait_for("^slow$|\nslow")
+        assert server.end(number) == 0
+        assert client.communicate(timeout=5)[0] == "hello"
+    assert "lifespan.startup" in server.lines
+    assert "lifespan.shutdown" in server.lines
+    assert "h2o.reason=signal" in server.text
+    assert "Traceback" not in server.text
+
+
+def test_load_through_a_signal_loses_nothing(serve: Serve) -> None:
+    """Every request that was answered at all was answered in full; the others were never taken."""
+
+    async def client(port: int, server: Process) -> None:
+        peer = await Peer().connect(port)
+        answers = []
+        for i in range(200):
+            if peer.goaways or peer.closed.is_set():
+                break
+            answers.append(peer.request(path="/slow/0.01"))
+            if i == 100:
+                server.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.002)
+        last = max((goaway[0] for goaway in peer.goaways if goaway[0] != 2**31 - 1), default=2**31 - 1)
+        async with asyncio.timeout(10):
+            for answer in answers:
+                if peer.stream_of(answer) <= last:
+                    assert (await answer.done()).body == b"hello"
+        await peer.close()
+
+    server = serve("served:app", "--port", "0")
+    asyncio.run(client(server.port(), server))
+    assert server.end() == 0
+
+
+def test_second_signal_forces_the_end(serve: Serve, require_program: Callable[[str], str]) -> None:
+    server = serve("served:app", "--port", "0")
+    url = f"http://127.0.0.1:{server.port()}/slow/60"
+    with subprocess.Popen([require_program("curl"), "-s", "--http2-prior-knowledge", url], stdout=subprocess.DEVNULL):
+        server.wait_for("^slow$|\nslow")
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(0.5)
+        assert server.end(signal.SIGTERM, 5) == 0
+    assert "h2o.reason=forced" in server.text
+
+
+def test_grace_time_bounds_the_end(serve: Serve, require_program: Callable[[str], str]) -> None:
+    server = serve("served:app", "--port", "0", "--timeout-graceful-shutdown", "0.3")
+    url = f"http://127.0.0.1:{server.port()}/slow/60"
+    with subprocess.Popen([require_program("curl"), "-s", "--http2-prior-knowledge", url], stdout=subprocess.DEVNULL):
+        server.wait_for("^slow$|\nslow")
+        assert server.end(seconds=5) == 0
+    assert "grace time over" in server.text
+
+
+def test_unix_socket(serve: Serve, require_program: Callable[[str], str], tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    server = serve("served:app", "--uds", str(path))
+    server.wait_for("on unix:")
+    assert run(require_program("curl"), "-sS", "--http2-prior-knowledge", "--unix-socket", path, "http://x/") == "hello"
+    assert server.end() == 0
+    assert not path.exists()
+
+
+def test_factory_environment_and_access_log(serve: Serve, require_program: Callable[[str], str]) -> None:
+    port = free_port()
+    environment = {"H2O_OTEL_PORT": str(port), "H2O_OTEL_FACTORY": "1", "H2O_OTEL_ACCESS_LOG": "yes", "H2O_OTEL_LOG_FORMAT": "json"}
+    server = serve("served:make", **environment)
+    assert server.port() == port
+    assert run(require_program("curl"), "-sS", "--http2-prior-knowledge", f"http://127.0.0.1:{port}/a?b") == "hello"
+    server.wait_for(r'"event": "h2o.access"|"event":"h2o.access"')
+    assert '"url.path": "/a"' in server.text
+    assert server.end() == 0
+
+
+def test_port_in_use_is_one_line(serve: Serve) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = serve("served:app", "--port", str(port))
+        assert server.process.wait(10) == 1
+    server._thread.join(5)
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use; another process listens there" in server.text
+    assert "Traceback" not in server.text
+    assert "lifespan.shutdown" in server.lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["lost:app"], "no module 'lost'"),
+        (["served:lost"], "module 'served' has no attribute 'lost'"),
+        (["served"], "module:attribute"),
+        (["served:app", "--ssl-certfile", "lost.pem"], "lost.pem does not exist"),
+        (["served:app", "--port", "70000"], "70000 is not a port"),
+        (["served:app", "--loop", "trio"], "invalid choice: 'trio'"),
+    ],
+)
+def test_wrong_setting_is_one_line_and_status_2(serve: Serve, arguments: list[str], text: str) -> None:
+    server = serve(*arguments)
+    assert server.process.wait(10) == 2
+    server._thread.join(5)
+    assert text in server.text
+    assert "Traceback" not in server.text

@@ -1,0 +1,72 @@
+"""The dispatcher, and the options of serve."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+import h2o_otel
+from h2o_otel.cli import main, serve
+
+
+def parse(*arguments: str, **environment: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        serve.register(parser.add_subparsers())
+        return parser.parse_args(["serve", *arguments])
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"h2o-otel {h2o_otel.__version__}\n"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(["--help"])
+    text = capsys.readouterr().out
+    assert "serve" in text
+    assert all(name in text for name in main.commands())
+
+
+def test_no_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main([])
+    assert ended.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_defaults() -> None:
+    args = parse("m:a")
+    assert (args.app, args.host, args.port, args.loop, args.access_log, args.lifespan) == ("m:a", "127.0.0.1", 8000, "auto", False, "auto")
+
+
+def test_environment_is_read_and_the_command_line_wins() -> None:
+    environment = {"H2O_OTEL_PORT": "9000", "H2O_OTEL_HOST": "::1", "H2O_OTEL_ACCESS_LOG": "true", "H2O_OTEL_LIFESPAN": "off"}
+    args = parse("m:a", "--host", "0.0.0.0", "--no-access-log", **environment)
+    assert (args.port, args.host, args.access_log, args.lifespan) == (9000, "0.0.0.0", False, "off")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("H2O_OTEL_LIFESPAN", "maybe", "one of auto, on, off"),
+        ("H2O_OTEL_ACCESS_LOG", "maybe", "one of 1, true, yes, on or 0, false, no, off"),
+        ("H2O_OTEL_PORT", "x", "invalid port_number value: 'x'"),
+    ],
+)
+def test_wrong_environment_is_named(name: str, value: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("m:a", **{name: value})
+    assert text in capsys.readouterr().err
+
+
+def test_url_of_each_kind_of_address() -> None:
+    assert serve._url("http", ("127.0.0.1", 80)) == "http://127.0.0.1:80"
+    assert serve._url("https", ("::1", 443, 0, 0)) == "https://[::1]:443"
+    assert serve._url("http", "/run/s") == "unix:/run/s"
