@@ -68,6 +68,7 @@ async def connect(
     started = counters.clock()
     try:
         try:
+            sock.setblocking(False)
             tune(sock)
             await loop.create_connection(lambda: driver, sock=sock)
         except BaseException:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from .. import _mem, counters
 from ..counters import IO_FLUSH, TLS_DECRYPT, TLS_ENCRYPT, Counters, Trace
-from ..errors import ConnectError, ErrorCode, ReadError
+from ..errors import ConnectError, ErrorCode, ReadError, WriteError
 from ..limits import Limits
 from ..protocol.handler import Handler
 from ..tls.pump import TLSHandshakeError, TLSPump
@@ -415,7 +415,11 @@ class Driver:
             if self._pump is None:
                 self._write(chunks, size)
             else:
-                self._pump.write(chunks)
+                try:
+                    self._pump.write(chunks)
+                except WriteError as error:
+                    self._peer_ended(error)
+                    return
                 if self._traced:
                     started_ns = self._mark(_TLS_ENCRYPT, started_ns)
                 self._write_records()

@@ -112,11 +112,17 @@ class AsyncioLoop(Loop):
 
 
 def asyncio_loop(loop: asyncio.AbstractEventLoop | None = None) -> AsyncioLoop:
-    """The ``AsyncioLoop`` of ``loop``, by default the running one; the same object each time."""
+    """The ``AsyncioLoop`` of ``loop``, by default the running one; the same object each time.
+
+    Raises:
+        RuntimeError: the loop is a proactor, of Windows.
+    """
     if loop is None:
         loop = asyncio.get_running_loop()
     found: AsyncioLoop | None = getattr(loop, _ATTRIBUTE, None)
     if found is None:
+        if "Proactor" in type(loop).__name__:
+            raise RuntimeError("a proactor loop posts receive buffers ahead, so they cannot be lent: use asyncio.SelectorEventLoop")
         found = AsyncioLoop(loop)
         setattr(loop, _ATTRIBUTE, found)
     return found

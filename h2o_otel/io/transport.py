@@ -113,13 +113,18 @@ class AsyncioTransport(Transport):
             self.transport.writelines(chunks)
         return self.buffered()
 
+    # From here on the descriptor is the loop's alone to close, and its number may name another file next.
+
     def write_eof(self) -> None:
+        self._fd = -1
         self.transport.write_eof()
 
     def close(self) -> None:
+        self._fd = -1
         self.transport.close()
 
     def abort(self) -> None:
+        self._fd = -1
         self.transport.abort()
 
     def buffered(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import counters
 from ..counters import Counters
-from ..errors import ConnectError, ReadError
+from ..errors import ConnectError, ReadError, WriteError
 
 __all__ = ["TLSHandshakeError", "TLSPump"]
 
@@ -232,15 +232,22 @@ class TLSPump:
         return n
 
     def write(self, chunks: list[bytes | memoryview]) -> None:
-        """Encrypt ``chunks``, joined so that all records but the last are full."""
+        """Encrypt ``chunks``, joined so that all records but the last are full.
+
+        Raises:
+            WriteError: the connection takes no more.
+        """
         data = chunks[0]
         if len(chunks) > 1:
             data = b"".join(chunks)
             self._slots[_COPIED_TLS] += len(data)
         size = len(data)
-        sent = int(self._write(data))
-        while sent < size:
-            sent += int(self._write(memoryview(data)[sent:]))
+        try:
+            sent = int(self._write(data))
+            while sent < size:
+                sent += int(self._write(memoryview(data)[sent:]))
+        except (self._error, OSError) as error:
+            raise WriteError(f"TLS: {error}") from error
         self._slots[_RECORDS + _SEND] += (size + _RECORD_BYTES_MAX - 1) // _RECORD_BYTES_MAX
         self._slots[_PAYLOAD + _SEND] += size
 

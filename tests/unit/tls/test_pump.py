@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from h2o_otel import counters
 from h2o_otel.counters import Counters, Snapshot
-from h2o_otel.errors import ReadError
+from h2o_otel.errors import ReadError, WriteError
 from h2o_otel.io.driver import Driver
 from h2o_otel.io.memory import MemoryTransport, VirtualLoop, pair
 from h2o_otel.limits import SERVER_LIMITS
@@ -236,3 +238,47 @@ def test_client_that_refuses_tells_the_server(authority: Authority, tmp_path: Pa
 def test_roles(joined: tuple[TLSPump, TLSPump]) -> None:
     client, server = joined
     assert (client.role, server.role) == (counters.CLIENT, counters.SERVER)
+
+
+class Shut:
+    """The part of an ssl module that a pump needs, with connections that take nothing once shut."""
+
+    MemoryBIO, SSLWantReadError, SSLError = ssl.MemoryBIO, ssl.SSLWantReadError, ssl.SSLError
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+        self.shut = False
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> Any:
+        made = self.context.wrap_bio(*arguments, **options)
+        module = self
+
+        class Wrapped:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(made, name)
+
+            def write(self, data: bytes) -> int:
+                if module.shut:
+                    raise ssl.SSLError(1, "protocol is shutdown")
+                return int(made.write(data))
+
+        return Wrapped()
+
+
+def test_write_that_tls_refuses_is_an_end_and_no_bug(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    loop = VirtualLoop()
+    _, server = pumps(authority)
+    module = Shut(client_context(ca=authority.certificate))
+    pump = TLSPump(module, server_side=False, server_hostname="localhost", ssl_module=module)
+    one, client = client_driver(loop, tls=pump)
+    two, _ = server_driver(loop, tls=server)
+    pair(loop, one, two)
+    loop.run()
+    module.shut = True
+    exchange = client.ask(10)
+    loop.run()
+    assert isinstance(one.error, WriteError)
+    assert exchange.waiter.done()
+    assert one.closed
+    assert two.closed
+    assert not caplog.records
