@@ -1,6 +1,13 @@
-"""h2o-otel: an observability-first HTTP/2 runtime."""
+"""h2o-otel: an observability-first HTTP/2 runtime.
 
+The public names; each is imported on first use, so that ``import h2o_otel`` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -8,3 +15,113 @@ if os.environ.get("H2O_OTEL_PURE") == "1":
     from . import _pure
 
     _pure.use_sources(__path__)
+
+if TYPE_CHECKING:
+    from .client import URL, Client, Headers, Request, Response, Timeout
+    from .errors import (
+        ConnectError,
+        ConnectionTerminated,
+        ConnectTimeout,
+        ErrorCode,
+        H2OError,
+        HTTPStatusError,
+        LimitExceeded,
+        LocalProtocolError,
+        NetworkError,
+        PoolTimeout,
+        ProtocolError,
+        ReadError,
+        ReadTimeout,
+        RemoteProtocolError,
+        StreamClosed,
+        StreamConsumed,
+        StreamReset,
+        TimeoutException,
+        TotalTimeout,
+        TransportError,
+        WriteError,
+        WriteTimeout,
+    )
+    from .limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+    from .server import Config, Server
+
+_MODULES = {
+    "client": ("URL", "Client", "Headers", "Request", "Response", "Timeout"),
+    "errors": (
+        "ConnectError",
+        "ConnectTimeout",
+        "ConnectionTerminated",
+        "ErrorCode",
+        "H2OError",
+        "HTTPStatusError",
+        "LimitExceeded",
+        "LocalProtocolError",
+        "NetworkError",
+        "PoolTimeout",
+        "ProtocolError",
+        "ReadError",
+        "ReadTimeout",
+        "RemoteProtocolError",
+        "StreamClosed",
+        "StreamConsumed",
+        "StreamReset",
+        "TimeoutException",
+        "TotalTimeout",
+        "TransportError",
+        "WriteError",
+        "WriteTimeout",
+    ),
+    "limits": ("CLIENT_LIMITS", "SERVER_LIMITS", "Limits"),
+    "server": ("Config", "Server"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "CLIENT_LIMITS",
+    "SERVER_LIMITS",
+    "URL",
+    "Client",
+    "Config",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionTerminated",
+    "ErrorCode",
+    "H2OError",
+    "HTTPStatusError",
+    "Headers",
+    "LimitExceeded",
+    "Limits",
+    "LocalProtocolError",
+    "NetworkError",
+    "PoolTimeout",
+    "ProtocolError",
+    "ReadError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "Request",
+    "Response",
+    "Server",
+    "StreamClosed",
+    "StreamConsumed",
+    "StreamReset",
+    "Timeout",
+    "TimeoutException",
+    "TotalTimeout",
+    "TransportError",
+    "WriteError",
+    "WriteTimeout",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,6 +7,7 @@ application's (its task is done).  Metrics and span follow the stream, the handl
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes as _unquote
 
@@ -448,7 +449,11 @@ class AsgiRequest:
                 self._metrics_index, status, route, self.error_type, duration, self.span, stream.body_received, stream.body_sent
             )
         if self.span is not None:
-            self.span.finish(status, self.error_type, route, 0, stream)
+            if stream.trace is None:
+                self.span.finish(status, self.error_type, route, 0, stream)
+            else:
+                # The write that takes the response's last octets along is part of the picture.
+                owner.loop.call_soon(partial(self.span.finish, status, self.error_type, route, 0, stream))
         if service.access_log:
             service.log.access(self.span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent)
         self.scope = None
