@@ -110,7 +110,8 @@ class ServerProtocol(AsgiConnection):
             self.service.tracing.connection_ended(self.span_base, self._opened_ns, _counters.clock(), error.rule)
 
     def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
-        if self.service.log.wants("h2o.goaway"):
+        # A client that says good-bye is no news; its counter has it.
+        if code and self.service.log.wants("h2o.goaway"):
             label = ErrorCode.label(code)
             fields = {"network.io.direction": "receive", "h2o.error_code": label, "h2o.goaway.last_stream_id": last_stream_id}
             self.emit("h2o.goaway", fields)
