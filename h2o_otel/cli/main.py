@@ -13,12 +13,16 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 
-from .. import __version__
-
-__all__ = ["main", "make_parser"]
+__all__ = ["main", "make_parser", "version"]
 
 # The order of the help text; commands that are not named here follow in alphabetical order.
 _ORDER = ("demo", "serve", "get", "load", "top", "advise", "bench", "dashboards")
+
+
+def version() -> str:
+    """The version of the package, which is above its parts and so is not imported by them by name."""
+    package = (__package__ or "h2o_otel").partition(".")[0]
+    return str(importlib.import_module(package).__version__)
 
 
 def commands() -> list[str]:
@@ -32,7 +36,7 @@ def commands() -> list[str]:
 def make_parser() -> argparse.ArgumentParser:
     """The parser with every subcommand."""
     parser = argparse.ArgumentParser(prog="h2o-otel", description="An observability-first HTTP/2 runtime.")
-    parser.add_argument("--version", action="version", version=f"h2o-otel {__version__}")
+    parser.add_argument("--version", action="version", version=f"h2o-otel {version()}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in commands():
         module = importlib.import_module(f".{name}", __package__)

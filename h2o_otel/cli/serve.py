@@ -197,13 +197,14 @@ async def _serve(server: Server, args: argparse.Namespace) -> None:
 
 
 def _start_line(server: Server, args: argparse.Namespace) -> str:
-    from .. import __version__, _pure
+    from .. import _pure
+    from .main import version
 
     scheme = "http" if args.ssl_certfile is None else "https"
     names = [_url(scheme, address) for address in server.addresses]
     manner = "HTTP/2 over TLS" if scheme == "https" else "HTTP/2 cleartext, prior knowledge"
     loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-    return f"h2o-otel {__version__}: {args.app} on {' and '.join(names)} ({manner}; {loop}, {_pure.build()}); Ctrl-C ends it"
+    return f"h2o-otel {version()}: {args.app} on {' and '.join(names)} ({manner}; {loop}, {_pure.build()}); Ctrl-C ends it"
 
 
 def _url(scheme: str, address: Any) -> str:

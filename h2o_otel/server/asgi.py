@@ -283,12 +283,15 @@ class AsgiRequest:
         return fields
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._task = None
-        self.owner.service.tasks.discard(task)
-        if task.cancelled():
-            self._app_ended(asyncio.CancelledError())
-        else:
-            self._app_ended(task.exception())
+        if self._task is not None:
+            self._task = None
+            self.owner.service.tasks.discard(task)
+        error: BaseException | None
+        try:
+            error = task.exception()
+        except asyncio.CancelledError as cancelled:
+            error = cancelled
+        self._app_ended(error)
 
     def _app_ended(self, error: BaseException | None) -> None:
         """The application returned or raised: whatever it left undone is done here."""

@@ -120,7 +120,7 @@ async def test_unsampled_parent_is_followed_by_the_application() -> None:
 
 async def test_level_detail_has_spans_of_the_layers() -> None:
     telemetry = in_memory("detail")
-    async with connected(app, telemetry=telemetry) as peer:
+    async with connected(app, telemetry=telemetry, engine="native") as peer:
         await peer.get("/items/5")
         await asyncio.sleep(0.02)
     names = {span.name for span in telemetry.spans()}
@@ -140,7 +140,7 @@ async def test_access_log_has_one_line_per_request(caplog: pytest.LogCaptureFixt
 
 
 async def test_fault_of_the_peer_is_one_event(caplog: pytest.LogCaptureFixture) -> None:
-    async with connected(app) as peer:
+    async with connected(app, engine="native") as peer:
         await peer.get("/x")
         peer.write(b"\0\0\4\3\0\0\0\0\0\0\0\0\0")
         await asyncio.wait_for(peer.closed.wait(), 5)

@@ -62,7 +62,8 @@ async def test_invalid_utf8_in_path_is_replaced() -> None:
 
 
 async def test_cookie_crumbs_are_joined_in_place() -> None:
-    scope = await scope_of(headers=[("a", "1"), ("cookie", "x=1"), ("b", "2"), ("cookie", "y=2"), ("a", "3")])
+    # The h2 library joins them itself, at the end.
+    scope = await scope_of(headers=[("a", "1"), ("cookie", "x=1"), ("b", "2"), ("cookie", "y=2"), ("a", "3")], engine="native")
     assert scope["headers"][1:] == [(b"a", b"1"), (b"cookie", b"x=1; y=2"), (b"b", b"2"), (b"a", b"3")]
 
 
