@@ -8,6 +8,7 @@ from .request cimport Request
 from .response cimport Response
 
 cdef object _running_loop, _CLEAN
+cdef bint _clean(str target) except -1
 
 @cython.final
 cdef class Endpoint:
@@ -35,8 +36,10 @@ cdef class Client:
     cdef object __weakref__
     cdef _start(self, Loop loop)
     cdef _check(self)
+    @cython.locals(request=Request)
+    cdef Request _build(self, object method, object url, object content, object data, object json, object params, object headers, object timeout)
     @cython.locals(endpoint=Endpoint, end="Py_ssize_t")
-    cdef Request _known(self, str method, object url, object timeout)
+    cdef Request _known(self, str method, str url, object timeout)
     cdef Request _merged(self, str method, object url, object params, object timeout)
     cdef Endpoint _endpoint(self, object url)
     @cython.locals(endpoint=Endpoint, exchange=Exchange, connection=ClientProtocol)

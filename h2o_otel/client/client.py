@@ -48,6 +48,11 @@ _BACKOFF_MAX_S = 1.0
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 
+def _clean(target: str) -> bool:
+    """Whether ``target`` can go into ``:path`` as it is."""
+    return _CLEAN(target) is not None
+
+
 class Endpoint:
     """What a client keeps of one origin, so that a request to it is put together from parts that exist.
 
@@ -231,15 +236,17 @@ class Client:
         timeout: Any = USE_CLIENT_DEFAULT,
     ) -> Request:
         """A request with this client's defaults, for ``send``; arguments as for ``request``."""
+        return self._build(method, url, content, data, json, params, headers, timeout)
+
+    def _build(self, method: str, url: Any, content: Any, data: Any, json: Any, params: Any, headers: Any, timeout: Any) -> Request:
         request = None
         if params is None and self.params is None and type(url) is str:
             request = self._known(method, url, timeout)
         if request is None:
             request = self._merged(method, url, params, timeout)
-        raw = request.raw
         if headers is not None:
-            raw = merged(raw, raw_headers(headers))
-        request.raw = request.describe(raw, content, data, json)
+            request.raw = merged(request.raw, raw_headers(headers))
+        request.describe(content, data, json)
         return request
 
     def _known(self, method: str, url: str, timeout: Any) -> Request | None:
@@ -251,7 +258,7 @@ class Client:
         if endpoint is None:
             return None
         target = url[end:]
-        if _CLEAN(target) is None:
+        if not _clean(target):
             return None
         return prepared(method.upper(), endpoint.prefix, target.encode("ascii"), self.headers.raw, timeout)
 
@@ -301,7 +308,7 @@ class Client:
 
     # -- sending
 
-    async def send(self, request: Request, *, stream: bool = False) -> Response:
+    def send(self, request: Request, *, stream: bool = False) -> Coroutine[Any, Any, Response]:
         """Send ``request``, and return its response: with the whole body, or with ``stream`` as soon as its head is here.
 
         A response with ``stream`` must be read to its end or closed (``Response.aclose``).
@@ -310,12 +317,20 @@ class Client:
             TransportError: no response came; see ``h2o_otel.errors`` for the kinds.  ``error.request`` is set.
             RuntimeError: the client was closed, or belongs to another event loop.
         """
+        return self._send(request, stream, None)
+
+    async def _send(self, request: Request | None, streaming: bool, arguments: tuple[Any, ...] | None) -> Response:
+        """Send ``request``, or the one that ``arguments`` of ``_build`` make: one coroutine for the whole way."""
         if self._pool is None or self.is_closed or _running_loop() is not self._asyncio_loop:
             self._check()
-        exchange = self._begin(request, stream)
+        if arguments is not None:
+            method, url, content, data, json, params, headers, timeout = arguments
+            request = self._build(method, url, content, data, json, params, headers, timeout)
+        assert request is not None
+        exchange = self._begin(request, streaming)
         if exchange.stream is None:
             return await self._send_slowly(exchange)
-        waiter = exchange.wait_head(exchange.asked_at) if stream else exchange.wait_end(exchange.asked_at)
+        waiter = exchange.wait_head(exchange.asked_at) if streaming else exchange.wait_end(exchange.asked_at)
         if waiter is not None:
             try:
                 await waiter
@@ -330,7 +345,8 @@ class Client:
         """An exchange, sent if that can be done now."""
         timeout = self.timeout if request.timeout is USE_CLIENT_DEFAULT else timeout_of(request.timeout)
         endpoint = self._endpoint_of(request)
-        exchange = Exchange(request, timeout, streaming, self._loop.now())
+        exchange = Exchange()
+        exchange.begin(request, timeout, streaming, self._loop.now())
         self._observe(exchange, endpoint, 0)
         connection: Any = endpoint.pool.take()
         if connection is not None:
@@ -440,7 +456,8 @@ class Client:
 
     def _again(self, failed: Exchange, endpoint: Endpoint, attempts: int, reason: str) -> Exchange:
         """Another exchange for the same request, inside the same total time."""
-        exchange = Exchange(failed.request, failed.timeout, failed.streaming, self._loop.now())
+        exchange = Exchange()
+        exchange.begin(failed.request, failed.timeout, failed.streaming, self._loop.now())
         exchange.total_at = failed.total_at
         self._observe(exchange, endpoint, attempts)
         if exchange.span is not None:
@@ -460,7 +477,7 @@ class Client:
 
     # -- verbs
 
-    async def request(
+    def request(
         self,
         method: str,
         url: str | URL,
@@ -470,9 +487,9 @@ class Client:
         json: Any = None,
         params: Any = None,
         headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,  # noqa: ASYNC109 - as httpx users know it, and kept without a task of its own
-    ) -> Response:
-        """Send a request and return its response, body included.
+        timeout: Any = USE_CLIENT_DEFAULT,
+    ) -> Coroutine[Any, Any, Response]:
+        """Send a request and return its response, body included; to be awaited.
 
         Args:
             method: in any case.
@@ -487,10 +504,7 @@ class Client:
         Raises:
             TransportError: no response came; see ``h2o_otel.errors`` for the kinds.  ``error.request`` is set.
         """
-        if self._pool is None or self.is_closed:
-            self._check()
-        request = self.build_request(method, url, content=content, data=data, json=json, params=params, headers=headers, timeout=timeout)
-        return await self.send(request)
+        return self._send(None, False, (method, url, content, data, json, params, headers, timeout))
 
     def stream(self, method: str, url: str | URL, **arguments: Any) -> StreamContext:
         """``async with client.stream("GET", url) as response``: the body is read piece by piece; arguments as for ``request``."""
@@ -500,25 +514,25 @@ class Client:
         self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self.request("GET", url, params=params, headers=headers, timeout=timeout)
+        return self._send(None, False, ("GET", url, None, None, None, params, headers, timeout))
 
     def head(
         self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self.request("HEAD", url, params=params, headers=headers, timeout=timeout)
+        return self._send(None, False, ("HEAD", url, None, None, None, params, headers, timeout))
 
     def options(
         self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self.request("OPTIONS", url, params=params, headers=headers, timeout=timeout)
+        return self._send(None, False, ("OPTIONS", url, None, None, None, params, headers, timeout))
 
     def delete(
         self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self.request("DELETE", url, params=params, headers=headers, timeout=timeout)
+        return self._send(None, False, ("DELETE", url, None, None, None, params, headers, timeout))
 
     def post(self, url: str | URL, **arguments: Any) -> Coroutine[Any, Any, Response]:
         """See ``request``."""

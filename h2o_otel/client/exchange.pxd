@@ -4,6 +4,7 @@ from ..pool.connection cimport PooledConnection
 from ..streams.stream cimport Stream
 from ..telemetry.requests cimport ClientRequestMetrics
 from .request cimport Request
+from .timeouts cimport Timeout
 
 cdef int _CLOSED, _CANCEL, _NO_ERROR, _NOTHING, _HEAD, _DATA, _END, _WRITE_LOOKS
 cdef double _NEVER
@@ -25,7 +26,7 @@ cdef class Carrier(PooledConnection):
 @cython.freelist(128)
 cdef class Exchange:
     cdef readonly Request request
-    cdef readonly object timeout
+    cdef readonly Timeout timeout
     cdef public Carrier protocol
     cdef public Stream stream
     cdef readonly bint streaming
@@ -52,6 +53,7 @@ cdef class Exchange:
     cdef double _active_at, _read_s, _write_at
     cdef long long _write_mark
 
+    cpdef begin(self, Request request, Timeout timeout, bint streaming, double now)
     cpdef response_received(self, bint end, double now)
     cpdef data_received(self, bytes data, bint end, double now)
     cpdef complete(self, double now)

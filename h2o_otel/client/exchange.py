@@ -91,11 +91,6 @@ class Carrier(PooledConnection):
 class Exchange:
     """One attempt at a request.
 
-    Args:
-        request: what is asked for.
-        timeout: its limits.
-        now: when it was asked for, in seconds of the loop's clock.
-
     Attributes:
         streaming: the body is credited as the reader takes it, not as it arrives.
         head: the final response's field section is here.
@@ -108,39 +103,42 @@ class Exchange:
         fresh: the connection was made for this request, or while it waited.
     """
 
-    def __init__(self, request: Request, timeout: Timeout, streaming: bool, now: float) -> None:
-        self.request = request
-        self.timeout = timeout
+    def __init__(self) -> None:
         self.protocol: Any = None
         self.stream: Any = None
+        self.error: BaseException | None = None
+        self.informational: list[tuple[int, list[tuple[bytes, bytes]]]] | None = None
+        self._waiter: Waiter | None = None
+        self._upload_task: Any = None
+        self._write_waiter: Waiter | None = None
+        self.metrics: ClientRequestMetrics | None = None
+        self.span: Any = None
+
+    def begin(self, request: Request, timeout: Timeout, streaming: bool, now: float) -> None:
+        """The request is asked for."""
+        self.request = request
+        self.timeout = timeout
         self.streaming = streaming
         self.head = False
         self.ended = False
         self.closed = False
-        self.error: BaseException | None = None
-        self.informational: list[tuple[int, list[tuple[bytes, bytes]]]] | None = None
+        self.finished = False
+        self.fresh = False
+        self.uploading = False
         self.chunks: list[bytes] = []
         self._taken = 0
-        self._waiter: Waiter | None = None
         self._want = _NOTHING
         self.asked_at = now
         self.sent_at = 0.0
         self.head_at = 0.0
         self.ended_at = 0.0
         self.waited_s = 0.0
-        self.fresh = False
         self._active_at = now
-        self._read_s = _NEVER if timeout.read is None else timeout.read
-        self.total_at = _NEVER if timeout.total is None else now + timeout.total
-        self.uploading = False
-        self._upload_task: Any = None
-        self._write_waiter: Waiter | None = None
+        self._read_s = timeout.read_s
+        self.total_at = now + timeout.total_s
         self._write_mark = -1
         self._write_at = 0.0
-        self.metrics: ClientRequestMetrics | None = None
         self.metrics_index = 0
-        self.span: Any = None
-        self.finished = False
 
     # -- what the protocol object reports
 

@@ -140,14 +140,6 @@ def merged(base: Pairs, over: Pairs) -> Pairs:
     return [*(field for field in base if field[0] not in names), *over]
 
 
-def value_of(raw: Pairs, name: bytes) -> bytes | None:
-    """The first value of ``name``, or None."""
-    for field, value in raw:
-        if field == name:
-            return value
-    return None
-
-
 def _text(octets: bytes) -> str:
     try:
         return octets.decode("ascii")

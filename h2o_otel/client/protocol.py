@@ -162,6 +162,8 @@ class ClientProtocol(Carrier):
     def stream_closed(self, stream: Stream) -> None:
         if stream.user is None:
             return
+        # The exchange keeps the stream; a reference back would leave both to the garbage collector.
+        stream.user = None
         was_open = self.streams_open
         self.streams_open = was_open - 1
         pool = self.pool

@@ -11,7 +11,7 @@ cdef class Request:
     cdef public str prefix
     cdef public list raw
     cdef object _url, _headers
-    cpdef list describe(self, list raw, object content, object data, object json)
+    cpdef describe(self, object content, object data, object json)
     cpdef list fields(self)
     cpdef str url_text(self)
 

@@ -56,16 +56,16 @@ class Request:
         self.target = self._url.target
         self.prefix = ""
         self._headers: Headers | None = None
-        self.raw: Pairs = self.describe(raw_headers(headers), content, data, json)
+        self.raw: Pairs = raw_headers(headers)
+        self.describe(content, data, json)
 
-    def describe(self, raw: Pairs, content: Any, data: Any, json: Any) -> Pairs:
-        """Set the body; the fields with those that describe it, unless ``raw`` has its own."""
+    def describe(self, content: Any, data: Any, json: Any) -> None:
+        """Set the body, and the fields that describe it unless the request has its own."""
         if content is not None or data is not None or json is not None:
             self.body, described = encode_body(content, data, json)
-            return merged(described, raw)
-        if self.method in _WITH_CONTENT:
-            return merged([_NO_LENGTH], raw)
-        return raw
+            self.raw = merged(described, self.raw)
+        elif self.method in _WITH_CONTENT:
+            self.raw = merged([_NO_LENGTH], self.raw)
 
     @property
     def url(self) -> URL:

@@ -1,3 +1,4 @@
+import cython
 from .exchange cimport Exchange
 
 cdef class Response:
@@ -8,5 +9,6 @@ cdef class Response:
     cdef bytes _content
     cdef object __weakref__
     cpdef read_body(self)
+    @cython.locals(headers=list, field=tuple)
     cdef _decoder(self)
     cdef _raise_if_closed(self)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import HTTPStatusError, StreamClosed, StreamConsumed
 from .decoders import ContentDecoder, charset_of, decoder_of, text_decoder
 from .exchange import Exchange
-from .headers import Headers, value_of
+from .headers import Headers
 from .iterators import BytesIterator, LinesIterator, TextIterator
 from .request import Request
 from .urls import URL
@@ -174,12 +174,15 @@ class Response:
             RemoteProtocolError: it is not what ``content-encoding`` says.
         """
         body = self.exchange.body()
-        decoder = self._decoder() if body else None
+        decoder = self._decoder()
         self._content = body if decoder is None else decoder.decode(body) + decoder.flush()
 
     def _decoder(self) -> ContentDecoder | None:
-        coding = value_of(self.exchange.stream.headers or [], b"content-encoding")
-        return None if coding is None else decoder_of(coding.decode("latin-1"), self.exchange.protocol.limits)
+        headers = self.exchange.stream.headers
+        for field in headers:
+            if field[0] == b"content-encoding":
+                return decoder_of(field[1].decode("latin-1"), self.exchange.protocol.limits)
+        return None
 
     @property
     def encoding(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 __all__ = ["DEFAULT_TIMEOUT", "USE_CLIENT_DEFAULT", "Timeout"]
@@ -21,7 +22,7 @@ USE_CLIENT_DEFAULT: Any = _Default()
 
 
 class Timeout:
-    """Limits of one request, in seconds; None means no limit.  Immutable.
+    """Limits of one request, in seconds; None means no limit.  Make another one to change it.
 
     Args:
         timeout: the limit of every step that is not given by name (never of ``total``).
@@ -33,9 +34,12 @@ class Timeout:
 
     Raises:
         ValueError: a limit is negative.
+
+    Attributes:
+        read_s, total_s: the limits as numbers, infinite where there is none.
     """
 
-    __slots__ = ("connect", "pool", "read", "total", "write")
+    __slots__ = ("connect", "pool", "read", "read_s", "total", "total_s", "write")
 
     def __init__(
         self,
@@ -47,24 +51,13 @@ class Timeout:
         pool: float | None = USE_CLIENT_DEFAULT,
         total: float | None = USE_CLIENT_DEFAULT,
     ) -> None:
-        given = {"connect": connect, "read": read, "write": write, "pool": pool, "total": total}
-        for name, value in given.items():
-            if value is USE_CLIENT_DEFAULT:
-                value = self._fallback(name, timeout)
-            if value is not None and value < 0:
-                raise ValueError(f"Timeout.{name} is {value}; a limit is at least 0, or None where there is none")
-            object.__setattr__(self, name, value)
-
-    @staticmethod
-    def _fallback(name: str, timeout: Any) -> float | None:
-        if isinstance(timeout, Timeout):
-            return getattr(timeout, name)  # type: ignore[no-any-return]
-        if timeout is USE_CLIENT_DEFAULT:
-            return _DEFAULTS[name]
-        return None if name == "total" or timeout is None else float(timeout)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"Timeout is immutable: make another one to change {name}")
+        self.connect = _limit("connect", connect, timeout)
+        self.read = _limit("read", read, timeout)
+        self.write = _limit("write", write, timeout)
+        self.pool = _limit("pool", pool, timeout)
+        self.total = _limit("total", total, timeout)
+        self.read_s = math.inf if self.read is None else self.read
+        self.total_s = math.inf if self.total is None else self.total
 
     def _values(self) -> tuple[float | None, ...]:
         return self.connect, self.read, self.write, self.pool, self.total
@@ -78,15 +71,25 @@ class Timeout:
     def __repr__(self) -> str:
         return f"Timeout({', '.join(f'{name}={getattr(self, name)}' for name in ('connect', 'read', 'write', 'pool', 'total'))})"
 
-    # Declared for type checkers; the values are in the slots.
-    connect: float | None
-    read: float | None
-    write: float | None
-    pool: float | None
-    total: float | None
-
 
 _DEFAULTS: dict[str, float | None] = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": 5.0, "total": None}
+
+
+def _limit(name: str, value: Any, fallback: Any) -> float | None:
+    """One limit: as given by name, or what ``fallback`` makes of it."""
+    if value is USE_CLIENT_DEFAULT:
+        if fallback is USE_CLIENT_DEFAULT:
+            value = _DEFAULTS[name]
+        elif isinstance(fallback, Timeout):
+            value = getattr(fallback, name)
+        else:
+            value = None if name == "total" else fallback
+    if value is None:
+        return None
+    if value < 0:
+        raise ValueError(f"Timeout.{name} is {value}; a limit is at least 0, or None where there is none")
+    return float(value)
+
 
 DEFAULT_TIMEOUT = Timeout()
 
