@@ -128,7 +128,7 @@ class BuildExtensions(build_ext):
         if missing:
             version = importlib.metadata.version("Cython")
             say(f"compiling {missing}{kind} modules with Cython {version} and the C compiler, {self.parallel} at a time")
-            say(f"this takes about {max(1, missing * 4 // self.parallel)} s, once; H2O_OTEL_PURE=1 skips it")
+            say(f"this takes about {max(1, missing * 6 // self.parallel)} s, once; H2O_OTEL_PURE=1 skips it")
         else:
             say(f"the{kind} compiled modules are current")
 

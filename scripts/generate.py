@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "scripts"))
 
 # "module:function", in the package or in scripts/
-GENERATORS = ["reference:pages"]
+GENERATORS = ["reference:pages", "h2o_otel.telemetry.reference:pages", "h2o_otel.dashboards.build:files"]
 
 
 def generated() -> dict[str, str]:
