@@ -2,7 +2,7 @@ import cython
 from ..io.loop cimport Loop
 from ..pool.pool cimport OriginPool
 from ..telemetry.requests cimport ClientRequestMetrics
-from .exchange cimport Exchange
+from .exchange cimport Exchange, check_length
 from .protocol cimport ClientProtocol
 from .request cimport Request
 from .response cimport Response

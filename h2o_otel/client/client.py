@@ -28,7 +28,7 @@ from ..pool.tasks import spawn
 from ..telemetry.requests import ClientRequestMetrics
 from .connect import Connector
 from .decoders import ACCEPT_ENCODING
-from .exchange import Exchange
+from .exchange import Exchange, check_length
 from .headers import Headers, Pairs, merged, raw_headers
 from .protocol import ClientProtocol
 from .request import Request, prepared
@@ -178,19 +178,22 @@ class Client:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every connection; requests under way fail.  May be called again."""
-        self.is_closed = True
         group, self._group = self._group, None
         try:
-            if self._pool is not None:
-                await self._pool.aclose()
+            await self.aclose()
         finally:
             if group is not None:
                 # Not with the exception of the body: it would come out wrapped in a group.
                 await group.__aexit__(None, None, None)
+
+    async def aclose(self) -> None:
+        """Close every connection; requests under way fail.  May be called again.
+
+        On trio ``async with`` must be left as well, since connections live in its scope.
+        """
+        self.is_closed = True
+        if self._pool is not None:
+            await self._pool.aclose()
 
     def _start(self, loop: Loop) -> None:
         if self._telemetry is None:
@@ -383,6 +386,8 @@ class Client:
             if connection.setup_span is not None:
                 span.link(connection.setup_span)
         try:
+            if request.body.data:
+                check_length(raw, len(request.body.data))
             connection.send(exchange, fields, request.body, now, trace)
         except LocalProtocolError as error:
             if connection.connection.closed:

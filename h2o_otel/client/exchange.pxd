@@ -77,5 +77,7 @@ cdef class Exchange:
     cpdef start_upload(self, object task)
     cpdef writable(self)
     cdef bint _send_chunk(self, bytes chunk) except -1
-    cdef _end_upload(self, object body)
+    cdef _end_upload(self)
     cpdef finish(self, object error_type, double now)
+
+cpdef check_length(list fields, long long sent)

@@ -349,7 +349,7 @@ class Exchange:
         error = kind(f"{what} within {limit_s:g} s (Timeout.{name}): {self.describe(now)}", timeout_s=limit_s)
         self.reset(_CANCEL)
         self.fail(error, now)
-        self.protocol.silent(self._active_at if name == "read" else now, now)
+        self.protocol.silent(self._write_at if name == "write" else self._active_at, now)
 
     def describe(self, now: float) -> str:
         """What was asked, where, and how far it came; for the text of errors."""
@@ -395,7 +395,7 @@ class Exchange:
                 for chunk in body.chunks():
                     if self._send_chunk(chunk):
                         await self._room()
-            self._end_upload(body)
+            self._end_upload()
         except Exception as error:
             self._upload_task = None
             if self.uploading:
@@ -418,17 +418,8 @@ class Exchange:
         waiter = self._write_waiter = self.protocol.loop.create_waiter()
         await waiter
 
-    def _end_upload(self, body: Body) -> None:
-        sent = self.stream.body_sent + self.stream.queued
-        if body.length >= 0 and sent != body.length:
-            raise LocalProtocolError(
-                f"the request body has {sent} octets, content-length says {body.length}",
-                scope="stream",
-                stream_id=self.stream.id,
-                initiator="user",
-                limit=body.length,
-                actual=sent,
-            )
+    def _end_upload(self) -> None:
+        check_length(self.request.fields(), self.stream.body_sent + self.stream.queued)
         self.uploading = False
         self._active_at = self.protocol.loop.now()
         self.protocol.connection.send_data(self.stream, b"", True, self._active_at)
@@ -449,6 +440,18 @@ class Exchange:
             self.metrics.finished(self.metrics_index, status, error_type, now - self.asked_at, self.span)
         if self.span is not None:
             self.span.finish(status, error_type, stream=stream)
+
+
+def check_length(fields: list[tuple[bytes, bytes]], sent: int) -> None:
+    """A body must be as long as its content-length says (RFC 9113 section 8.1.1).
+
+    Raises:
+        LocalProtocolError: it is not.
+    """
+    for field in fields:
+        if field[0] == b"content-length" and field[1] != b"%d" % sent:
+            said = field[1].decode("latin-1")
+            raise LocalProtocolError(f"the request body has {sent} octets, content-length says {said}", initiator="user", actual=sent)
 
 
 def _error_type(error: BaseException) -> str:
