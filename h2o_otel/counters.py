@@ -77,7 +77,7 @@ ERROR_CODES = (
     "HTTP_1_1_REQUIRED",
     "UNKNOWN",
 )
-BUFFER_POOLS = ("receive", "output", "tail", "tls")
+BUFFER_POOLS = ("receive", "output")
 SIZE_CLASSES = ("256", "1024", "4096", "16384", "65536", "262144", "1048576", "oversize")
 BUFFER_RESULTS = ("hit", "miss", "oversize")
 COPY_REASONS = ("deliver", "reassembly", "tail", "output", "split", "grow", "asgi", "tls")
@@ -86,7 +86,6 @@ OUTCOMES = ("completed", "reset_sent", "reset_recv", "refused", "goaway", "conn_
 SCOPES = ("connection", "stream")
 URGENCIES = ("0", "1", "2", "3", "4", "5", "6", "7")
 BOOLEANS = ("false", "true")
-HIT_MISS = ("hit", "miss")
 IO_RESULTS = ("full", "partial", "would_block", "eof", "error")
 SETTING_NAMES = (
     "HEADER_TABLE_SIZE",
@@ -99,7 +98,6 @@ SETTING_NAMES = (
     "NO_RFC7540_PRIORITIES",
 )
 MEMORY_COMPONENTS = ("connections", "streams", "hpack", "buffers", "queues", "tls", "telemetry")
-OBJECT_TYPES = ("stream", "block", "trace")
 CONNECT_PHASES = ("dns", "tcp", "tls", "settings")
 SPAN_RESULTS = ("recorded", "dropped", "unsampled")
 SELF_COSTS = ("collect", "spans", "logs")
@@ -144,17 +142,15 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "stream_active": (ROLES,),
     "stream_limit": (ROLES, DIRECTIONS),
     "stream_resets": (ROLES, DIRECTIONS, ERROR_CODES),
-    "stream_pending": (ROLES,),
     "flow_control_stalls": (ROLES, SCOPES),
-    "flow_control_window": (ROLES, DIRECTIONS, SCOPES),
+    "flow_control_window": (ROLES, DIRECTIONS),
+    "stream_pending": (ROLES,),
     "flow_control_unread": (ROLES,),
     "priority_streams": (URGENCIES, BOOLEANS),
     # tls
     "tls_handshake_active": (ROLES,),
     "tls_records": (DIRECTIONS,),
     "tls_payload": (DIRECTIONS,),
-    # memory
-    "memory_objects": (OBJECT_TYPES, HIT_MISS),
     # protocol
     "connection_active": (ROLES,),
     "goaway": (ROLES, DIRECTIONS, ERROR_CODES),
@@ -167,7 +163,6 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "io_pauses": (ROLES,),
     # runtime
     "loop_busy_ns": (),
-    "loop_iterations": (),
     "asgi_wait_ns": (("receive", "send"),),
     "asgi_handlers": (("running", "waiting"),),
     "asgi_fields_dropped": (),

@@ -1,12 +1,15 @@
 import cython
 from .. cimport _mem
 from ..counters cimport Counters, Trace
+from .pool cimport Buffer, BufferPool
 
-cdef int _BUFFERS_ACQUIRE, _COPIED_GROW
+cdef int _BUFFERS_ACQUIRE, _COPIED_GROW, _OUTPUT
+cdef bytearray _EMPTY
 
 @cython.final
 cdef class OutputBuffer:
-    cdef bytearray _block
+    cdef BufferPool _pool
+    cdef Buffer _block
     cdef unsigned char *mem
     cdef Py_ssize_t pos
     cdef Py_ssize_t cap
@@ -15,8 +18,9 @@ cdef class OutputBuffer:
     cdef Py_ssize_t _chunk_bytes
     cdef Counters counters
     cdef Trace trace
-    @cython.locals(needed="Py_ssize_t", cap="Py_ssize_t", block=bytearray, mem="unsigned char *", started_ns="long long")
     cdef int reserve(self, Py_ssize_t n) except -1
+    @cython.locals(old=Buffer, block=Buffer, mem="unsigned char *", started_ns="long long")
+    cdef _grow(self, Py_ssize_t needed)
     cdef void put(self, unsigned int octet) noexcept
     @cython.locals(n="Py_ssize_t", mem="const unsigned char *")
     cpdef write(self, bytes data)
@@ -25,3 +29,5 @@ cdef class OutputBuffer:
     cpdef bytes take(self)
     cpdef list take_chunks(self)
     cpdef Py_ssize_t size(self) noexcept
+    cpdef clear(self)
+    cdef _reset(self)

@@ -1,5 +1,8 @@
 """The output buffer of a connection: one coalescing block, and large bodies by reference.
 
+The block is lent by the thread's pool from the first octet to the next ``take``, so that one warm
+block serves all connections of an event loop and an idle connection holds none.
+
 Frames are encoded straight into the block (``reserve``, then write at ``mem[pos]``).  A large
 body is not copied: ``append_chunk`` closes the block so far and keeps the body's own object in
 order.  What ``take`` and ``take_chunks`` return is immutable, since event loops keep references
@@ -10,26 +13,31 @@ from __future__ import annotations
 
 from .. import _mem, counters
 from ..counters import BUFFERS_ACQUIRE, Counters, Trace
+from .pool import OUTPUT, Buffer, local_pool
 
 __all__ = ["OutputBuffer"]
 
 _COPIED_GROW = counters.slot("buffer_copied") + counters.COPY_REASONS.index("grow")
 _BUFFERS_ACQUIRE = BUFFERS_ACQUIRE
+_OUTPUT = OUTPUT
+# Where ``mem`` points while there is no block; ``cap`` is 0 then.
+_EMPTY = bytearray(1)
 _BLOCK_BYTES = 16_384
 
 
 class OutputBuffer:
     """Growable output; compiled code writes through ``mem``, ``pos`` and ``cap`` after ``reserve``."""
 
-    __slots__ = ("_block", "_chunk_bytes", "_chunks", "_kept", "cap", "counters", "mem", "pos", "trace")
+    __slots__ = ("_block", "_chunk_bytes", "_chunks", "_kept", "_pool", "cap", "counters", "mem", "pos", "trace")
 
     def __init__(self, counters: Counters, size_bytes: int = _BLOCK_BYTES) -> None:
         self.counters = counters
+        self._pool = local_pool(counters)
         self._kept = size_bytes
-        self._block = bytearray(size_bytes)
-        self.mem = self._block
+        self._block: Buffer | None = None
+        self.mem = _EMPTY
         self.pos = 0
-        self.cap = size_bytes
+        self.cap = 0
         self._chunks: list[bytes | memoryview] = []
         self._chunk_bytes = 0
         # Of the stream that is being written, at telemetry level ``detail``; None otherwise.
@@ -37,22 +45,25 @@ class OutputBuffer:
 
     def reserve(self, n: int) -> int:
         """Make room for ``n`` octets at ``pos``; pointers taken before are invalid after."""
-        needed = self.pos + n
-        if needed > self.cap:
-            started_ns = _mem.now_ns() if self.trace is not None else 0
-            cap = self.cap * 2
-            while cap < needed:
-                cap *= 2
-            block = bytearray(cap)
-            mem = block
-            _mem.copy(mem, 0, cap, self.mem, 0, self.pos, self.cap)
-            self.counters.slots[_COPIED_GROW] += self.pos
-            self._block = block
-            self.mem = self._block
-            self.cap = cap
-            if self.trace is not None:
-                self.trace.mark(_BUFFERS_ACQUIRE, started_ns, _mem.now_ns())
+        if self.pos + n > self.cap:
+            self._grow(self.pos + n)
         return 0
+
+    def _grow(self, needed: int) -> None:
+        """A block of at least twice the size, or the first one."""
+        started_ns = _mem.now_ns() if self.trace is not None else 0
+        old = self._block
+        block = self._pool.acquire(max(needed, 2 * self.cap, self._kept), _OUTPUT)
+        mem = block.mem
+        if old is not None:
+            _mem.copy(mem, 0, block.size, self.mem, 0, self.pos, self.cap)
+            self.counters.slots[_COPIED_GROW] += self.pos
+            self._pool.release(old)
+        self._block = block
+        self.mem = mem
+        self.cap = block.size
+        if self.trace is not None:
+            self.trace.mark(_BUFFERS_ACQUIRE, started_ns, _mem.now_ns())
 
     def put(self, octet: int) -> None:
         """One octet; room was reserved before."""
@@ -97,11 +108,18 @@ class OutputBuffer:
         self._reset()
         return chunks
 
+    def clear(self) -> None:
+        """Drop everything; for a connection whose transport is gone."""
+        self._chunks = []
+        self._reset()
+
     def _reset(self) -> None:
+        """Empty, and without a block: whoever writes next on this thread finds it warm."""
         self.pos = 0
         self._chunk_bytes = 0
-        if self.cap > self._kept:
-            # One large burst must not pin its memory for the life of the connection.
-            self._block = bytearray(self._kept)
-            self.mem = self._block
-            self.cap = self._kept
+        if self._block is not None:
+            block = self._block
+            self._block = None
+            self.mem = _EMPTY
+            self.cap = 0
+            self._pool.release(block)

@@ -11,7 +11,8 @@ import contextvars
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
-from .. import _mem
+from .. import _mem, counters
+from ..buffers.pool import RECEIVE
 
 __all__ = ["AsyncioLoop", "Handle", "LentBuffer", "Loop", "Waiter", "asyncio_loop"]
 
@@ -42,6 +43,12 @@ class LentBuffer:
         self.memory = bytearray(size_bytes)
         self.view = memoryview(self.memory)
         self.size = size_bytes
+        self._counters = counters.local()
+        self._counters.add("buffer_pool_allocated", RECEIVE, size_bytes)
+        self._counters.add("buffer_pool_in_use", RECEIVE, size_bytes)
+
+    def __del__(self) -> None:
+        self._counters.add("buffer_pool_in_use", RECEIVE, -self.size)
 
 
 class Loop:

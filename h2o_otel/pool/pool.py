@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .. import counters
-from ..counters import Counters
+from ..counters import CLIENT, Counters
 from ..errors import ConnectError, ConnectTimeout, H2OError, PoolTimeout, TotalTimeout
 from ..io.loop import Loop, Waiter
 from ..limits import Limits
@@ -176,6 +176,8 @@ class OriginPool:
         place = Place(self.loop.create_waiter())
         self.waiting.append(place)
         self.counters.count("pool_pending", (self._address,), 1)
+        self.counters.add("stream_pending", CLIENT, 1)
+        began = self.loop.now()
         try:
             await self._limited(place.waiter, timeout_s, deadline, self._pool_timeout)
         except BaseException:
@@ -188,6 +190,8 @@ class OriginPool:
             raise
         finally:
             self.counters.count("pool_pending", (self._address,), -1)
+            self.counters.add("stream_pending", CLIENT, -1)
+            self.counters.histogram("stream_time_in_queue", CLIENT).record(self.loop.now() - began)
         connection = place.connection
         if connection is not None:
             connection.reserved -= 1

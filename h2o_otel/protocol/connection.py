@@ -76,6 +76,7 @@ class Connection(ReceiveHalf):
             self.sent(FrameType.WINDOW_UPDATE, 0, 0, 4)
             self.recv_window = window
             self.recv_target = window
+        self.report_streams_max(self.remote_streams_max if self.client else self.local_streams_max)
 
     def _first_settings(self) -> Sequence[tuple[int, int]]:
         limits = self.limits
@@ -161,7 +162,7 @@ class Connection(ReceiveHalf):
             self.counters.count("abuse_detections", (rule.token, "stream_reset"))
         try:
             self.guards.fault_reset(stream_id, self.now)
-            self.guards.control_frame(self.paused)
+            self.answer_queued()
         except Violation as flood:
             self.connection_violation(flood)
             return
@@ -237,6 +238,9 @@ class Connection(ReceiveHalf):
         self.error = error
         role = counters.ROLES[self.role]
         self.slots[_CONNECTION_ACTIVE + self.role] -= 1
+        self._report_windows(0, 0)
+        self.report_streams_max(0)
+        self.answers_gone()
         self.counters.labelled_histogram("connection_duration", (role, "2", error_type)).record(self.now - self.opened_at)
         self.counters.histogram("connection_requests", self.role).record(self.requests)
         self.encoder.close()
@@ -247,6 +251,7 @@ class Connection(ReceiveHalf):
     def connection_lost(self, error: Exception | None, now: float) -> None:
         """The transport ended; whatever is open fails, once."""
         self.now = now
+        self.out.clear()
         if not self.counted:
             self.closed = True
             return
@@ -407,6 +412,7 @@ class Connection(ReceiveHalf):
     def resume_output(self, now: float) -> None:
         """The transport has room again."""
         self.paused = False
+        self.answers_gone()
         self.pump(now)
 
     @property

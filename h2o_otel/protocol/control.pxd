@@ -10,7 +10,7 @@ from ..streams.stream cimport Stream
 from .send cimport SendHalf
 
 cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _SEND_DATA, _SEND_PROMISE, _RECV_PROMISE, _RECV_RST, _SEND_END, _RECV_END
-cdef int _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES
+cdef int _STREAM_LIMIT, _CONTROL_QUEUE, _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES
 cdef long long _WINDOW_MAX
 
 cdef class ControlHalf(SendHalf):
@@ -18,6 +18,9 @@ cdef class ControlHalf(SendHalf):
     cdef MessageValidator validator
     cdef readonly dict idle_priorities
 
+    cdef report_streams_max(self, long long limit)
+    cdef int answer_queued(self) except -1
+    cdef answers_gone(self)
     cpdef update_settings(self, object entries, double now)
     @cython.locals(code="unsigned int", value="unsigned int")
     cdef int on_settings(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1

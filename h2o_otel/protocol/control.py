@@ -17,7 +17,7 @@ from ..streams.states import Input
 from ..streams.stream import LOCAL, REMOTE, Stream
 from . import settings
 from .config import ConnectionConfig
-from .core import GOAWAY, error_slot
+from .core import GOAWAY, UNLIMITED, error_slot
 from .handler import Handler
 from .send import SendHalf
 
@@ -36,6 +36,8 @@ _RECV_END = int(Input.RECV_END)
 _SETTINGS_VALUE = counters.slot("settings_value")
 _SETTING_NAMES = len(counters.SETTING_NAMES)
 _GOAWAY_SLOT = counters.slot("goaway")
+_STREAM_LIMIT = counters.slot("stream_limit")
+_CONTROL_QUEUE = counters.slot("frame_control_queue_size")
 _ERROR_CODES = len(counters.ERROR_CODES)
 _WINDOW_MAX = WINDOW_BYTES_MAX
 
@@ -49,6 +51,23 @@ class ControlHalf(SendHalf):
         self.validator = MessageValidator(config.enable_connect_protocol)
         # PRIORITY_UPDATE for streams that are not open yet (RFC 9218 section 7.1); bounded by streams_max
         self.idle_priorities: dict[int, tuple[int, bool]] = {}
+
+    def report_streams_max(self, limit: int) -> None:
+        """The concurrency that the peer (client) or this side (server) allows, as a sum over connections; unlimited counts as 0."""
+        limit = 0 if limit == UNLIMITED else limit
+        self.slots[_STREAM_LIMIT + self.role * 2 + self.role] += limit - self._reported_streams_max
+        self._reported_streams_max = limit
+
+    def answer_queued(self) -> int:
+        """An acknowledgement or a reset went into the output; while the transport is full, such answers are bounded."""
+        if self.paused:
+            self.slots[_CONTROL_QUEUE + self.role] += 1
+        return self.guards.control_frame(self.paused)
+
+    def answers_gone(self) -> None:
+        """The transport takes output again, or never will."""
+        self.slots[_CONTROL_QUEUE + self.role] -= self.guards.control_queued
+        self.guards.control_queued = 0
 
     # -- SETTINGS
 
@@ -91,7 +110,7 @@ class ControlHalf(SendHalf):
                 self.apply_remote(code, value)
         writer.write_settings_ack(self.out)
         self.sent(_SETTINGS, _ACK, 0, 0)
-        self.guards.control_frame(self.paused)
+        self.answer_queued()
         self.handler.settings_received()
         return 0
 
@@ -104,6 +123,8 @@ class ControlHalf(SendHalf):
             self.remote_frame_max = value
         elif code == SettingCode.MAX_CONCURRENT_STREAMS:
             self.remote_streams_max = value
+            if self.client:
+                self.report_streams_max(value)
         elif code == SettingCode.HEADER_TABLE_SIZE:
             self.encoder.set_table_size(value)
         self.remote_settings[code] = value
@@ -141,6 +162,8 @@ class ControlHalf(SendHalf):
             self.local_frame_max = value
         elif code == SettingCode.MAX_CONCURRENT_STREAMS:
             self.local_streams_max = value
+            if not self.client:
+                self.report_streams_max(value)
         self.local_settings[code] = value
         name = SettingCode(code).name
         self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.SEND) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
@@ -159,7 +182,7 @@ class ControlHalf(SendHalf):
         self.guards.ping(self.now)
         writer.write_ping(self.out, payload, True)
         self.sent(_PING, _ACK, 0, 8)
-        return self.guards.control_frame(self.paused)
+        return self.answer_queued()
 
     # -- GOAWAY
 

@@ -11,7 +11,7 @@ from .guards cimport Guards
 from .handler cimport Handler
 from .recorder cimport FlightRecorder
 
-cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES
+cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _WINDOW, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES
 cdef int _SEND_RST, _RECV_RST, _USER, _LOCAL, _REMOTE, _CLOSED, _HALF_CLOSED_REMOTE
 cdef int _RST_STREAM, _WINDOW_UPDATE, _SEND
 cdef bytes _SLOT_B
@@ -35,6 +35,11 @@ cdef class ConnectionCore:
     cdef readonly FlightRecorder recorder
     # traces (level detail) of streams that something was done for since the driver's last write
     cdef readonly list traced
+    # what the gauges were told last
+    cdef readonly long long frames_written
+    cdef long long _frames_flushed, _reported_send, _reported_recv
+    cdef long long _reported_streams_max
+    cdef Histogram _flush_frames
     cdef readonly int traced_open
     # requests whose body has not ended, and when progress of bodies is looked at next
     cdef readonly int bodies_open
@@ -94,5 +99,9 @@ cdef class ConnectionCore:
     cpdef reset_stream(self, Stream stream, unsigned int code, double now)
     cdef reset_for(self, Stream stream, unsigned int code, object error, int by, int outcome)
     cpdef Py_ssize_t out_size(self)
+    @cython.locals(written="long long")
+    cdef report(self)
+    @cython.locals(place=int)
+    cdef _report_windows(self, long long send, long long recv)
     cpdef bytes data_to_send(self)
     cpdef list chunks_to_send(self)

@@ -40,6 +40,7 @@ _ERROR_CODES = len(counters.ERROR_CODES)
 _GOAWAY = counters.slot("goaway")
 _CONNECTION_ACTIVE = counters.slot("connection_active")
 _UNREAD = counters.slot("flow_control_unread")
+_WINDOW = counters.slot("flow_control_window")
 _SEND_RST = int(Input.SEND_RST)
 _RECV_RST = int(Input.RECV_RST)
 _CLOSED = int(State.CLOSED)
@@ -87,6 +88,12 @@ class ConnectionCore:
         self.scheduler = Scheduler()
         self.guards = Guards(limits)
         self.recorder = FlightRecorder(limits.flight_recorder_frames)
+        self.frames_written = 0
+        self._frames_flushed = 0
+        self._flush_frames = self.counters.histogram("frame_flush_frames", config.role)
+        self._reported_send = 0
+        self._reported_recv = 0
+        self._reported_streams_max = 0
         self.traced: list[Trace] = []
         self.traced_open = 0
         self.bodies_open = 0
@@ -143,6 +150,7 @@ class ConnectionCore:
         self.slots[_FRAMES + self.send_frames + _SLOT[type]] += 1
         self.slots[_FRAME_PAYLOAD + self.send_frames + _SLOT[type]] += length
         self.recorder.record(_SEND, type, flags, stream_id, length, self.now)
+        self.frames_written += 1
         if type <= 1:
             self.guards.message_frames += 1
 
@@ -291,11 +299,28 @@ class ConnectionCore:
 
     def data_to_send(self) -> bytes:
         """Take the output as one piece."""
+        self.report()
         return self.out.take()
 
     def chunks_to_send(self) -> list[bytes | memoryview]:
         """Take the output as immutable pieces in order; large bodies are the caller's own objects."""
+        self.report()
         return self.out.take_chunks()
+
+    def report(self) -> None:
+        """Bring the gauges up to date, once per write: frames in it, and the connection's windows."""
+        written = self.frames_written - self._frames_flushed
+        if written:
+            self._frames_flushed = self.frames_written
+            self._flush_frames.record(written)
+        self._report_windows(self.send_window, self.recv_window)
+
+    def _report_windows(self, send: int, recv: int) -> None:
+        place = _WINDOW + self.role * 2
+        self.slots[place] += send - self._reported_send
+        self.slots[place + 1] += recv - self._reported_recv
+        self._reported_send = send
+        self._reported_recv = recv
 
     @property
     def streams_open(self) -> int:

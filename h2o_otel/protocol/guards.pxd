@@ -22,7 +22,7 @@ cdef class Guards:
     cdef readonly long long priorities
     cdef readonly long long message_frames
     cdef long long _message_frames_at_ping
-    cdef readonly int control_queued
+    cdef public int control_queued
     cdef int _control_max
     cdef int _updates_base, _updates_per_stream, _updates_per_frame
 

@@ -168,7 +168,6 @@ class Guards:
     def control_frame(self, paused: bool) -> int:
         """An answer was queued; while the transport is full they pile up (CVE-2019-9514)."""
         if not paused:
-            self.control_queued = 0
             return 0
         self.control_queued += 1
         if self.control_queued > self._control_max:

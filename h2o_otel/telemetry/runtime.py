@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -122,7 +123,9 @@ os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 class LoopWatch:
-    """Measures how late an asyncio event loop runs its timers: a timer every ``interval_s``, about 2 us each.
+    """Measures how late an asyncio event loop runs its timers, and the CPU time of its thread.
+
+    A timer every ``interval_s``, about 2 us each.
 
     Args:
         loop: the loop to watch; call from its thread.
@@ -134,7 +137,9 @@ class LoopWatch:
         self._loop = loop
         self._interval_s = interval_s
         self._clock = loop.time if clock is None else clock
-        self._histogram = counters.local().histogram("loop_lag")
+        self._counters = counters.local()
+        self._histogram = self._counters.histogram("loop_lag")
+        self._busy_ns = time.thread_time_ns()
         self._due = 0.0
         self._handle: asyncio.TimerHandle | None = None
         self._schedule()
@@ -145,6 +150,9 @@ class LoopWatch:
 
     def _fire(self) -> None:
         self._histogram.record(max(0.0, self._clock() - self._due))
+        busy_ns = time.thread_time_ns()
+        self._counters.add("loop_busy_ns", 0, busy_ns - self._busy_ns)
+        self._busy_ns = busy_ns
         self._schedule()
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Level, OrZero, Quantile, Rate, Total, is_
+from ..expressions import Level, Quantile, Rate, Total, is_
 from ..model import Dashboard, Panel, Query, Row, Threshold
 
 _POOL, _RESULT, _GENERATION = "h2o.buffer.pool.name", "h2o.result", "cpython.gc.generation"
@@ -117,22 +117,6 @@ _OBJECTS = Row(
     "Objects and the garbage collector",
     (
         (
-            Panel(
-                title="Free lists, hit ratio",
-                queries=(
-                    Query(
-                        OrZero(
-                            Rate("h2o.memory.objects", is_(_RESULT, "hit"), by="h2o.object.type"),
-                            Rate("h2o.memory.objects", by="h2o.object.type"),
-                        )
-                        / Rate("h2o.memory.objects", by="h2o.object.type")
-                    ),
-                ),
-                what="Objects that were reused, over all that were needed.",
-                good="above 90 % once warm.",
-                knob="low at a high rate: more requests at once than the free list keeps.",
-                maximum=1.0,
-            ),
             Panel(
                 title="Collections",
                 queries=(Query(Rate("cpython.gc.collections", by=_GENERATION), "generation {cpython.gc.generation}"),),

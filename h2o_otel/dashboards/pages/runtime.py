@@ -35,22 +35,8 @@ _LOOP = Row(
                 good="one band at the bottom.",
                 knob="a second band far up is one blocking call.",
             ),
-            Panel(
-                title="Turns of the loop",
-                queries=(Query(Rate("h2o.loop.iterations", by="instance")),),
-                good="rises, then falls again with load: a busy loop does more in each turn.",
-                knob="`Limits.turn_frames_max` and `Limits.turn_bytes_max` share a turn between connections.",
-            ),
         ),
         (
-            Panel(
-                title="Busy time per turn",
-                queries=(Query(Rate("h2o.loop.busy", by="instance") / Rate("h2o.loop.iterations", by="instance")),),
-                what="Mean time between two looks at the sockets.",
-                good="under 2 ms.",
-                knob="`Limits.turn_s_max`.",
-                unit="s",
-            ),
             Panel(
                 title="Time in receive() and send()",
                 queries=(Query(Rate("h2o.asgi.wait", by="h2o.reason")),),

@@ -110,7 +110,7 @@ _FLOW = Row(
         (
             Panel(
                 title="Windows",
-                queries=(Query(Level("h2o.flow_control.window", by=(_ROLE, _DIRECTION, _SCOPE))),),
+                queries=(Query(Level("h2o.flow_control.window", by=(_ROLE, _DIRECTION))),),
                 good="transmit well above 0: room to write at once.",
                 knob="`Limits.stream_window_bytes`, `Limits.connection_window_bytes`, `Limits.window_bytes_max`.",
             ),
