@@ -103,7 +103,7 @@ class _Inflate:
 
     @property
     def complete(self) -> bool:
-        return self._fresh or self._inflate.eof
+        return self._inflate.eof
 
 
 class _Deflate(_Inflate):
@@ -111,16 +111,22 @@ class _Deflate(_Inflate):
 
     wbits = zlib.MAX_WBITS
 
+    def __init__(self) -> None:
+        _Inflate.__init__(self)
+        self._head = b""
+
     def step(self, data: bytes) -> tuple[bytes, bytes]:
         if self._inflate.eof:
             return b"", b""
-        if not self._fresh:
-            return _Inflate.step(self, data)
-        try:
-            return _Inflate.step(self, data)
-        except zlib.error:
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            return _Inflate.step(self, data)
+        if self._fresh:
+            # The two octets of zlib's header tell which it is.
+            data = self._head + data
+            if len(data) < 2:
+                self._head = data
+                return b"", b""
+            if data[0] & 0x0F != zlib.DEFLATED or (data[0] << 8 | data[1]) % 31:
+                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        return _Inflate.step(self, data)
 
 
 _CODINGS: dict[str, Callable[[], _Inflate]] = {"gzip": _Inflate, "x-gzip": _Inflate, "deflate": _Deflate}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio
@@ -368,7 +367,7 @@ async def test_closed_window_is_a_write_timeout(serve: Any, client: Any) -> None
     async with client() as c:
         await c.get(server.url)
         for content in (b"x" * 1000, [b"x" * 100_000] * 3):
-            with pytest.raises(h2o_otel.WriteTimeout, match="took nothing of the request body within 0.2 s"):
+            with pytest.raises(h2o_otel.WriteTimeout, match=r"took nothing of the request body within 0\.2 s"):
                 await c.post(server.url, content=content, timeout=Timeout(write=0.2, read=0.1))
             # The PING is answered, and the connection stays.
             await eventually(lambda: not c.describe()[0]["connections"][0]["suspect"])
@@ -452,7 +451,7 @@ async def test_failing_upload_is_the_callers_error(serve: Any, client: Any) -> N
 
 async def test_refused_connection(client: Any, free_port: Any) -> None:
     async with client() as c:
-        with pytest.raises(h2o_otel.ConnectError, match="cannot connect to 127.0.0.1 port") as caught:
+        with pytest.raises(h2o_otel.ConnectError, match=r"cannot connect to 127\.0\.0\.1 port") as caught:
             await c.get(f"http://127.0.0.1:{free_port()}/")
         assert caught.value.request.method == "GET"
 

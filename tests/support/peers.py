@@ -131,7 +131,11 @@ class Peer:
             data = self.sock.recv(65_536)
             if not data:
                 return
-            for event in self.h2.receive_data(data):
+            events = self.h2.receive_data(data)
+            if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
+                # h2 sends nothing more from here on, so there is nothing to be done for the others.
+                events = [event for event in events if isinstance(event, (h2.events.ConnectionTerminated, h2.events.StreamReset))]
+            for event in events:
                 self.dispatch(event)
             self.flush()
 
