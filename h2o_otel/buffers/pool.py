@@ -113,7 +113,7 @@ class _Depot:
             return dropped
 
 
-_depot = _Depot(DEPOT_BYTES_MAX)
+_SHARED = _Depot(DEPOT_BYTES_MAX)
 
 
 class BufferPool:
@@ -127,11 +127,11 @@ class BufferPool:
 
     __slots__ = ("_caches", "_depot", "_slots", "cache_bytes_max", "cached_bytes", "counters", "debug", "high_water_bytes", "in_use_bytes")
 
-    def __init__(self, block: Counters, cache_bytes_max: int = CACHE_BYTES_MAX, debug: bool = False, depot: _Depot = _depot) -> None:
+    def __init__(self, block: Counters, cache_bytes_max: int = CACHE_BYTES_MAX, debug: bool = False, depot: _Depot | None = None) -> None:
         self.counters = block
         self._slots = self.counters.slots
         self._caches: list[list[Buffer]] = [[] for _ in SIZES]
-        self._depot = depot
+        self._depot = _SHARED if depot is None else depot
         self.cache_bytes_max = cache_bytes_max
         self.cached_bytes = 0
         self.in_use_bytes = 0
