@@ -131,7 +131,7 @@ class BufferPool:
         self.counters = block
         self._slots = self.counters.slots
         self._caches: list[list[Buffer]] = [[] for _ in SIZES]
-        self._depot = _SHARED if depot is None else depot
+        self._depot: _Depot = _SHARED if depot is None else depot
         self.cache_bytes_max = cache_bytes_max
         self.cached_bytes = 0
         self.in_use_bytes = 0

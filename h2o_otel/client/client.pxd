@@ -8,7 +8,7 @@ from .request cimport Request
 from .response cimport Response
 
 cdef object _running_loop, _CLEAN
-cdef bint _clean(str target) except -1
+cpdef bint _clean(str target) except -1
 
 @cython.final
 cdef class Endpoint:

@@ -386,9 +386,11 @@ class Exchange:
 
     async def upload(self, body: Body) -> None:
         """Send ``body`` as it is made, no faster than the peer takes it; runs beside the reading of the response."""
+        source: Any = None
         try:
             if body.is_async:
-                async for chunk in body.async_chunks():
+                source = body.async_chunks()
+                async for chunk in source:
                     if self._send_chunk(checked_chunk(chunk)):
                         await self._room()
             else:
@@ -404,6 +406,9 @@ class Exchange:
         finally:
             self.uploading = False
             self._upload_task = None
+            if hasattr(source, "aclose"):
+                # A generator that was left half-way cleans up now, not when it is collected.
+                await source.aclose()
 
     def _send_chunk(self, chunk: bytes) -> bool:
         """Queue ``chunk``; whether there is no room for another."""
