@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from h2o_otel.counters import Snapshot
 from h2o_otel.frames.writer import BY_REFERENCE_BYTES
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from h2o_otel.protocol.connection import Connection
@@ -135,9 +136,13 @@ def test_priority_update() -> None:
 
 def test_what_is_written_is_counted() -> None:
     server, peer = answering()
-    before = peer.block.read_slots()
+    before = Snapshot()
+    before.add_block(peer.block)
     server.send_data(server.streams[1], bytes(100), True, peer.now)
-    added = sum(peer.block.read_slots()) - sum(before)
     assert len(frames(server.data_to_send())) == 1
-    # a frame, its payload, the stream no more active and completed
-    assert added == 1 + 100 - 1 + 1
+    after = Snapshot()
+    after.add_block(peer.block)
+    assert after.value("frames", "server", "transmit", "DATA") == before.value("frames", "server", "transmit", "DATA") + 1
+    assert after.value("frame_payload", "server", "transmit", "DATA") == before.value("frame_payload", "server", "transmit", "DATA") + 100
+    assert after.value("streams", "server", "completed") == before.value("streams", "server", "completed") + 1
+    assert after.value("stream_active", "server") == 0
