@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import h2.config
-import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -27,12 +26,15 @@ from ..errors import ConnectionTerminated, ErrorCode, LocalProtocolError, Stream
 from ..frames.types import SLOT_OF_TYPE, SettingCode
 from ..hpack.encoder import Encoder
 from ..limits import STREAM_ID_MAX
+from ..rules import Violation
 from ..streams.states import Input, State
 from ..streams.stream import INITIATORS, LOCAL, REMOTE, USER, Stream
+from . import settings
 from .config import ConnectionConfig
 from .core import COMPLETED, CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, UNLIMITED, error_slot
 from .events import Event, EventCollector
 from .handler import Handler
+from .reference_h2 import Engine
 from .settings import Settings
 
 __all__ = ["ReferenceConnection"]
@@ -41,43 +43,6 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 _GOAWAY_ANY = 2**31 - 1
 _DEBUG_BYTES_MAX = 200
-
-
-class _Engine(h2.connection.H2Connection):
-    """``h2`` that hands over the events of each frame at once, counts frames, and goes on after GOAWAY (RFC 9113 section 6.8)."""
-
-    def __init__(
-        self,
-        config: h2.config.H2Configuration,
-        frame_received: Callable[[Frame, list[h2.events.Event]], None],
-        frame_sent: Callable[[Frame], None],
-    ) -> None:
-        super().__init__(config)
-        self.frame_received = frame_received
-        self.frame_sent = frame_sent
-
-    def _receive_frame(self, frame: Frame) -> list[h2.events.Event]:
-        self.frame_received(frame, super()._receive_frame(frame))
-        return []
-
-    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[h2.events.Event]]:
-        event = h2.events.ConnectionTerminated()
-        event.error_code = frame.error_code
-        event.last_stream_id = frame.last_stream_id
-        event.additional_data = frame.additional_data
-        return [], [event]
-
-    def _prepare_for_sending(self, frames: list[Frame]) -> None:
-        super()._prepare_for_sending(frames)
-        for frame in frames:
-            self.frame_sent(frame)
-
-    def send_frame(self, frame: Frame) -> None:
-        """Send a frame past the state machine."""
-        self._prepare_for_sending([frame])
-
-    def output_size(self) -> int:
-        return len(self._data_to_send)
 
 
 class ReferenceConnection:
@@ -111,13 +76,15 @@ class ReferenceConnection:
         self.blocked_since = 0.0
         self.pings: dict[bytes, float] = {}
         self._writers: dict[int, Stream] = {}
+        # h2 takes one acknowledgement for all settings that wait for one, so only one SETTINGS is under way at a time.
+        self._settings_waiting: deque[dict[int, int]] = deque()
+        self._settings_unacked = False
         self._receiving = False
         # Fields are checked by our encoder, for the same errors; its output and its counters are thrown away.
         self._checker = Encoder(Counters(), config.role)
         self._scratch = OutputBuffer(Counters(), 1024)
-        self._h2 = _Engine(
-            h2.config.H2Configuration(client_side=self.client, header_encoding=False), self._frame_received, self._frame_sent
-        )
+        h2_config = h2.config.H2Configuration(client_side=self.client, header_encoding=False)
+        self._h2 = Engine(h2_config, self._frame_received, self._frame_sent, limits.closed_streams_remembered_max)
         self._h2.local_settings = h2.settings.Settings(client=self.client, initial_values=self._first_settings())
         self._h2.max_inbound_frame_size = limits.frame_bytes_max
         self._h2.decoder.max_header_list_size = limits.header_list_bytes_max
@@ -132,6 +99,9 @@ class ReferenceConnection:
         self.now = self.opened_at = self.active_at = now
         self.counters.add("connection_active", self.role, 1)
         self._h2.initiate_connection()
+        self._settings_unacked = True
+        if self.limits.stream_window_bytes < 65_535:
+            self._settings_waiting.append({SettingCode.INITIAL_WINDOW_SIZE: self.limits.stream_window_bytes})
         for code, value in self._h2.local_settings.items():
             self.local_settings[int(code)] = value
         window = self.limits.connection_window_bytes
@@ -142,7 +112,8 @@ class ReferenceConnection:
         limits = self.limits
         values = {
             h2.settings.SettingCodes.HEADER_TABLE_SIZE: limits.header_table_bytes,
-            h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,
+            # A smaller one holds from its acknowledgement on, and h2 applies the first values at once.
+            h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: max(65_535, limits.stream_window_bytes),
             h2.settings.SettingCodes.MAX_FRAME_SIZE: limits.frame_bytes_max,
             h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: limits.header_list_bytes_max,
         }
@@ -325,6 +296,10 @@ class ReferenceConnection:
     def _on_settings_acknowledged(self, event: h2.events.SettingsAcknowledged) -> None:
         for code, change in event.changed_settings.items():
             self.local_settings[int(code)] = change.new_value
+        self._settings_unacked = False
+        if self._settings_waiting:
+            self._settings_unacked = True
+            self._call(self._h2.update_settings, self._settings_waiting.popleft())
 
     def _on_ping_acknowledged(self, event: h2.events.PingAckReceived) -> None:
         payload = bytes(event.ping_data or b"")
@@ -550,6 +525,7 @@ class ReferenceConnection:
         stream.closed_by = USER
         stream.closed_code = code
         self._call(self._h2.reset_stream, stream.id, code)
+        self._h2.remember_reset(stream.id)
         self._count_reset(counters.SEND, code)
         self._close_stream(stream, RESET_SENT)
 
@@ -563,7 +539,16 @@ class ReferenceConnection:
 
     def update_settings(self, entries: Sequence[tuple[int, int]], now: float) -> None:
         self.now = now
-        self._call(self._h2.update_settings, dict(entries))
+        for code, value in entries:
+            try:
+                settings.check(code, value)
+            except Violation as violation:
+                raise LocalProtocolError(str(violation), rule=violation.rule.token, initiator="user") from violation
+        if self._settings_unacked:
+            self._settings_waiting.append(dict(entries))
+        else:
+            self._settings_unacked = True
+            self._call(self._h2.update_settings, dict(entries))
 
     def send_push_promise(self, stream: Stream, headers: Fields, now: float) -> Stream:
         self.now = now

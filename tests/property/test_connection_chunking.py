@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from h2o_otel.streams.stream import Stream
 from tests.support import traffic, wire
 from tests.support.engine import GET, POST
 
+pytestmark = pytest.mark.time_limit(600)  # the long profile
 Feed = Callable[[Connection, bytes], None]
 
 
