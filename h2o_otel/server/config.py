@@ -52,6 +52,7 @@ class Config:
             ``limits.shutdown_grace_s``.
         engine: "native", "h2", or None for the environment's ``H2O_OTEL_ENGINE``.
         eager_tasks: applications run their first step at once, in the same write as their neighbours.
+        handle_signals: SIGINT and SIGTERM end the server; off where the program around it does that.
         telemetry: a ``Telemetry``, or None for the default one.
     """
 
@@ -78,6 +79,7 @@ class Config:
     timeout_graceful_shutdown: float | None = None
     engine: str | None = None
     eager_tasks: bool = True
+    handle_signals: bool = True
     telemetry: Any = None
 
     def __post_init__(self) -> None:

@@ -202,7 +202,7 @@ class Server:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """SIGINT and SIGTERM begin a graceful end, a second one ends it; only in the main thread, as signals are."""
-        if threading.current_thread() is not threading.main_thread():
+        if not self.config.handle_signals or threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}

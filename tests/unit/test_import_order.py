@@ -25,7 +25,7 @@ LEVELS = [
     ["tls", "io", "telemetry"],
     ["pool", "http1"],
     ["client", "server"],
-    ["httpx", "locust", "dashboards", "console"],
+    ["httpx", "locust", "dashboards", "console", "demo"],
     ["cli"],
     ["__init__", "__main__"],
 ]

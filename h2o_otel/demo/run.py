@@ -1,0 +1,180 @@
+"""Puts the demo together: certificate, telemetry, two servers, the load, the view; and takes it apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..client import Client
+from ..server import Config, Server
+from ..telemetry.runtime import LoopWatch, unwatch_gc, watch_gc
+from ..tls.certificates import Authority
+from .figures import Meter
+from .load import Load
+from .service import Shop, stock
+from .view import LiveView, PlainView
+
+__all__ = ["Demo", "Options"]
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        port: of the shop; 0 for any.
+        duration_s: None runs until it is interrupted.
+        rate: scenes a second.
+        load_only: URL of a demo elsewhere: no servers here; its authority's certificate is ``ca``.
+        folder: where certificates are made; a temporary one by default.
+        plain: one line a second, even on a terminal.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    duration_s: float | None = None
+    rate: float = 150.0
+    serve_only: bool = False
+    load_only: str | None = None
+    ca: str | None = None
+    folder: Path | None = None
+    plain: bool = False
+    seed: int | None = None
+
+
+class Demo:
+    """One run.
+
+    Args:
+        options: what was asked for.
+        telemetry: what ``telemetry.configure`` returned.
+    """
+
+    def __init__(self, options: Options, telemetry: Any) -> None:
+        self.options = options
+        self.telemetry = telemetry
+        self.url = ""
+        self.load: Load | None = None
+        self.meter = Meter()
+        self._ca: str | None = options.ca
+        self._interrupted = asyncio.Event()
+
+    async def run(self) -> int:
+        """Run to the end; 0 when the time is over, 130 when it was interrupted."""
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupted.set)
+        watch = LoopWatch(loop)
+        watch_gc()
+        try:
+            async with AsyncExitStack() as stack:
+                await self._start(stack)
+                self._announce()
+                await self._watch(began)
+        finally:
+            unwatch_gc()
+            watch.close()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+        return INTERRUPTED if self._interrupted.is_set() else 0
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        options = self.options
+        if options.load_only is None:
+            await self._serve(stack)
+        else:
+            self.url = options.load_only.rstrip("/")
+        if not options.serve_only:
+            self.load = Load(self.url, options.rate, self._client, options.seed)
+            task = asyncio.create_task(self.load.run())
+            stack.push_async_callback(_end, task)
+
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        options = self.options
+        folder = options.folder
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="h2o-otel-demo-")))
+        authority = Authority(folder)
+        made = authority.issue(
+            "localhost", "127.0.0.1", "::1", *([] if options.host in ("127.0.0.1", "::1", "0.0.0.0") else [options.host])
+        )
+        self._ca = str(authority.certificate)
+
+        async def serve(app: Any, host: str, port: int) -> Server:
+            config = Config(
+                app=app,
+                host=host,
+                port=port,
+                ssl_certfile=made.certificate,
+                ssl_keyfile=made.key,
+                lifespan="off",
+                telemetry=self.telemetry,
+                timeout_graceful_shutdown=5.0,
+                handle_signals=False,
+            )
+            server = Server(config)
+            task = asyncio.create_task(server.serve())
+            stack.push_async_callback(_stop, server, task)
+            started = asyncio.ensure_future(server.started.wait())
+            await asyncio.wait([started, task], return_when=asyncio.FIRST_COMPLETED)
+            started.cancel()
+            if task.done():
+                await task
+            return server
+
+        upstream = await serve(stock, "127.0.0.1", 0)
+        client = await stack.enter_async_context(self._client())
+        shop = await serve(Shop(_url(upstream), client), options.host, options.port)
+        self.url = _url(shop)
+
+    def _client(self) -> Client:
+        return Client(verify=True if self._ca is None else self._ca, telemetry=self.telemetry)
+
+    def _announce(self) -> None:
+        if self._ca is not None and self.options.load_only is None:
+            pass
+        port = getattr(self.telemetry, "prometheus_port", None)
+        if port:
+            pass
+
+    async def _watch(self, began: float) -> None:
+        """Show figures every second until the time is over or Ctrl-C comes."""
+        duration = self.options.duration_s
+        terminal = sys.stdout.isatty() and not self.options.plain
+        with LiveView(f"h2o-otel demo · {self.url}") if terminal else PlainView() as view:
+            while not self._interrupted.is_set():
+                left = 1.0 if duration is None else min(1.0, began + duration - time.monotonic())
+                if left <= 0:
+                    return
+                try:
+                    await asyncio.wait_for(self._interrupted.wait(), left)
+                except TimeoutError:
+                    view.show(self.meter.tick(), self.load)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel the load; an error that ended it early is reported."""
+    if task.done():
+        await task
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _stop(server: Server, task: asyncio.Task[Any]) -> None:
+    server.stop()
+    await asyncio.wait([task])
+
+
+def _url(server: Server) -> str:
+    host, port = server.addresses[0][:2]
+    return f"https://{'127.0.0.1' if host == '0.0.0.0' else f'[{host}]' if ':' in host else host}:{port}"
