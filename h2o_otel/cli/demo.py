@@ -29,6 +29,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--plain", action="store_true", help="one line of figures a second, even on a terminal")
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="event loop (default: %(default)s)")
     parser.add_argument("--certificates", type=Path, metavar="FOLDER", help="make or find the certificates here")
+    parser.add_argument("--name", action="append", default=[], metavar="DNS", help="one more name that the certificate is for")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--serve-only", action="store_true", help="the service without a load")
     only.add_argument("--load-only", metavar="URL", help="the load alone, on a demo that runs elsewhere")
@@ -83,6 +84,7 @@ def _run(args: argparse.Namespace, plain: bool, observed: Any) -> int:
         load_only=args.load_only,
         ca=args.ca,
         folder=args.certificates,
+        names=tuple(args.name),
         plain=plain,
     )
 

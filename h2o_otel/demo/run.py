@@ -19,7 +19,7 @@ from ..tls.certificates import Authority
 from .figures import Meter
 from .load import Load
 from .service import Shop, stock
-from .view import LiveView, PlainView
+from .view import LiveView, PlainView, say, summary
 
 __all__ = ["Demo", "Options"]
 
@@ -35,6 +35,7 @@ class Options:
         duration_s: None runs until it is interrupted.
         rate: scenes a second.
         load_only: URL of a demo elsewhere: no servers here; its authority's certificate is ``ca``.
+        names: more DNS names that the service's certificate is for.
         folder: where certificates are made; a temporary one by default.
         plain: one line a second, even on a terminal.
     """
@@ -47,6 +48,7 @@ class Options:
     load_only: str | None = None
     ca: str | None = None
     folder: Path | None = None
+    names: tuple[str, ...] = ()
     plain: bool = False
     seed: int | None = None
 
@@ -81,6 +83,9 @@ class Demo:
                 await self._start(stack)
                 self._announce()
                 await self._watch(began)
+                lasted = time.monotonic() - began
+                total = self.meter.total()
+            say(summary(total, self.load, lasted))
         finally:
             unwatch_gc()
             watch.close()
@@ -105,9 +110,7 @@ class Demo:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="h2o-otel-demo-")))
         authority = Authority(folder)
-        made = authority.issue(
-            "localhost", "127.0.0.1", "::1", *([] if options.host in ("127.0.0.1", "::1", "0.0.0.0") else [options.host])
-        )
+        made = authority.issue("localhost", "127.0.0.1", "::1", *options.names)
         self._ca = str(authority.certificate)
 
         async def serve(app: Any, host: str, port: int) -> Server:
@@ -141,11 +144,11 @@ class Demo:
         return Client(verify=True if self._ca is None else self._ca, telemetry=self.telemetry)
 
     def _announce(self) -> None:
+        say(f"h2o-otel demo: {self.url}")
         if self._ca is not None and self.options.load_only is None:
-            pass
-        port = getattr(self.telemetry, "prometheus_port", None)
-        if port:
-            pass
+            say(f"  by hand: curl --http2 --cacert {self._ca} {self.url}/")
+        if self.telemetry.prometheus is not None:
+            say(f"  metrics: {self.telemetry.prometheus.url}")
 
     async def _watch(self, began: float) -> None:
         """Show figures every second until the time is over or Ctrl-C comes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .figures import Figures
@@ -9,7 +10,7 @@ from .figures import Figures
 if TYPE_CHECKING:
     from .load import Load
 
-__all__ = ["LiveView", "PlainView", "octets", "seconds", "summary"]
+__all__ = ["LiveView", "PlainView", "line", "octets", "say", "seconds", "summary"]
 
 
 def octets(n: float) -> str:
@@ -28,6 +29,12 @@ def seconds(s: float) -> str:
     return f"{s * 1e3:.1f} ms" if s < 1 else f"{s:.2f} s"
 
 
+def say(text: str) -> None:
+    """A line for whoever started the demo, at once even into a pipe."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 class PlainView:
     """One line a second, for pipes and logs."""
 
@@ -38,7 +45,7 @@ class PlainView:
         """Nothing to put back."""
 
     def show(self, figures: Figures, load: Load | None) -> None:
-        pass
+        say(line(figures, load))
 
 
 class LiveView:
@@ -135,6 +142,31 @@ class LiveView:
         return Panel(Columns(boxes, equal=True, expand=False), title=self._title, subtitle="Ctrl-C ends it", border_style="blue")
 
 
+def line(f: Figures, load: Load | None) -> str:
+    """The figures of one second as ``name=value`` pairs."""
+    pairs = {
+        "req/s": f"{f.requests:.0f}",
+        "err/s": f"{f.errors:.1f}",
+        "unexpected": str(sum(load.unexpected.values()) if load else 0),
+        "p50": seconds(f.p50).replace(" ", ""),
+        "p99": seconds(f.p99).replace(" ", ""),
+        "frames/s": f"{f.frames_sent + f.frames_received:.0f}",
+        "hpack": f"{f.hpack_ratio:.0%}",
+        "streams": str(f.streams),
+        "resets/s": f"{f.resets:.1f}",
+        "stalls/s": f"{f.stalls:.1f}",
+        "unread": octets(f.unread).replace(" ", ""),
+        "buffers": octets(f.buffers_in_use).replace(" ", ""),
+        "conns": str(f.connections),
+        "tls/s": f"{f.handshakes:.1f}",
+        "io": f"{octets(f.octets).replace(' ', '')}/s",
+        "writes/s": f"{f.writes:.0f}",
+        "gc/s": f"{f.gc_pauses:.1f}",
+        "lag99": seconds(f.loop_lag_p99).replace(" ", ""),
+    }
+    return " ".join(f"{name}={value}" for name, value in pairs.items())
+
+
 def summary(total: Figures, load: Load | None, duration_s: float) -> str:
     """What happened, in a few lines."""
     requests = sum(total.statuses.values())
@@ -144,7 +176,8 @@ def summary(total: Figures, load: Load | None, duration_s: float) -> str:
         + (" ".join(f"{k}:{v}" for k, v in total.statuses.items()) or "none"),
         f"latency: p50 {seconds(total.p50)}, p95 {seconds(total.p95)}, p99 {seconds(total.p99)}",
         (
-            f"frames: {total.frames_sent:.0f} sent and {total.frames_received:.0f} received a second, {total.frames_per_write:.1f} per write; "
+            f"frames: {total.frames_sent:.0f} sent and {total.frames_received:.0f} received a second, "
+            f"{total.frames_per_write:.1f} per write; "
             f"HPACK {total.hpack_ratio:.0%} of plain, {total.hpack_indexed:.0%} of fields from a table"
         ),
         (
