@@ -582,12 +582,9 @@ class ReceiveHalf(ControlHalf):
         self.last_remote_stream_id = promised
         parent = self.streams.get(stream_id)
         if parent is None:
-            # The request was reset while its promise was under way: the promise dies with it.
-            if (
-                stream_id & 1 == 0
-                or stream_id >= self.next_stream_id
-                or not (stream_id in self.reset_streams or stream_id <= self.forgotten_below)
-            ):
+            # We reset the request while its promise was under way: the promise dies with it.
+            by = self.reset_streams.get(stream_id, LOCAL if stream_id <= self.forgotten_below else REMOTE)
+            if stream_id & 1 == 0 or stream_id >= self.next_stream_id or by == REMOTE:
                 raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
             self.write_rst(promised, ErrorCode.CANCEL)
             self.remember_reset(promised, LOCAL)

@@ -84,6 +84,12 @@ def test_promise_on_a_request_we_reset() -> None:
     assert not client.closed
 
 
+def test_promise_on_a_request_the_server_reset() -> None:
+    _, peer = asked()
+    peer.sends(rst_stream(1, 0), push_promise(1, 2, request_block()))
+    assert peer.errors()[-1].rule == "push_promise_bad_stream"
+
+
 def test_more_promises_than_we_take() -> None:
     client, peer = asked(limit=1)
     peer.sends(push_promise(1, 2, request_block()), push_promise(1, 4, request_block()), headers(4, b"\x88", end_stream=True))
