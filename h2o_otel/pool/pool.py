@@ -113,6 +113,8 @@ class OriginPool:
         self._key_active = ("active", self._address, self._port, "2")
         self._key_idle = ("idle", self._address, self._port, "2")
         block.count("pool_limit", (self._address,), 1)
+        # A queue that was always empty is a fact, too.
+        block.count("pool_pending", (self._address,), 0)
 
     # -- choosing
 
