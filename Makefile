@@ -6,7 +6,6 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 H2O := $(VENV)/bin/h2o-otel
 PYTEST := $(PY) -m pytest $(PYTEST_ARGS)
-FUZZ_SECONDS ?= 60
 # For a part of the suite: make test-pure PYTEST_ARGS="-k hpack -x"
 PYTEST_ARGS ?=
 
@@ -16,7 +15,7 @@ COMPILED := $(strip $(HEADERS) $(sort $(wildcard $(HEADERS:.pxd=.py))) setup.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized rfc fuzz bench dashboards docs up down clean
+.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized rfc bench dashboards up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -57,19 +56,16 @@ test-sanitized: setup ## the engine's tests under AddressSanitizer
 	$(PY) scripts/test_variant.py sanitized $(PYTEST_ARGS)
 
 rfc: setup ## the conformance tests, one file per section
-	H2O_OTEL_EXPECT=compiled $(PYTEST) tests/rfc9113 tests/rfc7541
+	H2O_OTEL_EXPECT=compiled $(PYTEST) $(wildcard tests/rfc*)
 
-fuzz: setup ## fuzz the parsers for FUZZ_SECONDS (60)
-	$(PY) -m fuzz --seconds $(FUZZ_SECONDS)
-
-bench: $(VENV)/.compiled-bench ## layers on and off, and the peers side by side
-	$(H2O) bench $(BENCH_ARGS)
+bench: $(VENV)/.compiled-bench ## HPACK, the engine, the server and the client, each beside its peers
+	@mkdir -p build
+	@for file in hpack engine server client; do \
+	  if [ -e benchmarks/$$file.py ]; then $(PY) benchmarks/$$file.py $(BENCH_ARGS) --json build/bench-$$file.json || exit 1; fi; \
+	done
 
 dashboards: setup ## build the Grafana dashboards, alert and recording rules
 	$(H2O) dashboards build
-
-docs: $(VENV)/.compiled-docs ## build the documentation site into site/
-	$(VENV)/bin/mkdocs build --strict
 
 up: ## the whole stack in Docker: collector, Prometheus, Tempo, Loki, Grafana, demo and load
 	docker compose up --build --detach --wait

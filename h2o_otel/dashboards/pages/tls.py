@@ -53,7 +53,7 @@ _HANDSHAKES = Row(
                     ),
                 ),
                 good="one round trip and a millisecond of CPU; resumed is cheaper.",
-                knob="the extra `rustls` halves the CPU; ECDSA certificates are cheaper than RSA to sign with.",
+                knob="ECDSA certificates are cheaper than RSA to sign with.",
             ),
             Panel(
                 title="Handshakes at work",
