@@ -7,6 +7,7 @@ import inspect
 import os
 import random
 import signal
+import sys
 import threading
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
@@ -148,6 +149,16 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     return (yield from alarmed(seconds_of(item)))
+
+
+# -- what a process remembers
+
+
+@pytest.fixture(autouse=True)
+def own_origins() -> None:
+    """Only so many origins of a process get labels of their own; every test has all of them."""
+    if requests := sys.modules.get("h2o_otel.telemetry.requests"):
+        requests._origins.clear()
 
 
 # -- chance
