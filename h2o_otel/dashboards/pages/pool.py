@@ -103,6 +103,15 @@ _CONNECTIONS = Row(
                 empty="none failed",
             ),
             Panel(
+                title="Retries, by reason",
+                queries=(Query(Rate("h2o.pool.retries", by="h2o.reason")),),
+                good="nothing but the moments when origins deploy: what is sent again can be sent again safely.",
+                knob="`Limits.retries_max`; a steady rate of refused streams is an origin that advertises more than it takes.",
+                empty="none seen",
+            ),
+        ),
+        (
+            Panel(
                 title="Set-up, p95 by phase",
                 queries=(Query(Quantile(0.95, "h2o.pool.connect.duration", by="h2o.connect.phase")),),
                 good="dns under 5 ms (cached), tcp and settings one round trip each, tls one or two.",

@@ -82,7 +82,7 @@ _PROCESS = Row(
                 queries=(Query(Rate("process.cpu.time") / Rate("h2o.streams"), "mean"),),
                 what="CPU time of the processes for each stream that ended, the application's included.",
                 good="falls with load, since batches grow; steady from release to release.",
-                knob="is it compiled? (Build, on the telemetry dashboard)",
+                knob="compile it: Build, on the telemetry dashboard, says whether it is.",
                 unit="s",
             ),
             Panel(
