@@ -1,6 +1,6 @@
 """Exit with 0 if the service answers: one request over HTTP/2, since cleartext checks and bare connects would count as faults.
 
-    healthcheck.py https://demo:8443/ /certificates/authority.pem
+healthcheck.py https://demo:8443/ /certificates/authority.pem
 """
 
 import asyncio
