@@ -100,6 +100,8 @@ class Connector:
         try:
             protocol.phases = await self._connect(origin, protocol)
         except BaseException as error:
+            if not protocol.connection.started:
+                protocol.connection.connection_lost(None, self.loop.now())
             if span is not None:
                 span.finish(getattr(error, "reason", "") or type(error).__name__)
             if isinstance(error, ConnectError):

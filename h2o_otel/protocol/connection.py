@@ -254,6 +254,9 @@ class Connection(ReceiveHalf):
         self.out.clear()
         if not self.counted:
             self.closed = True
+            # One that never started has its tables in the running sums all the same.
+            self.encoder.close()
+            self.decoder.close()
             return
         self.closed = True
         text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"

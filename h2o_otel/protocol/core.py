@@ -313,7 +313,9 @@ class ConnectionCore:
         if written:
             self._frames_flushed = self.frames_written
             self._flush_frames.record(written)
-        self._report_windows(self.send_window, self.recv_window)
+        if self.counted:
+            # What a connection writes after its end, a last GOAWAY, has no windows any more.
+            self._report_windows(self.send_window, self.recv_window)
 
     def _report_windows(self, send: int, recv: int) -> None:
         place = _WINDOW + self.role * 2
