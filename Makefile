@@ -12,6 +12,7 @@ PYTEST_ARGS ?=
 # What makes the compiled modules old: the .pxd files and the sources beside them.
 HEADERS := $(sort $(shell find h2o_otel -name '*.pxd' 2>/dev/null))
 COMPILED := $(strip $(HEADERS) $(sort $(wildcard $(HEADERS:.pxd=.py))) setup.py)
+LISTED := $(shell echo '$(COMPILED)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -82,13 +83,13 @@ clean: ## remove builds, caches and .venv
 $(VENV)/.installed-%: pyproject.toml scripts/setup_venv.py
 	@$(PYTHON) scripts/setup_venv.py $(VENV) $*
 	@touch $@
-	@echo "$(COMPILED)" > $(VENV)/.compiled-$*
+	@echo "$(LISTED)" > $(VENV)/.compiled-$*
 
-# Again after an edit; only the modules whose input really changed are compiled.  The stamp holds the
-# list of files, because one that was removed leaves no time behind.
+# Again after an edit; only the modules whose input really changed are compiled.  The stamp holds a
+# sum of the list of files, because one that was removed leaves no time behind.
 $(VENV)/.compiled-%: $(VENV)/.installed-% $(COMPILED) always
-	@if [ "$$(cat $@)" != "$(COMPILED)" ] || [ -n "$$(find $(COMPILED) -newer $@)" ]; then \
-		$(PYTHON) scripts/setup_venv.py $(VENV) $* --only-build && echo "$(COMPILED)" > $@; fi
+	@if [ "$$(cat $@)" != "$(LISTED)" ] || [ -n "$$(find $(COMPILED) -newer $@)" ]; then \
+		$(PYTHON) scripts/setup_venv.py $(VENV) $* --only-build && echo "$(LISTED)" > $@; fi
 
 .PHONY: always
 always:
