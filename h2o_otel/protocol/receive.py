@@ -52,6 +52,7 @@ _FORBIDDEN = FORBIDDEN
 _FRAMES = counters.slot("frames")
 _FRAME_PAYLOAD = counters.slot("frame_payload")
 _PADDING = counters.slot("frame_padding") + counters.RECV
+_PRIORITY_STREAMS = counters.slot("priority_streams")
 _STREAM_RESETS = counters.slot("stream_resets")
 _UNREAD = counters.slot("flow_control_unread")
 _RECV = counters.RECV
@@ -421,6 +422,8 @@ class ReceiveHalf(ControlHalf):
             stream.urgency, stream.incremental = parse_priority(fields.priority)
         if self.idle_priorities:
             stream.urgency, stream.incremental = self.idle_priorities.pop(stream_id, (stream.urgency, stream.incremental))
+        if fields.priority is not None:
+            self.slots[_PRIORITY_STREAMS + 2 * stream.urgency + stream.incremental] += 1
         return stream
 
     def on_response(self, stream: Stream, fields: Decoder, fin: bool) -> int:

@@ -39,7 +39,6 @@ _END_HEADERS = int(Flag.END_HEADERS)
 _PUSH_PROMISE = int(FrameType.PUSH_PROMISE)
 _PING = int(FrameType.PING)
 _STALLS = counters.slot("flow_control_stalls")
-_PRIORITY_STREAMS = counters.slot("priority_streams")
 _PRIORITY_UPDATE = int(FrameType.PRIORITY_UPDATE)
 _HPACK_ENCODE = HPACK_ENCODE
 _FRAMES_WRITE = FRAMES_WRITE

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from h2o_otel import counters
 from h2o_otel.errors import LocalProtocolError
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from h2o_otel.protocol.config import server_config
@@ -198,6 +199,7 @@ def test_priority_field_and_update() -> None:
     server, peer = serving()
     peer.sends(headers(1, request_block(b"GET", b"/", (b"priority", b"u=1, i"))))
     assert (server.streams[1].urgency, server.streams[1].incremental) == (1, True)
+    assert peer.block.slots[counters.slot("priority_streams") + 2 * 1 + True] == 1
     peer.sends(priority_update(1, b"u=6"))
     assert (server.streams[1].urgency, server.streams[1].incremental) == (6, False)
 
