@@ -116,7 +116,8 @@ def test_queries_of_a_panel(panel: dict[str, Any]) -> None:
             assert window in ("$__rate_interval", "$__range")
         for name in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?=\{)", expression):
             assert name in COUNTERS | PARTS | LEVELS, name
-            rated = f"rate({name}{{" in expression or f"increase({name}{{" in expression
+            counted = f" or {name}{{" in expression and re.search(r"offset \$__(rate_interval|range), 0\)", expression)
+            rated = f"rate({name}{{" in expression or f"increase({name}{{" in expression or bool(counted)
             assert rated == (name in COUNTERS | PARTS), f"{name}: counters are rated, levels are not"
         if panel["type"] in ("timeseries", "stat"):
             assert target["legendFormat"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
 from h2o_otel.dashboards.expressions import (
     Buckets,
+    Count,
     Events,
     Expression,
     Increase,
@@ -29,9 +31,13 @@ from h2o_otel.dashboards.promql import RULES, write
 from h2o_otel.limits import Limits
 from h2o_otel.telemetry.catalogue import INSTRUMENTS
 
+ROOT = Path(__file__).resolve().parents[2]
 PANELS = [pytest.param(panel, id=f"{dashboard.uid}: {panel.title}") for dashboard in DASHBOARDS for panel in dashboard.panels()]
 HERE = 'job=~"$job",instance=~"$instance"'
 WINDOW = "[$__rate_interval]"
+SOURCES = "".join(
+    path.read_text(encoding="utf-8") for path in ROOT.joinpath("h2o_otel").rglob("*.py") if path.parts[-2] not in ("dashboards", "pages")
+)
 
 
 def test_every_instrument_is_on_a_panel() -> None:
@@ -65,9 +71,11 @@ def test_panel_explains_itself(panel: Panel) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_settings_that_it_names_exist(panel: Panel) -> None:
+def test_settings_that_it_names_turn_something(panel: Panel) -> None:
     known = {field.name for field in dataclasses.fields(Limits)}
-    assert set(re.findall(r"`Limits\.(\w+)", panel.description)) <= known
+    for name in re.findall(r"`Limits\.(\w+)", panel.description):
+        assert name in known
+        assert re.search(rf"\.{name}\b", SOURCES), f"no code reads Limits.{name}"
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -113,6 +121,11 @@ def test_colours_are_colours() -> None:
         (Level("h2o.pool.limit", by="server.address"), f"sum by (server_address) (h2o_pool_limit{{{HERE}}})"),
         (Level("h2o.pool.limit", how="max"), f"max (h2o_pool_limit{{{HERE}}})"),
         (Largest(Level("h2o.pool.limit", by="instance")), f"max (sum by (instance) (h2o_pool_limit{{{HERE}}}))"),
+        (
+            Count("h2o.hpack.errors", by="error.type"),
+            f"sum by (error_type) (clamp_min(h2o_hpack_errors_total{{{HERE}}} - h2o_hpack_errors_total{{{HERE}}} offset $__rate_interval, 0)"
+            f" or h2o_hpack_errors_total{{{HERE}}})",
+        ),
         (Increase("h2o.buffer.pool.leaked"), f"sum (increase(h2o_buffer_pool_leaked_total{{{HERE}}}[$__range]))"),
         (Buckets("h2o.loop.lag"), f"sum by (le) (rate(h2o_loop_lag_seconds_bucket{{{HERE}}}{WINDOW}))"),
         (Events("h2o.loop.lag"), f"sum (rate(h2o_loop_lag_seconds_count{{{HERE}}}{WINDOW}))"),
