@@ -14,6 +14,7 @@ from ..telemetry.catalogue import Instrument, by_name
 __all__ = [
     "Binary",
     "Buckets",
+    "Count",
     "Events",
     "Expression",
     "Increase",
@@ -163,6 +164,28 @@ class Increase(Selected):
     @property
     def unit(self) -> str:
         return self.instrument.unit
+
+
+class Count(Selected):
+    """How many in each interval (or over the whole time range), the first of its kind included.
+
+    A rate needs a series that was there before: of an error that never happened until now it shows
+    nothing, which for rare errors is the wrong answer.  After a restart it may count too few.
+
+    Args:
+        whole: over the time range that is shown, instead of the interval of one point.
+    """
+
+    __slots__ = ("whole",)
+    kinds = ("counter", "histogram")
+
+    def __init__(self, name: str, *where: Match, by: str | tuple[str, ...] = (), whole: bool = False) -> None:
+        super().__init__(name, *where, by=by)
+        self.whole = whole
+
+    @property
+    def unit(self) -> str:
+        return self.instrument.unit if self.instrument.kind == "counter" else "{request}"
 
 
 class Level(Selected):

@@ -11,6 +11,7 @@ import re
 import warnings
 from typing import Any
 
+from .expressions import Count
 from .model import BAD, BLUE, COLOURS, GOOD, GREY, WARNING, Dashboard, Panel, Query
 from .promql import GRAFANA, label_of, write
 
@@ -189,6 +190,9 @@ def _timeseries(panel: Panel) -> Any:
     )
     if panel.stacked:
         builder.stacking(common_builders.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
+    if all(isinstance(query.expression, Count) for query in panel.queries):
+        # How many in each interval: bars, or a single one would be an invisible point.
+        builder.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(70)
     if panel.maximum is not None:
         builder.max(panel.maximum)
     if panel.thresholds:

@@ -9,6 +9,7 @@ from ..telemetry.catalogue import prometheus_label
 from .expressions import (
     Binary,
     Buckets,
+    Count,
     Events,
     Expression,
     Increase,
@@ -112,6 +113,10 @@ def _selected(expression: Selected, target: Target) -> str:
         return _aggregate("sum", f"rate({_vector(expression, name + '_bucket', target)}[{target.window}])", expression, target, "le")
     if isinstance(expression, Mean):
         return f"({_rate(expression, name + '_sum', target)} / {_rate(expression, name + '_count', target)})"
+    if isinstance(expression, Count):
+        vector = _vector(expression, name if expression.instrument.kind == "counter" else name + "_count", target)
+        window = target.whole if expression.whole else target.window
+        return _aggregate("sum", f"clamp_min({vector} - {vector} offset {window}, 0) or {vector}", expression, target)
     if isinstance(expression, Increase):
         return _aggregate("sum", f"increase({_vector(expression, name, target)}[{target.whole}])", expression, target)
     suffix = {Rate: "", Events: "_count", Total: "_sum"}[type(expression)]

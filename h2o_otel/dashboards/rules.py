@@ -103,7 +103,7 @@ ALERTS = (
         lasts="10m",
         severity="warning",
         summary="the event loop of {{ $labels.instance }} is {{ $value | humanizePercentage }} busy",
-        action="More workers; one process serves one core.",
+        action="More processes; each serves one core.",
         dashboard="h2o-runtime",
     ),
     Alert(
@@ -132,7 +132,7 @@ ALERTS = (
         lasts="5m",
         severity="warning",
         summary="{{ $value }} requests of {{ $labels.job }} wait for a stream",
-        action="The peer's MAX_CONCURRENT_STREAMS is reached: Limits.streams_max there, Limits.max_connections here.",
+        action="The peer's MAX_CONCURRENT_STREAMS is reached: raise Limits.streams_max there, or use a second Client.",
         dashboard="h2o-streams",
     ),
     Alert(
@@ -141,7 +141,7 @@ ALERTS = (
         lasts="5m",
         severity="warning",
         summary="{{ $value }} requests to {{ $labels.server_address }} wait for a connection",
-        action="Limits.max_connections, or an origin that has become slow.",
+        action="The origin is slow, or its MAX_CONCURRENT_STREAMS is reached: a second Client has a connection of its own.",
         dashboard="h2o-pool",
     ),
     Alert(

@@ -112,7 +112,7 @@ def test_queries_of_a_panel(panel: dict[str, Any]) -> None:
         assert 'job=~"$job"' in expression
         assert 'instance=~"$instance"' in expression
         assert "vector(" not in expression
-        for window in re.findall(r"\[([^]]*)\]", expression):
+        for window in re.findall(r"\}\[([^]]*)\]", expression):
             assert window in ("$__rate_interval", "$__range")
         for name in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?=\{)", expression):
             assert name in COUNTERS | PARTS | LEVELS, name

@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PANELS = [pytest.param(panel, id=f"{dashboard.uid}: {panel.title}") for dashboard in DASHBOARDS for panel in dashboard.panels()]
 HERE = 'job=~"$job",instance=~"$instance"'
 WINDOW = "[$__rate_interval]"
+ERRORS = f"h2o_hpack_errors_total{{{HERE}}}"
 SOURCES = "".join(
     path.read_text(encoding="utf-8") for path in ROOT.joinpath("h2o_otel").rglob("*.py") if path.parts[-2] not in ("dashboards", "pages")
 )
@@ -123,8 +124,7 @@ def test_colours_are_colours() -> None:
         (Largest(Level("h2o.pool.limit", by="instance")), f"max (sum by (instance) (h2o_pool_limit{{{HERE}}}))"),
         (
             Count("h2o.hpack.errors", by="error.type"),
-            f"sum by (error_type) (clamp_min(h2o_hpack_errors_total{{{HERE}}} - h2o_hpack_errors_total{{{HERE}}} offset $__rate_interval, 0)"
-            f" or h2o_hpack_errors_total{{{HERE}}})",
+            f"sum by (error_type) (clamp_min({ERRORS} - {ERRORS} offset $__rate_interval, 0) or {ERRORS})",
         ),
         (Increase("h2o.buffer.pool.leaked"), f"sum (increase(h2o_buffer_pool_leaked_total{{{HERE}}}[$__range]))"),
         (Buckets("h2o.loop.lag"), f"sum by (le) (rate(h2o_loop_lag_seconds_bucket{{{HERE}}}{WINDOW}))"),

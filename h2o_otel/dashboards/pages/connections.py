@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Events, Level, Quantile, Rate
+from ..expressions import Count, Events, Level, Quantile, Rate
 from ..model import Dashboard, Panel, Query, Row, Threshold, quantiles
 
 _LIFE = Row(
@@ -38,14 +38,14 @@ _LIFE = Row(
             ),
             Panel(
                 title="Connections refused",
-                queries=(Query(Rate("h2o.connection.rejected", by="h2o.reason")),),
+                queries=(Query(Count("h2o.connection.rejected", by="h2o.reason")),),
                 good="nothing.",
                 knob="the limit that the reason names, in `Limits`.",
                 empty="none seen",
             ),
             Panel(
                 title="GOAWAY",
-                queries=(Query(Rate("h2o.goaway", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
+                queries=(Query(Count("h2o.goaway", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
                 good="only NO_ERROR, on deploys and at idle ends.",
                 knob="ENHANCE_YOUR_CALM received: this side does too much of something; PROTOCOL_ERROR sent: the peer is broken.",
                 empty="none seen",
@@ -110,21 +110,21 @@ _ABUSE = Row(
         (
             Panel(
                 title="Abuse stopped, by kind",
-                queries=(Query(Rate("h2o.abuse.detections", by=("h2o.abuse.kind", "h2o.result"))),),
+                queries=(Query(Count("h2o.abuse.detections", by=("h2o.abuse.kind", "h2o.result"))),),
                 good="nothing. A steady trickle of one kind is a broken client; a burst is an attack.",
                 knob="each guard is a pair `..._burst` and `..._refill_per_s` in `Limits`; the log event has the address to block.",
                 empty="none seen",
             ),
             Panel(
                 title="Connection errors, by code",
-                queries=(Query(Rate("h2o.connection.errors", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
+                queries=(Query(Count("h2o.connection.errors", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
                 good="nothing.",
                 knob="received: what the peer accuses us of, which is worth a bug report with the flight recorder's frames.",
                 empty="none seen",
             ),
             Panel(
                 title="Rules broken by peers",
-                queries=(Query(Rate("h2o.frame.errors", by=("h2o.role", "error.type"))),),
+                queries=(Query(Count("h2o.frame.errors", by=("h2o.role", "error.type"))),),
                 good="nothing.",
                 knob="none of ours; the rule's token is explained in the reference.",
                 empty="none seen",

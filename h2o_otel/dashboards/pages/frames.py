@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Buckets, Events, Level, Rate, is_, is_not, like
+from ..expressions import Buckets, Count, Events, Level, Rate, is_, is_not, like
 from ..model import Dashboard, Panel, Query, Row, Threshold, quantiles
 
 _ROLE, _DIRECTION, _TYPE = "h2o.role", "network.io.direction", "h2o.frame.type"
@@ -116,7 +116,7 @@ _FAULTS = Row(
         (
             Panel(
                 title="Rules broken by peers",
-                queries=(Query(Rate("h2o.frame.errors", by=(_ROLE, "error.type"))),),
+                queries=(Query(Count("h2o.frame.errors", by=(_ROLE, "error.type"))),),
                 good="nothing.",
                 knob="none of ours: the token is the rule, explained in the reference.",
                 empty="none seen",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Level, Number, Rate, is_, like
+from ..expressions import Count, Level, Number, Rate, is_, like
 from ..model import Dashboard, Panel, Query, Row, Threshold
 
 _ROLE, _DIRECTION, _FORM, _REPRESENTATION = "h2o.role", "network.io.direction", "h2o.hpack.form", "h2o.hpack.representation"
@@ -132,7 +132,7 @@ _COST = Row(
             ),
             Panel(
                 title="Errors",
-                queries=(Query(Rate("h2o.hpack.errors", by=(_DIRECTION, "error.type"))),),
+                queries=(Query(Count("h2o.hpack.errors", by=(_DIRECTION, "error.type"))),),
                 good="nothing.",
                 knob="lists too large: `Limits.header_list_bytes_max`, `Limits.header_fields_max`; anything else: a broken peer.",
                 empty="none seen",

@@ -15,7 +15,7 @@ _PROCESS = Row(
                 title="Resident memory",
                 queries=(Query(Level("process.memory.usage", by="instance")),),
                 good="flat under flat load.",
-                knob="`Limits.memory_process_bytes_max`; Buffers in use and Received, not yet read say what holds it.",
+                knob="Buffers in use and Received, not yet read say what holds it: `Limits.connections_max`, `Limits.stream_window_bytes`.",
             ),
             Panel(
                 title="Address space",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Events, Largest, Level, Number, Quantile, Rate, Total, present
+from ..expressions import Count, Events, Largest, Level, Number, Quantile, Rate, Total, present
 from ..model import Dashboard, Panel, Query, Row, Threshold
 from . import common
 from .common import CALLED, SERVED
@@ -12,6 +12,7 @@ HEALTH = (
         title="Served without error",
         kind="stat",
         queries=(Query(Number(1) - common.SERVED_ERROR_RATIO, "served"),),
+        what="Requests without an exception and without a status of 5xx. What clients cancel or break is not counted.",
         good="100 %. Green down to 99.9 %, red under 99 %.",
         knob="none here: the errors by type below name the layer; the exemplars of the latency panel lead to traces.",
         thresholds=(Threshold(0.99, "warning"), Threshold(0.999, "good")),
@@ -32,7 +33,7 @@ HEALTH = (
         kind="stat",
         queries=(Query(Largest(common.LOOP_BUSY), "busy"),),
         good="under 70 %. One process serves one core; above 85 % requests queue inside it.",
-        knob="more workers (`--workers`), or find blocking code with Loop lag on the runtime dashboard.",
+        knob="more processes, one for each core, or find blocking code with Loop lag on the runtime dashboard.",
         thresholds=(Threshold(0.7, "warning"), Threshold(0.85, "bad")),
         maximum=1.0,
         link="h2o-runtime",
@@ -50,10 +51,11 @@ HEALTH = (
     Panel(
         title="Protocol errors",
         kind="stat",
-        queries=(Query(Rate("h2o.connection.errors"), "errors"),),
-        good="0. A burst means one broken or hostile peer; the log events name its address.",
+        queries=(Query(Count("h2o.connection.errors", whole=True), "errors"),),
+        what="Connections that broke, in the time range that is shown.",
+        good="none. A burst means one broken or hostile peer; the log events name its address.",
         knob="none of ours: the peer broke a rule. Connections and abuse shows which.",
-        thresholds=(Threshold(0.01, "warning"), Threshold(1.0, "bad")),
+        thresholds=(Threshold(1, "warning"), Threshold(100, "bad")),
         empty="none seen",
         link="h2o-connections",
     ),
@@ -63,7 +65,7 @@ HEALTH = (
         queries=(Query(Level("process.memory.usage"), "resident"),),
         what="Of all processes together.",
         good="flat under flat load.",
-        knob="Memory and buffers says which component holds it; `Limits.memory_process_bytes_max` makes the process push back.",
+        knob="Memory and buffers says what holds it; `Limits.connections_max` and the windows bound it.",
         link="h2o-memory",
     ),
 )
@@ -83,8 +85,8 @@ SERVER = Row(
             ),
             Panel(
                 title="Errors served, by type",
-                queries=(Query(Events(SERVED, present("error.type"), by="error.type")),),
-                what="Requests per second that failed: the exception of the application, the rule that the peer broke, or the status 5xx.",
+                queries=(Query(Count(SERVED, present("error.type"), by="error.type")),),
+                what="Requests that failed: the exception of the application, the rule that the peer broke, or the status 5xx.",
                 good="nothing.",
                 knob="the type says whose fault it is; `http.server.request.exception` events carry the traceback.",
                 empty="none seen",
@@ -120,8 +122,8 @@ CLIENT = Row(
             ),
             Panel(
                 title="Errors met, by type",
-                queries=(Query(Events(CALLED, present("error.type"), by=("server.address", "error.type"))),),
-                what="Requests per second that failed: the exception raised to the caller, or the status 4xx or 5xx.",
+                queries=(Query(Count(CALLED, present("error.type"), by=("server.address", "error.type"))),),
+                what="Requests that failed: the exception raised to the caller, or the status 4xx or 5xx.",
                 good="nothing but the statuses that your application expects.",
                 knob="PoolTimeout: the pool; ConnectTimeout: the network; ReadTimeout: the origin.",
                 empty="none seen",
@@ -151,7 +153,7 @@ SATURATION = Row(
                 queries=(Query(common.SERVER_STREAMS_USED, "server"), Query(common.CLIENT_STREAMS_USED, "client")),
                 what="Open streams over the sum of MAX_CONCURRENT_STREAMS of all connections.",
                 good="under 80 %. At 100 % requests wait for a stream.",
-                knob="`Limits.streams_max` of the server; more connections (`Limits.max_connections`) of the client.",
+                knob="`Limits.streams_max` of the server; for the client a second `Client` has a connection of its own.",
                 thresholds=(Threshold(0.8, "warning"), Threshold(0.95, "bad")),
                 link="h2o-streams",
             ),
@@ -166,7 +168,7 @@ SATURATION = Row(
                 title="Loop busy",
                 queries=(Query(common.LOOP_BUSY, "{instance}"),),
                 good="under 70 %, and even between processes.",
-                knob="`--workers`; uvloop; the profile of the busiest process.",
+                knob="more processes, one for each core; uvloop; the profile of the busiest one.",
                 maximum=1.0,
                 thresholds=(Threshold(0.7, "warning"), Threshold(0.85, "bad")),
                 link="h2o-runtime",
@@ -188,7 +190,7 @@ SATURATION = Row(
                 ),
                 what="Requests that cannot start yet.",
                 good="0 but for bursts.",
-                knob="`Limits.streams_max` of the peer, `Limits.max_connections` of the pool.",
+                knob="`Limits.streams_max` of the peer; a second `Client` has a connection of its own.",
                 link="h2o-pool",
             ),
             Panel(
@@ -207,7 +209,7 @@ SATURATION = Row(
             ),
             Panel(
                 title="Abuse stopped",
-                queries=(Query(Rate("h2o.abuse.detections", by="h2o.abuse.kind")),),
+                queries=(Query(Count("h2o.abuse.detections", by="h2o.abuse.kind")),),
                 good="nothing.",
                 knob="the token buckets of `Limits`; raise one only for a peer that you know.",
                 empty="none seen",

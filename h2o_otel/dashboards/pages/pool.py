@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Events, Level, Quantile, Rate, is_, present
+from ..expressions import Count, Level, Quantile, Rate, is_, present
 from ..model import Dashboard, Panel, Query, Row, Threshold, quantiles
 from . import common
 
@@ -17,21 +17,21 @@ _WAITING = Row(
                 queries=quantiles("http.client.request.time_in_queue"),
                 what="How long requests waited, of those that did: look here first.",
                 good="nothing, or one connection's set-up after an idle time.",
-                knob="`Limits.max_connections`; keep connections ready with `warm_up()`.",
+                knob="a request at start-up leaves a connection ready; at the origin's stream limit a second `Client` has another.",
                 empty="none waited",
             ),
             Panel(
                 title="Requests that wait now",
                 queries=(Query(Level("h2o.pool.pending", by=_ADDRESS)),),
                 good="0 but for bursts.",
-                knob="`Limits.max_connections`, the origin's MAX_CONCURRENT_STREAMS, the pool timeout.",
+                knob="the origin's MAX_CONCURRENT_STREAMS, the pool timeout; a second `Client` has a connection of its own.",
                 empty="none waited",
             ),
             Panel(
                 title="How requests got their connection",
                 queries=(Query(Rate("h2o.pool.acquisitions", by=_RESULT)),),
                 good="reused, nearly all.",
-                knob="new: `Limits.keepalive_expiry` is shorter than the pauses between requests; waited: `Limits.max_connections`.",
+                knob="new: `Limits.keepalive_expiry` is shorter than the pauses between requests; waited: streams are exhausted.",
                 stacked=True,
             ),
             Panel(
@@ -58,16 +58,16 @@ _CONNECTIONS = Row(
                 title="Connections by state",
                 queries=(Query(Level("http.client.open_connections", by=(_ADDRESS, "http.connection.state"))),),
                 good="few: one carries as many requests as the origin allows streams.",
-                knob="`Limits.max_connections`, `Limits.max_keepalive_connections`.",
+                knob="one `Client` for the whole process; `Limits.keepalive_expiry`.",
                 stacked=True,
             ),
             Panel(
-                title="Of what is allowed",
-                queries=(Query(common.POOL_USED),),
-                what="Connections open over the pool's limit.",
-                good="under 80 %.",
-                knob="`Limits.max_connections`.",
-                thresholds=(Threshold(0.8, "warning"), Threshold(0.95, "bad")),
+                title="Connections per pool",
+                queries=(Query(common.CONNECTIONS_PER_POOL),),
+                what="Connections open over those that pools keep: one for each origin of a `Client`.",
+                good="at most 1; a little more while a connection drains and its successor is open.",
+                knob="far above 1: connections that do not end; Connections ended, by reason, says what they wait for.",
+                unit="{connection}",
             ),
             Panel(
                 title="Lifetime",
@@ -76,7 +76,7 @@ _CONNECTIONS = Row(
                     Query(Quantile(0.95, "http.client.connection.duration", by=_ADDRESS), "p95 {server.address}"),
                 ),
                 good="minutes.",
-                knob="`Limits.keepalive_expiry`, `Limits.connection_age_max_s`.",
+                knob="`Limits.keepalive_expiry`.",
                 empty="none ended",
             ),
             Panel(
@@ -97,14 +97,14 @@ _CONNECTIONS = Row(
             ),
             Panel(
                 title="Attempts that failed, by type",
-                queries=(Query(Rate("h2o.pool.connections.created", present("error.type"), by=(_ADDRESS, "error.type"))),),
+                queries=(Query(Count("h2o.pool.connections.created", present("error.type"), by=(_ADDRESS, "error.type"))),),
                 good="nothing.",
                 knob="ConnectTimeout: the network or the connect timeout; ConnectError: nothing listens there, or TLS failed.",
                 empty="none failed",
             ),
             Panel(
                 title="Retries, by reason",
-                queries=(Query(Rate("h2o.pool.retries", by="h2o.reason")),),
+                queries=(Query(Count("h2o.pool.retries", by="h2o.reason")),),
                 good="nothing but the moments when origins deploy: what is sent again can be sent again safely.",
                 knob="`Limits.retries_max`; a steady rate of refused streams is an origin that advertises more than it takes.",
                 empty="none seen",
@@ -120,8 +120,8 @@ _CONNECTIONS = Row(
             ),
             Panel(
                 title="Set-ups by phase and failure",
-                queries=(Query(Events("h2o.pool.connect.duration", present("error.type"), by=("h2o.connect.phase", "error.type"))),),
-                what="Phases that failed, per second.",
+                queries=(Query(Count("h2o.pool.connect.duration", present("error.type"), by=("h2o.connect.phase", "error.type"))),),
+                what="Phases of set-ups that failed.",
                 good="nothing.",
                 knob="the phase names the layer: the resolver, the network, certificates, or the peer's HTTP/2.",
                 empty="none failed",

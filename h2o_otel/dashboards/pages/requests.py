@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Buckets, Events, Level, Mean, Quantile, like, present
+from ..expressions import Buckets, Count, Events, Level, Mean, Quantile, like, present
 from ..model import Dashboard, Panel, Query, Row, quantiles
 from .common import CALLED, SERVED
 
@@ -29,7 +29,7 @@ _SERVER = Row(
             ),
             Panel(
                 title="Errors by type",
-                queries=(Query(Events(SERVED, present("error.type"), by="error.type")),),
+                queries=(Query(Count(SERVED, present("error.type"), by="error.type")),),
                 good="nothing.",
                 knob="an exception class is the application's fault, a rule's token the peer's; a status is the application's answer.",
                 empty="none seen",
@@ -113,7 +113,7 @@ _CLIENT = Row(
             ),
             Panel(
                 title="Errors by type",
-                queries=(Query(Events(CALLED, present("error.type"), by="error.type")),),
+                queries=(Query(Count(CALLED, present("error.type"), by="error.type")),),
                 good="nothing but expected statuses.",
                 knob="a timeout's class says which of connect, read, write, pool and total to change.",
                 empty="none seen",
@@ -137,7 +137,7 @@ _CLIENT = Row(
                 title="Requests in flight",
                 queries=(Query(Level("http.client.active_requests", by="server.address")),),
                 good="rate times duration.",
-                knob="`Limits.max_connections` times the origin's MAX_CONCURRENT_STREAMS is the most there can be.",
+                knob="the origin's MAX_CONCURRENT_STREAMS is the most that one `Client` can have; the rest waits.",
                 stacked=True,
             ),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Buckets, Events, Level, Mean, Quantile, Rate, is_, present
+from ..expressions import Buckets, Count, Level, Mean, Quantile, Rate, is_, present
 from ..model import Dashboard, Panel, Query, Row, Threshold
 from . import common
 
@@ -14,7 +14,7 @@ _LOOP = Row(
                 title="Loop busy",
                 queries=(Query(common.LOOP_BUSY),),
                 good="under 70 %, and even between processes.",
-                knob="`--workers`; uvloop.",
+                knob="more processes, one for each core; uvloop.",
                 maximum=1.0,
                 thresholds=(Threshold(0.7, "warning"), Threshold(0.85, "bad")),
             ),
@@ -57,7 +57,7 @@ _LOOP = Row(
             ),
             Panel(
                 title="Applications that raised",
-                queries=(Query(Events("h2o.asgi.app.duration", present("error.type"), by="error.type")),),
+                queries=(Query(Count("h2o.asgi.app.duration", present("error.type"), by="error.type")),),
                 good="nothing.",
                 knob="the events `http.server.request.exception` have the tracebacks.",
                 empty="none seen",
@@ -74,7 +74,7 @@ _PROCESS = Row(
                 title="CPU",
                 queries=(Query(Rate("process.cpu.time", by=("instance", "cpu.mode"))),),
                 good="user leads. System above a third of it: too many small reads and writes.",
-                knob="`--workers`; batching on the I/O dashboard.",
+                knob="batching, on the I/O dashboard; uvloop.",
                 stacked=True,
             ),
             Panel(
@@ -116,7 +116,7 @@ _PROCESS = Row(
                 title="Context switches",
                 queries=(Query(Rate("process.context_switches", by="process.context_switch.type")),),
                 good="involuntary ones are few.",
-                knob="involuntary: more processes want CPU than there are cores; fewer workers, or a higher CPU quota.",
+                knob="involuntary: more processes want CPU than there are cores; fewer processes, or a higher CPU quota.",
             ),
         ),
     ),

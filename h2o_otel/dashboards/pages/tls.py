@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Level, OrZero, Quantile, Rate, is_, present
+from ..expressions import Count, Level, OrZero, Quantile, Rate, is_, present
 from ..model import Dashboard, Panel, Query, Row, Threshold
 
 _ROLE, _DIRECTION, _RESUMED = "h2o.role", "network.io.direction", "tls.resumed"
@@ -24,7 +24,7 @@ _HANDSHAKES = Row(
             ),
             Panel(
                 title="Failures, by type",
-                queries=(Query(Rate("h2o.tls.handshakes", present("error.type"), by=(_ROLE, "error.type"))),),
+                queries=(Query(Count("h2o.tls.handshakes", present("error.type"), by=(_ROLE, "error.type"))),),
                 good="nothing; on open ports a few scanners.",
                 knob="certificate_*: the chain or the name; unsupported_version or handshake_failure: old peers.",
                 empty="none failed",
@@ -39,7 +39,7 @@ _HANDSHAKES = Row(
                 ),
                 what="Handshakes that used an earlier session, over all.",
                 good="above 50 % where clients come back.",
-                knob="the session cache of the client; workers of one server must share ticket keys.",
+                knob="one `Client` for the whole process keeps its sessions; processes behind one name must share ticket keys.",
                 maximum=1.0,
             ),
         ),
@@ -59,7 +59,7 @@ _HANDSHAKES = Row(
                 title="Handshakes at work",
                 queries=(Query(Level("h2o.tls.handshake.active", by=_ROLE)),),
                 good="near 0. A plateau is a storm: every client reconnects at once.",
-                knob="`Limits.connections_max`; more workers; `Limits.tls_handshake_timeout_s`.",
+                knob="`Limits.connections_max`; more processes; `Limits.tls_handshake_timeout_s`.",
             ),
             Panel(
                 title="Protocol chosen (ALPN)",
