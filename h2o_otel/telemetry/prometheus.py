@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .. import counters
 from ..counters import HistogramValue
 from .catalogue import Instrument, by_name, prometheus_label
 from .failures import failed
@@ -28,15 +29,15 @@ class CountersCollector:
         return []
 
     def collect(self) -> Iterator[Any]:
+        began = counters.clock()
         try:
-            readings = self._producer.readings()
+            families = [_family(by_name[name], values) for name, values in self._producer.readings().items() if values]
         except Exception:
             failed("collecting metrics for Prometheus")
             return
-        for name, values in readings.items():
-            instrument = by_name[name]
-            if values:
-                yield _family(instrument, values)
+        finally:
+            counters.local().add("telemetry_time_ns", 0, counters.clock() - began)
+        yield from families
 
 
 def _family(instrument: Instrument, values: dict[tuple[str, ...], Any]) -> Any:

@@ -134,6 +134,45 @@ def test_prometheus_configuration(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_prometheus_takes_what_it_is_sent() -> None:
+    command = SERVICES["prometheus"]["command"]
+    assert {"--web.enable-otlp-receiver", "--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"} <= set(command)
+    exporters = {name: exporter["endpoint"] for name, exporter in COLLECTOR["exporters"].items()}
+    assert exporters == {
+        "otlp_http/prometheus": "http://prometheus:9090/api/v1/otlp",
+        "otlp_http/tempo": "http://tempo:4318",
+        "otlp_http/loki": "http://loki:3100/otlp",
+    }
+
+
+def test_dashboards_are_read_from_where_they_are_mounted() -> None:
+    provider = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/dashboards.yml").read_text())["providers"][0]
+    assert f"./dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
+
+
+def test_rate_interval_knows_the_export_interval() -> None:
+    prometheus = next(source for source in DATASOURCES if source["type"] == "prometheus")
+    for service in ("demo", "load"):
+        assert SERVICES[service]["environment"]["OTEL_METRIC_EXPORT_INTERVAL"] == "5000"
+    assert prometheus["jsonData"]["timeInterval"] == "5s"
+
+
+def test_exemplars_lead_to_traces_and_traces_to_logs() -> None:
+    by_uid = {source["uid"]: source["jsonData"] for source in DATASOURCES}
+    exemplars = by_uid["prometheus"]["exemplarTraceIdDestinations"]
+    assert [(e["name"], e["datasourceUid"]) for e in exemplars] == [("trace_id", "tempo")]
+    assert by_uid["tempo"]["tracesToLogsV2"]["datasourceUid"] == "loki"
+    assert by_uid["loki"]["derivedFields"][0]["datasourceUid"] == "tempo"
+
+
+def test_the_build_context_has_what_the_image_copies() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.M):
+        for source in line.split():
+            assert f"!{source}" in ignored
+
+
 def test_image_builds_what_exists() -> None:
     text = (ROOT / "Dockerfile").read_text()
     for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.M):
