@@ -231,7 +231,8 @@ class PeerServer:
             peer.run()
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
+        except (OSError, h2.exceptions.StreamClosedError):
+            # A client that cancels may do so between two frames of the answer.
             pass
         except Exception as error:
             self.errors.append(error)
