@@ -199,7 +199,7 @@ def test_priority_field_and_update() -> None:
     server, peer = serving()
     peer.sends(headers(1, request_block(b"GET", b"/", (b"priority", b"u=1, i"))))
     assert (server.streams[1].urgency, server.streams[1].incremental) == (1, True)
-    assert peer.block.slots[counters.slot("priority_streams") + 2 * 1 + True] == 1
+    assert peer.block.read_slots()[counters.slot("priority_streams") + 2 * 1 + True] == 1
     peer.sends(priority_update(1, b"u=6"))
     assert (server.streams[1].urgency, server.streams[1].incremental) == (6, False)
 

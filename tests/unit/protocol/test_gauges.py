@@ -16,9 +16,10 @@ GAUGES = ("connection_active", "flow_control_window", "hpack_table_size", "hpack
 
 def levels(block: counters.Counters) -> dict[str, list[int]]:
     found = {}
+    slots = block.read_slots()
     for name in GAUGES:
         start = counters.slot(name)
-        found[name] = [block.slots[start + i] for i in range(len(list(product(*counters.SLOTS[name]))))]
+        found[name] = [slots[start + i] for i in range(len(list(product(*counters.SLOTS[name]))))]
     return {name: values for name, values in found.items() if any(values)}
 
 
