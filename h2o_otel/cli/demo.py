@@ -6,7 +6,10 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..demo.view import RecentLines
 
 __all__ = ["register", "run"]
 
@@ -16,7 +19,8 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "demo",
         help="see it work: a service, a load and a live view",
-        description="Two servers over TLS with a certificate of their own, a load of our client, and what every layer does, live.",
+        description="Two servers over TLS with a certificate of their own, a load of our client, peers that misbehave, "
+        "and what every layer does, live.",
     )
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="end after this long (default: Ctrl-C)")
     parser.add_argument("--rate", type=float, default=150.0, help="scenes a second (default: %(default)s)")
@@ -27,6 +31,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--otlp", metavar="ENDPOINT", help="send OTLP there (default: OTEL_EXPORTER_OTLP_ENDPOINT, if set)")
     parser.add_argument("--sample-ratio", type=float, default=0.1, help="share of requests that are traced (default: %(default)s)")
     parser.add_argument("--plain", action="store_true", help="one line of figures a second, even on a terminal")
+    parser.add_argument("--log", action="store_true", help="write log events to standard error, those of provoked faults too")
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="event loop (default: %(default)s)")
     parser.add_argument("--certificates", type=Path, metavar="FOLDER", help="make or find the certificates here")
     parser.add_argument("--name", action="append", default=[], metavar="DNS", help="one more name that the certificate is for")
@@ -52,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
         except ImportError:
             print("h2o-otel demo: the live view needs rich (pip install 'h2o-otel[demo]'); plain figures follow", file=sys.stderr)
             plain = True
+    from ..demo.view import RecentLines
+
+    recent = RecentLines()
     try:
         observed = telemetry.configure(
             "h2o-otel-demo",
@@ -60,17 +68,20 @@ def run(args: argparse.Namespace) -> int:
             prometheus_port=args.metrics_port,
             prometheus_host=args.metrics_host,
             sample_ratio=args.sample_ratio,
+            body_sizes=True,
+            log_format="console",
+            log_stream=sys.stderr if args.log else recent,
         )
     except TelemetryError as error:
         print(f"h2o-otel demo: {error}", file=sys.stderr)
         return 2
     try:
-        return _run(args, plain, observed)
+        return _run(args, plain, observed, recent)
     finally:
         observed.shutdown()
 
 
-def _run(args: argparse.Namespace, plain: bool, observed: Any) -> int:
+def _run(args: argparse.Namespace, plain: bool, observed: Any, recent: RecentLines) -> int:
     from ..demo.run import Demo, Options
     from ..server.server import loop_factory
     from ..tls.certificates import CertificateToolMissing
@@ -89,7 +100,7 @@ def _run(args: argparse.Namespace, plain: bool, observed: Any) -> int:
     )
 
     async def main() -> int:
-        return await Demo(options, observed).run()
+        return await Demo(options, observed, recent).run()
 
     try:
         with asyncio.Runner(loop_factory=loop_factory(args.loop)) as runner:

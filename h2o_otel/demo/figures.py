@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from .. import counters
-from ..counters import HISTOGRAMS, LABELLED, HistogramValue, Snapshot
+from ..counters import HISTOGRAMS, LABELLED, Histogram, HistogramValue, Snapshot
+from ..telemetry.runtime import read_process
 
 __all__ = ["Figures", "Meter", "quantile"]
 
@@ -29,8 +30,9 @@ def quantile(value: HistogramValue, bounds: tuple[float, ...], q: float) -> floa
 
 @dataclass(slots=True)
 class Figures:
-    """Rates per second and levels now; durations in seconds, sizes in octets."""
+    """Rates per second over ``seconds``, and levels now; durations in seconds, sizes in octets."""
 
+    seconds: float = 0.0
     requests: float = 0.0
     errors: float = 0.0
     p50: float = 0.0
@@ -49,6 +51,12 @@ class Figures:
     buffers_hits: float = 0.0
     octets: float = 0.0
     writes: float = 0.0
+    reads: float = 0.0
+    pauses: float = 0.0
+    write_queue: int = 0
+    reused: float = 0.0
+    queued: int = 0
+    resident: int = 0
     frames_per_write: float = 0.0
     handshakes: float = 0.0
     records: float = 0.0
@@ -61,9 +69,16 @@ class Figures:
 
 
 class Meter:
-    """Collects, and compares with the collection before."""
+    """Collects, and compares with the collection before.
+
+    Attributes:
+        latency: what the load measured and the bounds of its buckets; without it the durations of the
+            client's requests are shown, in the buckets of the conventions.
+    """
 
     def __init__(self) -> None:
+        self.latency: tuple[Histogram, tuple[float, ...]] | None = None
+        self._latency_last: HistogramValue | None = None
         self._last = counters.collect()
         self._first = self._last
         self._at = self._began = time.monotonic()
@@ -71,15 +86,20 @@ class Meter:
     def tick(self) -> Figures:
         """What happened since the last tick."""
         now, snapshot = time.monotonic(), counters.collect()
-        figures = self._figures(self._last, snapshot, now - self._at)
+        latency = self._read_latency()
+        figures = self._figures(self._last, snapshot, now - self._at, self._latency_last)
+        self._latency_last = latency
         self._last, self._at = snapshot, now
         return figures
 
     def total(self) -> Figures:
         """What happened since the meter was made."""
-        return self._figures(self._first, counters.collect(), time.monotonic() - self._began)
+        return self._figures(self._first, counters.collect(), time.monotonic() - self._began, None)
 
-    def _figures(self, old: Snapshot, new: Snapshot, seconds: float) -> Figures:
+    def _read_latency(self) -> HistogramValue | None:
+        return None if self.latency is None else HistogramValue(*self.latency[0].read(), {})
+
+    def _figures(self, old: Snapshot, new: Snapshot, seconds: float, latency_old: HistogramValue | None) -> Figures:
         per_s = 1.0 / max(seconds, 1e-6)
 
         def rate(name: str, *labels: str) -> float:
@@ -89,17 +109,22 @@ class Meter:
             return new.value(name, *labels) - old.value(name, *labels)
 
         requests = _labelled(old, new, "http_client_request_duration")
+        durations, bounds = requests, LABELLED["http_client_request_duration"]
+        if self.latency is not None and (latency := self._read_latency()) is not None:
+            durations, bounds = _minus(latency, latency_old), self.latency[1]
         plain, encoded = _direction(old, new, "plain"), _direction(old, new, "encoded")
         fields = grown("hpack_fields")
         hits = sum(grown("buffer_pool_acquisitions", "output", size, "hit") for size in counters.SIZE_CLASSES)
+        reused = sum(_result(new, "reused").values()) - sum(_result(old, "reused").values())
         flushes = _histogram(old, new, "frame_flush_frames", (0, 1))
         pauses = _histogram(old, new, "gc_pause_duration", (0, 1, 2))
         return Figures(
+            seconds=seconds,
             requests=sum(requests.counts) * per_s,
             errors=_errors(old, new) * per_s,
-            p50=quantile(requests, LABELLED["http_client_request_duration"], 0.5),
-            p95=quantile(requests, LABELLED["http_client_request_duration"], 0.95),
-            p99=quantile(requests, LABELLED["http_client_request_duration"], 0.99),
+            p50=quantile(durations, bounds, 0.5),
+            p95=quantile(durations, bounds, 0.95),
+            p99=quantile(durations, bounds, 0.99),
             frames_sent=sum(rate("frames", role, "transmit", t) for role in counters.ROLES for t in counters.FRAME_TYPES),
             frames_received=sum(rate("frames", role, "receive", t) for role in counters.ROLES for t in counters.FRAME_TYPES),
             hpack_ratio=encoded / plain if plain else 0.0,
@@ -115,6 +140,12 @@ class Meter:
             buffers_hits=hits / max(1, grown("buffer_pool_acquisitions")),
             octets=rate("io_transferred"),
             writes=sum(rate("io_operations", "transmit", result) for result in counters.IO_RESULTS),
+            reads=sum(rate("io_operations", "receive", result) for result in counters.IO_RESULTS),
+            pauses=rate("io_pauses"),
+            write_queue=new.value("io_write_queue_size"),
+            reused=reused / max(1, grown("pool_acquisitions")),
+            queued=new.value("pool_pending") + new.value("stream_pending"),
+            resident=read_process().get("process.memory.usage", {}).get((), 0),
             frames_per_write=flushes.sum / max(1, sum(flushes.counts)),
             handshakes=rate("tls_handshakes"),
             records=rate("tls_records"),
@@ -149,6 +180,11 @@ def _labelled(old: Snapshot, new: Snapshot, name: str) -> HistogramValue:
     return total
 
 
+def _result(snapshot: Snapshot, result: str) -> dict[tuple[str, ...], int]:
+    """Requests by how they got their connection."""
+    return {key: n for key, n in snapshot.labelled["pool_acquisitions"].items() if key[-1] == result}
+
+
 def _direction(old: Snapshot, new: Snapshot, form: str) -> int:
     return sum(new.value("hpack_size", d, form) - old.value("hpack_size", d, form) for d in counters.DIRECTIONS)
 
@@ -166,7 +202,7 @@ def _by_status(old: Snapshot, new: Snapshot) -> dict[str, int]:
 
 
 def _errors(old: Snapshot, new: Snapshot) -> int:
-    return sum(n for status, n in _by_status(old, new).items() if status == "none" or status >= "500")
+    return sum(n for status, n in _by_status(old, new).items() if status.startswith("5"))
 
 
 def _statuses(old: Snapshot, new: Snapshot) -> dict[str, int]:

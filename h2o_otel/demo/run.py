@@ -13,17 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from ..client import Client
+from ..limits import CLIENT_LIMITS, Limits
 from ..server import Config, Server
+from ..server.protocol import ServerProtocol
 from ..telemetry.runtime import LoopWatch, unwatch_gc, watch_gc
 from ..tls.certificates import Authority
 from .figures import Meter
-from .load import Load
+from .load import LATENCY_S, Load
 from .service import Shop, stock
-from .view import LiveView, PlainView, say, summary
+from .view import LiveView, PlainView, RecentLines, say, summary
 
 __all__ = ["Demo", "Options"]
 
 INTERRUPTED = 130
+ROLL_S = 4.0
+# Few connections, so that a crowd meets the bound; and little patience with handlers that nobody waits for.
+STOCK_LIMITS = Limits(connections_max=8)
+SHOP_LIMITS = Limits(disconnect_grace_s=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +65,18 @@ class Demo:
     Args:
         options: what was asked for.
         telemetry: what ``telemetry.configure`` returned.
+        recent: log events for the live view.
     """
 
-    def __init__(self, options: Options, telemetry: Any) -> None:
+    def __init__(self, options: Options, telemetry: Any, recent: RecentLines | None = None) -> None:
         self.options = options
         self.telemetry = telemetry
+        self.recent = recent
         self.url = ""
         self.load: Load | None = None
         self.meter = Meter()
-        self._ca: str | None = options.ca
+        self.ca: str | None = options.ca
+        self._upstream: str | None = None
         self._interrupted = asyncio.Event()
 
     async def run(self) -> int:
@@ -80,7 +89,7 @@ class Demo:
         watch_gc()
         try:
             async with AsyncExitStack() as stack:
-                await self._start(stack)
+                await self.start(stack)
                 self._announce()
                 await self._watch(began)
                 lasted = time.monotonic() - began
@@ -93,14 +102,16 @@ class Demo:
                 loop.remove_signal_handler(number)
         return INTERRUPTED if self._interrupted.is_set() else 0
 
-    async def _start(self, stack: AsyncExitStack) -> None:
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start the servers and the load, as far as they are wanted; ``stack`` ends them."""
         options = self.options
         if options.load_only is None:
             await self._serve(stack)
         else:
             self.url = options.load_only.rstrip("/")
         if not options.serve_only:
-            self.load = Load(self.url, options.rate, self._client, options.seed)
+            self.load = Load(self.url, options.rate, self.make_client, options.seed, ca=self.ca, upstream=self._upstream)
+            self.meter.latency = self.load.latency, LATENCY_S
             task = asyncio.create_task(self.load.run())
             stack.push_async_callback(_end, task)
 
@@ -111,9 +122,9 @@ class Demo:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="h2o-otel-demo-")))
         authority = Authority(folder)
         made = authority.issue("localhost", "127.0.0.1", "::1", *options.names)
-        self._ca = str(authority.certificate)
+        self.ca = str(authority.certificate)
 
-        async def serve(app: Any, host: str, port: int) -> Server:
+        async def serve(app: Any, host: str, port: int, limits: Limits) -> Server:
             config = Config(
                 app=app,
                 host=host,
@@ -121,6 +132,7 @@ class Demo:
                 ssl_certfile=made.certificate,
                 ssl_keyfile=made.key,
                 lifespan="off",
+                limits=limits,
                 telemetry=self.telemetry,
                 timeout_graceful_shutdown=5.0,
                 handle_signals=False,
@@ -135,18 +147,22 @@ class Demo:
                 await task
             return server
 
-        upstream = await serve(stock, "127.0.0.1", 0)
-        client = await stack.enter_async_context(self._client())
-        shop = await serve(Shop(_url(upstream), client), options.host, options.port)
+        upstream = await serve(stock, "127.0.0.1", 0, STOCK_LIMITS)
+        self._upstream = _url(upstream)
+        client = await stack.enter_async_context(self.make_client())
+        shop = await serve(Shop(self._upstream, client), options.host, options.port, SHOP_LIMITS)
         self.url = _url(shop)
+        task = asyncio.create_task(_roll(shop))
+        stack.push_async_callback(_end, task)
 
-    def _client(self) -> Client:
-        return Client(verify=True if self._ca is None else self._ca, telemetry=self.telemetry)
+    def make_client(self, limits: Limits = CLIENT_LIMITS, verify: Any = None) -> Client:
+        """A client that trusts the service, unless ``verify`` says whom else."""
+        return Client(verify=(self.ca or True) if verify is None else verify, limits=limits, telemetry=self.telemetry)
 
     def _announce(self) -> None:
         say(f"h2o-otel demo: {self.url}")
-        if self._ca is not None and self.options.load_only is None:
-            say(f"  by hand: curl --http2 --cacert {self._ca} {self.url}/")
+        if self.ca is not None and self.options.load_only is None:
+            say(f"  by hand: curl --http2 --cacert {self.ca} {self.url}/")
         if self.telemetry.prometheus is not None:
             say(f"  metrics: {self.telemetry.prometheus.url}")
 
@@ -154,7 +170,7 @@ class Demo:
         """Show figures every second until the time is over or Ctrl-C comes."""
         duration = self.options.duration_s
         terminal = sys.stdout.isatty() and not self.options.plain
-        with LiveView(f"h2o-otel demo · {self.url}") if terminal else PlainView() as view:
+        with LiveView(f"h2o-otel demo · {self.url}", self.recent) if terminal else PlainView() as view:
             while not self._interrupted.is_set():
                 left = 1.0 if duration is None else min(1.0, began + duration - time.monotonic())
                 if left <= 0:
@@ -165,8 +181,18 @@ class Demo:
                     view.show(self.meter.tick(), self.load)
 
 
+async def _roll(server: Server) -> None:
+    """Now and then the busiest connection is asked to go (GOAWAY), as a rolling restart does; its requests still end."""
+    while True:
+        await asyncio.sleep(ROLL_S)
+        service = server.service
+        staying = [c for c in service.connections if isinstance(c, ServerProtocol) and not c.draining] if service is not None else []
+        if staying:
+            max(staying, key=lambda c: c.connection.requests).shutdown()
+
+
 async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel the load; an error that ended it early is reported."""
+    """Cancel what runs beside the servers; an error that ended it early is reported."""
     if task.done():
         await task
     task.cancel()

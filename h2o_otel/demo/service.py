@@ -6,15 +6,19 @@ Plain ASGI, so that the demo needs nothing beyond the package.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import random
+import time
+import zlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from ..client import Client
-from ..errors import ClientDisconnected
+from ..errors import ClientDisconnected, TransportError
 
-__all__ = ["Shop", "stock"]
+__all__ = ["Route", "Shop", "stock"]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -25,6 +29,25 @@ _TEXT: Fields = [(b"content-type", b"text/plain; charset=utf-8")]
 _JSON: Fields = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache")]
 _REPORT = b"".join(b"%08d, a line of the report\n" % n for n in range(8192))
 _BIG = bytes(range(256)) * 16_384
+_REPORT_BYTES_MAX = 33_554_432
+_SLEEP_S_MAX = 10.0
+
+
+class Route(NamedTuple):
+    """What frameworks leave in ``scope["route"]``: metrics and spans take ``http.route`` from it."""
+
+    path: str
+
+
+def _number(scope: Scope, name: str, default: float, most: float) -> float:
+    """A number of the query string, at most ``most``; what is no number counts as the default."""
+    for key, value in parse_qsl(scope["query_string"].decode("latin-1")):
+        if key == name:
+            try:
+                return min(max(0.0, float(value)), most)
+            except ValueError:
+                return default
+    return default
 
 
 async def _answer(send: Send, status: int, fields: Fields, body: bytes) -> None:
@@ -32,8 +55,8 @@ async def _answer(send: Send, status: int, fields: Fields, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _drain(receive: Receive) -> int:
-    """Read the request's body; its size."""
+async def _drain(receive: Receive, pause_s: float = 0.0) -> int:
+    """Read the request's body, with a pause after each part if asked for; its size."""
     size = 0
     while True:
         message = await receive()
@@ -42,6 +65,8 @@ async def _drain(receive: Receive) -> int:
         size += len(message.get("body", b""))
         if not message.get("more_body"):
             return size
+        if pause_s:
+            await asyncio.sleep(pause_s)
 
 
 class Shop:
@@ -61,9 +86,14 @@ class Shop:
             "/big": self.big,
             "/stream": self.stream,
             "/upload": self.upload,
+            "/echo": self.echo,
             "/order": self.order,
             "/slow": self.slow,
+            "/compute": self.compute,
+            "/packed": self.packed,
+            "/hints": self.hints,
             "/fail": self.fail,
+            "/break": self.breaks,
             "/trailers": self.trailers,
         }
 
@@ -72,8 +102,10 @@ class Shop:
             raise RuntimeError(f"the demo has no {scope['type']}")
         path = scope["path"]
         if path.startswith("/items/"):
+            scope["route"] = Route("/items/{item}")
             await self.item(scope, receive, send)
         elif path in self._routes:
+            scope["route"] = Route(path)
             await self._routes[path](scope, receive, send)
         else:
             await _answer(send, 404, _TEXT, b"there is nothing here\n")
@@ -84,10 +116,11 @@ class Shop:
     async def item(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path"].removeprefix("/items/")
         body = json.dumps({"item": name, "price": len(name) * 100, "tags": ["a", "b", "c"]}).encode()
-        await _answer(send, 200, [*_JSON, (b"etag", b'"%x"' % abs(hash(name)))], body)
+        await _answer(send, 200, [*_JSON, (b"etag", b'"%x"' % zlib.crc32(name.encode()))], body)
 
     async def report(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _answer(send, 200, _TEXT, _REPORT)
+        size = int(_number(scope, "bytes", len(_REPORT), _REPORT_BYTES_MAX))
+        await _answer(send, 200, _TEXT, (_REPORT * (size // len(_REPORT) + 1))[:size])
 
     async def big(self, scope: Scope, receive: Receive, send: Send) -> None:
         """4 MiB: more than the client's stream window, so a slow reader closes it."""
@@ -101,20 +134,60 @@ class Shop:
         await send({"type": "http.response.body", "body": b""})
 
     async def upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size = await _drain(receive)
+        """Counts the body; with ``pause`` it takes its time over each part."""
+        size = await _drain(receive, _number(scope, "pause", 0.0, _SLEEP_S_MAX))
         await _answer(send, 201, _JSON, json.dumps({"received": size}).encode())
 
+    async def echo(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Every part goes back as it comes."""
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/octet-stream")]})
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnected("the client went away while it talked")
+            more = message["more_body"]
+            await send({"type": "http.response.body", "body": message["body"], "more_body": more})
+
     async def order(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Asks the stock service: one trace over two servers."""
-        response = await self._client.get(f"{self._upstream}/stock/{random.randrange(100)}")
-        await _answer(send, 200 if response.is_success else 502, _JSON, response.content)
+        """Asks the stock service twice at once: one trace over two servers."""
+        asked = (self._client.get(f"{self._upstream}/stock/{random.randrange(100)}", timeout=5.0) for _ in range(2))
+        try:
+            first, second = await asyncio.gather(*asked)
+        except TransportError as error:
+            await _answer(send, 502, _TEXT, f"stock: {error}\n".encode())
+            return
+        done = first.is_success and second.is_success
+        await _answer(send, 200 if done else 502, _JSON, b"[%b,%b]" % (first.content, second.content))
 
     async def slow(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(_number(scope, "seconds", 0.3, _SLEEP_S_MAX))
         await _answer(send, 200, _TEXT, b"at last\n")
+
+    async def compute(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Blocks the event loop, as forgotten CPU work does."""
+        until = time.monotonic() + 0.01
+        checksum = 0
+        while time.monotonic() < until:
+            checksum = zlib.crc32(_REPORT[:16_384], checksum)
+        await _answer(send, 200, _TEXT, b"%08x\n" % checksum)
+
+    async def packed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _answer(send, 200, [*_TEXT, (b"content-encoding", b"gzip")], gzip.compress(_REPORT[:65_536], 1))
+
+    async def hints(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """103 first; and a field of HTTP/1.1, which the server drops."""
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload; as=style"]})
+        await _answer(send, 200, [(b"content-type", b"text/html"), (b"Connection", b"keep-alive")], b"<!doctype html>\n")
 
     async def fail(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(send, 500, _TEXT, b"this one fails on purpose\n")
+
+    async def breaks(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises in the middle of its response: the client sees RST_STREAM INTERNAL_ERROR."""
+        await send({"type": "http.response.start", "status": 200, "headers": _TEXT})
+        await send({"type": "http.response.body", "body": b"so far, so good\n", "more_body": True})
+        raise ValueError("this page of the demo breaks on purpose")
 
     async def trailers(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _TEXT, "trailers": True})
@@ -126,6 +199,7 @@ async def stock(scope: Scope, receive: Receive, send: Send) -> None:
     """The stock service: a number for an item, and now and then a pause."""
     if scope["type"] != "http":
         raise RuntimeError(f"the demo has no {scope['type']}")
+    scope["route"] = Route("/stock/{item}")
     await asyncio.sleep(random.expovariate(500))
     number = scope["path"].rpartition("/")[2]
     await _answer(send, 200, _JSON, json.dumps({"item": number, "left": len(number) * 3}).encode())

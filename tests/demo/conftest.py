@@ -1,0 +1,20 @@
+"""Tests of the demo read the counters of the whole process: they start from nothing, and leave nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from h2o_otel import counters
+from h2o_otel.telemetry import runtime
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """No counts from before; none left for the next test."""
+    counters._reset_after_fork()
+    runtime._reset_after_fork()
+    yield
+    runtime.unwatch_gc()
+    counters._reset_after_fork()
