@@ -574,6 +574,10 @@ class AsgiRequest:
                 if not value.isdigit():
                     raise ValueError(f"content-length {value!r} is not a number")
                 self._content_length = int(value)
+        if status == 204 and self._content_length >= 0:
+            # RFC 9110 section 8.6; clients that check it against the missing body call the response malformed.
+            fields = [pair for pair in fields if pair[0].lower() != b"content-length"]
+            self.owner.service.counters.slots[_FIELDS_DROPPED] += 1
         self.status = status
         self._fields = fields
         self._expects_trailers = bool(message.get("trailers", False))

@@ -60,6 +60,11 @@ async def test_bodyless_responses_send_no_data(method: str, status: int) -> None
     assert (answer.status, answer.body, answer.data_frames, answer.ended, answer.reset) == (status, b"", 0, True, None)
 
 
+async def test_no_content_has_no_content_length() -> None:
+    answer = await answer_to(start(204, (b"Content-Length", b"3"), (b"x", b"1")), body(b"abc"))
+    assert (answer.status, answer[b"content-length"], answer[b"x"]) == (204, None, b"1")
+
+
 async def test_head_keeps_content_length() -> None:
     answer = await answer_to(start(200, (b"content-length", b"5")), body(), method="HEAD")
     assert answer[b"content-length"] == b"5"
