@@ -170,6 +170,7 @@ class Connection(ReceiveHalf):
         if stream is None:
             self.write_rst(stream_id, rule.code)
             self.remember_reset(stream_id, _LOCAL)
+            self.guards.stream_closed(self.local_initial_window)
             return
         error = StreamReset(
             str(violation),

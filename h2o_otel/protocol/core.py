@@ -193,6 +193,7 @@ class ConnectionCore:
             self.traced_open -= 1
         if outcome == COMPLETED:
             self.guards.resets_received.put(1.0)
+            self.guards.stream_closed(0)
         stream.closed_at = self.now
         self.active_at = self.now
         self.release(stream)
@@ -244,6 +245,8 @@ class ConnectionCore:
 
     def reset_for(self, stream: Stream, code: int, error: StreamReset | None, by: int, outcome: int) -> None:
         """Reset ``stream``; ``error`` is what the layer above is told, None when it asked for it."""
+        if stream.state != _HALF_CLOSED_REMOTE:
+            self.guards.stream_closed(stream.recv_window)
         stream.step(_SEND_RST)
         stream.closed_by = by
         stream.closed_code = code

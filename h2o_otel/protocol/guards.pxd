@@ -22,6 +22,8 @@ cdef class Guards:
     cdef readonly long long priorities
     cdef readonly long long message_frames
     cdef long long _message_frames_at_ping
+    cdef readonly long long late_octets, late_frames
+    cdef long long _late_octets_max, _late_frames_max
     cdef public int control_queued
     cdef int _control_max
     cdef int _updates_base, _updates_per_stream, _updates_per_frame
@@ -35,4 +37,6 @@ cdef class Guards:
     cdef int window_update(self, long long streams) except -1
     cdef int priority(self, long long streams) except -1
     cdef int glitch(self, str kind, double now) except -1
+    cdef void stream_closed(self, long long window) noexcept
+    cdef int late_frame(self, str kind, long long data_bytes, double now) except -1
     cdef int control_frame(self, bint paused) except -1

@@ -14,6 +14,8 @@ __all__ = ["SMALL_DATA_BYTES", "Bucket", "Guards"]
 # DATA below this size costs its difference to it while it is unread: an object of CPython and its
 # place in a queue are about this large, whatever is in them.
 SMALL_DATA_BYTES = 256
+# What a peer may still say about a stream that has just closed: HEADERS, trailers, RST_STREAM, WINDOW_UPDATE.
+_LATE_FRAMES = 4
 
 
 class Bucket:
@@ -52,11 +54,15 @@ class Guards:
     Attributes:
         message_frames: HEADERS and DATA sent; they excuse PING and WINDOW_UPDATE of the peer.
         small_unread: what small DATA frames cost beyond their octets, until they are read.
+        late_octets, late_frames: what may still be under way on streams that have closed; the peer
+            sent it with every right, so it is no glitch.
         control_queued: answers (acknowledgements, RST_STREAM) that wait behind a peer that does not read.
     """
 
     __slots__ = (
         "_control_max",
+        "_late_frames_max",
+        "_late_octets_max",
         "_limits",
         "_message_frames_at_ping",
         "_updates_base",
@@ -66,6 +72,8 @@ class Guards:
         "empty_data",
         "empty_in_a_row",
         "glitches",
+        "late_frames",
+        "late_octets",
         "message_frames",
         "pings",
         "priorities",
@@ -93,6 +101,11 @@ class Guards:
         self.priorities = 0
         self.message_frames = 0
         self._message_frames_at_ping = 0
+        self.late_octets = 0
+        self.late_frames = 0
+        # More cannot be under way than the connection's window lets out, and once again after its credit.
+        self._late_octets_max = 2 * limits.connection_window_bytes
+        self._late_frames_max = _LATE_FRAMES * limits.closed_streams_remembered_max
         self.control_queued = 0
         self._control_max = limits.control_queue_frames_max
         self._updates_base = limits.window_updates_base
@@ -164,6 +177,25 @@ class Guards:
         if not self.glitches.take(now):
             raise fail(RULES.glitch_flood, kind=kind, limit=int(self.glitches.burst))
         return 0
+
+    def stream_closed(self, window: int) -> None:
+        """A stream closed; ``window`` is what the peer could still send on it when we reset it, else 0."""
+        self.late_frames = min(self.late_frames + _LATE_FRAMES, self._late_frames_max)
+        if window > 0:
+            self.late_octets = min(self.late_octets + window, self._late_octets_max)
+
+    def late_frame(self, kind: str, data_bytes: int, now: float) -> int:
+        """A frame on a closed stream; ``data_bytes`` is the length of DATA, -1 for other frames."""
+        if data_bytes < 0:
+            if self.late_frames > 0:
+                self.late_frames -= 1
+                return 0
+        else:
+            cost = max(data_bytes, SMALL_DATA_BYTES)
+            if cost <= self.late_octets:
+                self.late_octets -= cost
+                return 0
+        return self.glitch(kind, now)
 
     def control_frame(self, paused: bool) -> int:
         """An answer was queued; while the transport is full they pile up (CVE-2019-9514)."""

@@ -64,7 +64,7 @@ cdef class ReceiveHalf(ControlHalf):
     cdef int on_trailers(self, Stream stream, Decoder fields, bint fin) except -1
     cdef int end_received(self, Stream stream) except -1
     cdef object not_allowed(self, Stream stream, int type)
-    cdef int unknown_stream(self, int type, unsigned int stream_id) except -1
+    cdef int unknown_stream(self, int type, unsigned int stream_id, long long data_bytes) except -1
     @cython.locals(increment="unsigned int", stream=Stream, found=object, since=double)
     cdef int on_window_update(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
     @cython.locals(code="unsigned int", stream=Stream, found=object, outcome=int)

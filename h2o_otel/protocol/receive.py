@@ -211,7 +211,7 @@ class ReceiveHalf(ControlHalf):
         found = self.streams.get(stream_id)
         if found is None:
             self.credit_connection(length)
-            return self.unknown_stream(_DATA, stream_id)
+            return self.unknown_stream(_DATA, stream_id, length)
         stream = found
         started_ns = _mem.now_ns() if stream.trace is not None else 0
         if flags & _PADDED:
@@ -359,7 +359,7 @@ class ReceiveHalf(ControlHalf):
         found = self.streams.get(stream_id)
         if found is None:
             if self.client or stream_id & 1 == 0 or stream_id <= self.last_remote_stream_id:
-                return self.unknown_stream(_HEADERS, stream_id)
+                return self.unknown_stream(_HEADERS, stream_id, -1)
             stream = self.open_request(fields, fin, stream_id)
             if stream is None:
                 return 0
@@ -470,8 +470,11 @@ class ReceiveHalf(ControlHalf):
             self.close_stream(stream, _COMPLETED)
         return 0
 
-    def unknown_stream(self, type: int, stream_id: int) -> int:
-        """A frame on a stream that is not open: late and ignored, or a violation (RFC 9113 section 5.1)."""
+    def unknown_stream(self, type: int, stream_id: int, data_bytes: int) -> int:
+        """A frame on a stream that is not open: late and ignored, or a violation (RFC 9113 section 5.1).
+
+        ``data_bytes`` is the length of DATA, -1 for other frames.
+        """
         mine = (stream_id & 1 == 1) == self.client
         if mine:
             if stream_id >= self.next_stream_id:
@@ -485,13 +488,13 @@ class ReceiveHalf(ControlHalf):
         by = self.reset_streams.get(stream_id)
         if by is None:
             if stream_id <= self.forgotten_below or (type != _DATA and type != _HEADERS):
-                return self.guards.glitch("on a closed stream", self.now)
+                return self.guards.late_frame("on a closed stream", data_bytes, self.now)
             if type == _HEADERS and self.skipped_from < stream_id < self.skipped_to:
                 raise fail(RULES.stream_id_reused, stream_id, frame=frame_name(type), limit=self.last_remote_stream_id)
             raise fail(RULES.stream_closed, stream_id, frame=frame_name(type))
         if by == _REMOTE and (type == _DATA or type == _HEADERS):
             raise fail(RULES.stream_half_closed, stream_id, frame=frame_name(type))
-        return self.guards.glitch("on a reset stream", self.now)
+        return self.guards.late_frame("on a reset stream", data_bytes, self.now)
 
     def not_allowed(self, stream: Stream, type: int) -> Violation:
         """DATA or HEADERS that the stream's state does not take."""
@@ -518,7 +521,7 @@ class ReceiveHalf(ControlHalf):
             return 0
         found = self.streams.get(stream_id)
         if found is None:
-            return self.unknown_stream(_WINDOW_UPDATE, stream_id)
+            return self.unknown_stream(_WINDOW_UPDATE, stream_id, -1)
         stream = found
         if stream.state == _RESERVED_REMOTE:
             raise fail(RULES.stream_reserved, stream_id, frame="WINDOW_UPDATE")
@@ -535,7 +538,7 @@ class ReceiveHalf(ControlHalf):
         code = _mem.u32(buf, pos, end)
         found = self.streams.get(stream_id)
         if found is None:
-            return self.unknown_stream(_RST_STREAM, stream_id)
+            return self.unknown_stream(_RST_STREAM, stream_id, -1)
         stream = found
         self.slots[_STREAM_RESETS + (self.role * 2 + counters.RECV) * _ERROR_CODES + error_slot(code)] += 1
         if not stream.local and not self.client:

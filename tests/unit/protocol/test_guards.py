@@ -218,8 +218,27 @@ class TestUselessFrames:
         server.reset_stream(server.streams[1], 8, peer.now)
         peer.sends(*(data(1, b"late") for _ in range(500)))
         assert not server.closed
-        peer.sends(*(data(1, b"late") for _ in range(1600)))
+        peer.sends(*(data(1, b"late") for _ in range(2600)))
         assert ended_with(peer) == "glitch_flood"
+
+    def test_bodies_under_way_when_they_are_abandoned_are_honest(self) -> None:
+        """As much as the windows let out, of more streams than are remembered: it was sent before the resets arrived."""
+        server, peer = serving()
+        for n in range(400):
+            stream_id = 2 * n + 1
+            peer.sends(headers(stream_id, POST))
+            server.reset_stream(server.streams[stream_id], 8, peer.now)
+            peer.sends(*(data(stream_id, bytes(16_384)) for _ in range(16)))
+        assert not server.closed
+
+    def test_words_about_streams_that_have_just_closed_are_honest(self) -> None:
+        server, peer = serving()
+        for n in range(1000):
+            stream_id = 2 * n + 1
+            peer.sends(headers(stream_id, GET, end_stream=True))
+            server.send_response(server.streams[stream_id], 200, [], True, peer.now)
+            peer.sends(window_update(stream_id, 100), window_update(stream_id, 100), rst_stream(stream_id, 8))
+        assert not server.closed
 
 
 class TestContinuation:
