@@ -14,6 +14,7 @@ import copy
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,8 @@ PURE = os.environ.get("H2O_OTEL_PURE") == "1"
 REQUIRED = os.environ.get("H2O_OTEL_REQUIRE_CYTHON") == "1"
 CHECKED = os.environ.get("H2O_OTEL_CHECKED") == "1"
 SANITIZED = os.environ.get("H2O_OTEL_SANITIZE") == "1"
+
+CIMPORT = re.compile(r"^from (\.+)([\w.]*) cimport (.+)$", re.MULTILINE)
 
 COMPILE_FLAGS = ["-O2", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-const-variable", "-Wno-unreachable-code"]
 COMPILE_FLAGS += ["-fsanitize=address", "-fno-omit-frame-pointer", "-g1"] if SANITIZED else ["-g0"]
@@ -64,6 +67,21 @@ def compiled_modules() -> list[str]:
 
 def source_of(module: str) -> str:
     return module.replace(".", "/") + ".py"
+
+
+def headers_of(source: Path) -> set[Path]:
+    """The .pxd files that compiling ``source`` reads: its own, and whatever is cimported from there on."""
+    found: set[Path] = set()
+    ahead = [source.with_suffix(".pxd")]
+    while ahead:
+        header = ahead.pop()
+        if header in found:
+            continue
+        found.add(header)
+        for dots, module, names in CIMPORT.findall(header.read_text(encoding="utf-8")):
+            folder = header.parents[len(dots) - 1].joinpath(*filter(None, module.split(".")))
+            ahead += [p for p in [folder.with_suffix(".pxd"), *(folder / f"{n.strip()}.pxd" for n in names.split(","))] if p.exists()]
+    return found
 
 
 def remove_compiled_in_place(keep: set[str]) -> None:
@@ -181,13 +199,14 @@ class BuildExtensions(build_ext):
         """Where the module compiled from exactly this input is kept."""
         variant = "".join(["c" * CHECKED, "s" * SANITIZED]) or "n"
         digest = hashlib.sha256(repr(self.common_input()).encode())
-        digest.update((ROOT / source_of(ext.name)).read_bytes())
+        source = ROOT / source_of(ext.name)
+        for path in [source, *sorted(headers_of(source))]:
+            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
         return CACHE / f"{ext.name}-{sys.implementation.cache_tag}{variant}-{digest.hexdigest()[:24]}"
 
     def common_input(self) -> list[object]:
-        """What every module depends on: any .pxd may be read by any module."""
+        """What every module depends on beside its source and the .pxd files that it reads."""
         if not hasattr(self, "_common_input"):
-            headers = [(str(p.relative_to(ROOT)), p.read_bytes()) for p in sorted((ROOT / "h2o_otel").rglob("*.pxd"))]
             self._common_input = [
                 importlib.metadata.version("Cython"),
                 sys.version,
@@ -197,7 +216,6 @@ class BuildExtensions(build_ext):
                 COMPILE_FLAGS,
                 LINK_FLAGS,
                 DIRECTIVES,
-                headers,
             ]
         return self._common_input
 
