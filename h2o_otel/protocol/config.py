@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 from .. import counters
 from ..limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from ..tuning import Tuning
 
 __all__ = ["ConnectionConfig", "client_config", "server_config"]
+
+DEFAULT_TUNING = Tuning()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,21 +20,25 @@ class ConnectionConfig:
     Attributes:
         role: ``counters.CLIENT`` or ``counters.SERVER``.
         limits: every bound.
+        tuning: which optimisations are on.
         enable_push: a client announces that it takes PUSH_PROMISE (RFC 9113 section 8.4).
         enable_connect_protocol: a server announces extended CONNECT (RFC 8441).
     """
 
     role: int
     limits: Limits = field(default=SERVER_LIMITS)
+    tuning: Tuning = field(default=DEFAULT_TUNING)
     enable_push: bool = False
     enable_connect_protocol: bool = False
 
 
-def client_config(limits: Limits = CLIENT_LIMITS, *, enable_push: bool = False) -> ConnectionConfig:
+def client_config(limits: Limits = CLIENT_LIMITS, *, tuning: Tuning = DEFAULT_TUNING, enable_push: bool = False) -> ConnectionConfig:
     """A client's configuration."""
-    return ConnectionConfig(role=counters.CLIENT, limits=limits, enable_push=enable_push)
+    return ConnectionConfig(role=counters.CLIENT, limits=limits, tuning=tuning, enable_push=enable_push)
 
 
-def server_config(limits: Limits = SERVER_LIMITS, *, enable_connect_protocol: bool = True) -> ConnectionConfig:
+def server_config(
+    limits: Limits = SERVER_LIMITS, *, tuning: Tuning = DEFAULT_TUNING, enable_connect_protocol: bool = True
+) -> ConnectionConfig:
     """A server's configuration."""
-    return ConnectionConfig(role=counters.SERVER, limits=limits, enable_connect_protocol=enable_connect_protocol)
+    return ConnectionConfig(role=counters.SERVER, limits=limits, tuning=tuning, enable_connect_protocol=enable_connect_protocol)

@@ -1,0 +1,64 @@
+"""One switch per optimisation, in one frozen dataclass: what the ablation benchmark turns off row by row.
+
+A leaf.  Off means the plain way that a competent author would have written, or the reference
+library, never a version slowed on purpose.  A switch is read once, when a connection or a pool is
+built, never per frame.  Section numbers are those of the optimisation list in the documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+__all__ = ["Tuning"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """Which optimisations a connection uses; immutable, so it can be shared."""
+
+    # -- 1 buffers
+    buffer_pool: bool = True
+    buffer_thread_cache: bool = True
+    buffer_tracking: bool = True
+    buffer_slices: bool = True
+    buffer_reuse: bool = True
+
+    # -- 2 HPACK
+    hpack_static_forms: bool = True
+    hpack_ring_table: bool = True
+    hpack_compact_entries: bool = True
+    hpack_name_cache: bool = True
+    hpack_parallel: bool = False
+
+    # -- 4 streams
+    stream_pool: bool = True
+    stream_state_table: bool = True
+    stream_priorities: bool = True
+    stream_window_batching: bool = True
+    stream_tracking: bool = True
+
+    # -- 5 frames
+    frame_batching: bool = True
+    frame_size_classes: bool = True
+    frame_dispatch_table: bool = True
+    frame_validation_cache: bool = True
+    frame_metrics: bool = True
+
+    # -- 7 memory
+    memory_free_lists: bool = True
+    memory_budget: bool = True
+    memory_interning: bool = True
+    memory_object_pools: bool = True
+    memory_trimming: bool = True
+
+    # -- 8 protocol
+    protocol_adaptive_compression: bool = True
+    protocol_fair_scheduling: bool = True
+    protocol_window_tuning: bool = True
+    protocol_push: bool = True
+    protocol_recovery: bool = True
+
+    @classmethod
+    def baseline(cls) -> Tuning:
+        """Everything off."""
+        return cls(**{field.name: False for field in fields(cls)})
