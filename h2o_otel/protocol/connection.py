@@ -261,15 +261,16 @@ class Connection(ReceiveHalf):
             return
         self.closed = True
         text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"
-        clean = not self.streams
+        # Nothing was under way: many peers end so, without close_notify or with a TCP reset, and nothing is lost by it.
+        idle = not self.streams
         self.end_streams(text, ErrorCode.CANCEL, "connection_lost", _REMOTE, _CONN_LOST)
         terminated = None
-        if not clean or error is not None:
+        if not idle:
             terminated = ConnectionTerminated(
                 text, rule="connection_lost", code=ErrorCode.NO_ERROR, initiator="remote", flight=self.recorder.log()
             )
             terminated.__cause__ = error
-        self.finish(terminated, "" if terminated is None else "connection_lost")
+        self.finish(terminated, "" if idle and error is None else "connection_lost")
 
     def close(self, code: int, now: float, debug: bytes = b"") -> None:
         """Send GOAWAY and end at once: open streams fail, nothing more is received (RFC 9113 section 6.8)."""

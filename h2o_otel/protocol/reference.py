@@ -639,13 +639,13 @@ class ReferenceConnection:
         if not self.counted:
             return
         text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"
-        clean = not self.streams and error is None
+        idle = not self.streams
         self._end_streams(text, ErrorCode.CANCEL, "connection_lost", REMOTE, CONN_LOST)
         terminated = None
-        if not clean:
+        if not idle:
             terminated = ConnectionTerminated(text, rule="connection_lost", code=ErrorCode.NO_ERROR, initiator="remote")
             terminated.__cause__ = error
-        self._finish(terminated, "" if terminated is None else "connection_lost")
+        self._finish(terminated, "" if idle and error is None else "connection_lost")
 
     def close(self, code: int, now: float, debug: bytes = b"") -> None:
         self.now = now

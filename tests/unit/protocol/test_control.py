@@ -335,6 +335,16 @@ def test_end_without_streams_is_no_error() -> None:
     assert client.error is None
 
 
+def test_loss_without_streams_is_counted_and_nobody_is_alarmed() -> None:
+    client, peer = requesting()
+    client.connection_lost(ConnectionResetError("reset by peer"), peer.now)
+    peer.sees()
+    assert client.error is None
+    snapshot = counters.Snapshot()
+    snapshot.add_block(client.counters)
+    assert sum(snapshot.labelled_histograms["connection_duration"]["client", "2", "connection_lost"].counts) == 1
+
+
 def test_end_with_a_stream_open() -> None:
     client, peer = requesting()
     client.send_request(GET, True, peer.now)
