@@ -85,7 +85,7 @@ class ConnectionCore:
         self.encoder = Encoder(self.counters, config.role, limits.encoder_table_bytes_max, limits.names_cached_max)
         self.decoder = Decoder(self.counters, config.role, limits)
         self.streams: dict[int, Stream] = {}
-        self.scheduler = Scheduler()
+        self.scheduler = Scheduler(config.tuning.stream_priorities)
         self.guards = Guards(limits)
         self.recorder = FlightRecorder(limits.flight_recorder_frames)
         self.frames_written = 0

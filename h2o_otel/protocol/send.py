@@ -359,7 +359,7 @@ class SendHalf(ConnectionCore):
         if stream.queued > self.stream_low_water * 2:
             stream.writable_wanted = True
         if stream.send_window > 0 or stream.queued == 0:
-            self.scheduler.push(stream, False)
+            self.scheduler.push(stream)
         else:
             self.block_on_window(stream)
 
@@ -380,7 +380,7 @@ class SendHalf(ConnectionCore):
                 end = _mem.now_ns()
                 stream.trace.mark(_WAIT_WINDOW, end - int(stalled * 1e9), end)
         if stream.queue:
-            self.scheduler.push(stream, False)
+            self.scheduler.push(stream)
 
     def pump(self, now: float) -> None:
         """Frame queued bodies by priority while windows and the output's high-water mark allow."""
@@ -393,8 +393,8 @@ class SendHalf(ConnectionCore):
                 return
             stream = self.scheduler.pop()
             if self.write_queued(stream):
-                # Equals that are incremental take turns, others run to their end (RFC 9218 section 10).
-                self.scheduler.push(stream, not stream.incremental)
+                # Equals that are incremental take turns, others run to their end (RFC 9218 §10).
+                self.scheduler.push(stream)
 
     def write_queued(self, stream: Stream) -> bool:
         """Frame at most one frame's worth of the stream's queue; true when it can go on."""

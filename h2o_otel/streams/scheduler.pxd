@@ -1,15 +1,25 @@
 import cython
 from .stream cimport Stream
 
+cdef int _QUEUES
+cdef int _LAST
+
 @cython.final
 cdef class Scheduler:
     cdef list _queues
     cdef readonly int waiting
     cdef unsigned int _nonempty
     cdef unsigned int _picks
+    cdef bint _priorities
     cdef int _starved_every
-    cdef void push(self, Stream stream, bint first)
-    @cython.locals(urgency=int, mask="unsigned int", stream=Stream)
+    cdef int _starved_last
+    cdef int index(self, Stream stream)
+    @cython.locals(index=int)
+    cdef void push(self, Stream stream)
+    @cython.locals(at=Py_ssize_t, other=Stream)
+    cdef void insert(self, object queue, Stream stream)
+    @cython.locals(index=int, mask="unsigned int", stream=Stream)
     cdef Stream pop(self)
+    @cython.locals(index=int)
     cpdef remove(self, Stream stream)
     cpdef moved(self, Stream stream, int urgency, bint incremental)

@@ -15,8 +15,9 @@ from h2o_otel.counters import Counters
 from h2o_otel.errors import ErrorCode
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
 from h2o_otel.protocol import events
-from h2o_otel.protocol.config import client_config, server_config
+from h2o_otel.protocol.config import DEFAULT_TUNING, client_config, server_config
 from h2o_otel.protocol.connection import Connection
+from h2o_otel.tuning import Tuning
 from tests.support.wire import PREFACE, Frame, frames, settings, settings_ack
 
 GET = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"example.com")]
@@ -75,11 +76,16 @@ class Peer:
 
 
 def serving(
-    limits: Limits = SERVER_LIMITS, *, handshake: bool = True, handler: Any = None, connect: bool = True
+    limits: Limits = SERVER_LIMITS,
+    *,
+    handshake: bool = True,
+    handler: Any = None,
+    connect: bool = True,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> tuple[Connection, Peer]:
     """A server, and a client that has exchanged settings with it."""
     block = Counters()
-    connection = Connection(server_config(limits, enable_connect_protocol=connect), handler, block)
+    connection = Connection(server_config(limits, tuning=tuning, enable_connect_protocol=connect), handler, block)
     return connection, _met(connection, block, PREFACE, handshake)
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from h2o_otel.limits import SERVER_LIMITS
+from h2o_otel.protocol.config import DEFAULT_TUNING
 from h2o_otel.protocol.connection import Connection
+from h2o_otel.tuning import Tuning
 from tests.support.engine import Peer, serving
 from tests.support.wire import DATA, headers, priority_update, request_block, settings, window_update
 
 FRAME = 16_384
 
 
-def queued(*priorities: bytes, frames: int = 2) -> tuple[Connection, Peer]:
+def queued(*priorities: bytes, frames: int = 2, tuning: Tuning = DEFAULT_TUNING) -> tuple[Connection, Peer]:
     """Streams 1, 3, 5... with these priorities, whose bodies wait for the connection's window."""
-    server, peer = serving(replace(SERVER_LIMITS, output_high_water_bytes=10**9))
+    server, peer = serving(replace(SERVER_LIMITS, output_high_water_bytes=10**9), tuning=tuning)
     peer.sends(settings({4: 2**20}))
     blocker = peer_request(server, peer, 1, b"u=0")
     server.send_data(server.streams[blocker], bytes(65_535), True, peer.now)
@@ -67,6 +69,36 @@ def test_least_urgent_is_not_starved() -> None:
     served = order(*queued(b"u=0", b"u=7", frames=40))
     assert served.index(5) == 15
     assert served.count(5) == 40
+
+
+def test_every_urgency_gets_a_turn() -> None:
+    """Two that are less urgent than the first, and one that stands behind an equal which is not incremental."""
+    served = order(*queued(b"u=3", b"u=3, i", b"u=5", b"u=7", frames=60))
+    picks = [served[i] for i in (15, 31, 47)]
+    assert picks == [9, 7, 5]
+    assert all(served.count(stream_id) == 60 for stream_id in (3, 5, 7, 9))
+
+
+def test_request_order_whatever_the_order_of_the_answers() -> None:
+    server, peer = queued()
+    for stream_id in (3, 5, 7, 9):
+        peer_request(server, peer, stream_id, b"")
+    for stream_id in (7, 9, 3, 5):
+        server.send_data(server.streams[stream_id], bytes(2 * FRAME), True, peer.now)
+    peer.forget()
+    assert order(server, peer) == [3, 3, 5, 5, 7, 7, 9, 9]
+
+
+def test_priority_update_keeps_request_order() -> None:
+    server, peer = queued(b"u=2", b"u=1", b"u=2")
+    peer.sends(priority_update(5, b"u=2"))
+    assert order(server, peer) == [3, 3, 5, 5, 7, 7]
+
+
+def test_without_priorities_all_take_turns() -> None:
+    server, peer = queued(b"u=5", b"u=1", b"i", tuning=Tuning(stream_priorities=False))
+    peer.sends(priority_update(7, b"u=0"))
+    assert sorted(order(server, peer)[:3]) == [3, 5, 7]
 
 
 def test_reset_stream_is_forgotten() -> None:
