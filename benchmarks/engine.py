@@ -1,4 +1,4 @@
-"""CPU time of one request through a client's and a server's engine together: ours, beside h2, jh2, ngh2 and zttp.
+"""CPU time of one request through a client's and a server's engine together: ours, beside h2, jh2, ngh2, zttp, and libnghttp2 from C.
 
 The request has 10 fields, of which :path, traceparent and x-request-id are new each time; the response
 has 8 fields (x-request-id new) and 64 octets.  Octets are handed over in memory.  ``--batch`` requests
@@ -22,6 +22,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import libnghttp2
 
 Fields = list[tuple[bytes, bytes]]
 BODY = b"x" * 64
@@ -82,6 +84,22 @@ class Subject:
 
     def version(self) -> str:
         return importlib.metadata.version(self.package)
+
+    @classmethod
+    def measure(cls, requests: int, batch: int) -> float:
+        """Microseconds of CPU for one request; the connection is new, and warm before the clock starts."""
+        subject = cls()
+        rounds = max(1, requests // batch)
+        for n in range(min(rounds, 20)):
+            subject.exchange(n * batch, batch)
+        subject.done = 0
+        started = time.process_time_ns()
+        for n in range(rounds):
+            subject.exchange(n * batch, batch)
+        spent = time.process_time_ns() - started
+        if subject.done != rounds * batch:
+            raise RuntimeError(f"{cls.__name__}: {subject.done} of {rounds * batch} responses arrived")
+        return spent / 1000 / (rounds * batch)
 
 
 class Ours(Subject):
@@ -293,7 +311,38 @@ class Zttp(Subject):
                 self.done += event.data == BODY
 
 
-SUBJECTS: dict[str, type[Subject]] = {"ours": Ours, "ours (events)": OursWithEvents, "h2": H2, "jh2": Jh2, "ngh2": Ngh2, "zttp": Zttp}
+class LibNghttp2(Subject):
+    """libnghttp2 driven from C, in a process of its own: what the same work costs without Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = self.run(1, 1)
+
+    @staticmethod
+    def run(requests: int, batch: int) -> dict[str, Any]:
+        with_status = [STATUS + fields for fields in RESPONSES]
+        return libnghttp2.run("engine", libnghttp2.written(REQUESTS, with_status), requests, batch)
+
+    def exchange(self, first: int, n: int) -> None:
+        self.done += self.run(n, n)["requests"]
+
+    def version(self) -> str:
+        return str(self.found["version"])
+
+    @classmethod
+    def measure(cls, requests: int, batch: int) -> float:
+        return float(cls.run(requests, batch)["us_per_request"])
+
+
+SUBJECTS: dict[str, type[Subject]] = {
+    "ours": Ours,
+    "ours (events)": OursWithEvents,
+    "h2": H2,
+    "jh2": Jh2,
+    "ngh2": Ngh2,
+    "zttp": Zttp,
+    libnghttp2.NAME: LibNghttp2,
+}
 SLOW = {"h2", "jh2"}
 
 
@@ -312,22 +361,6 @@ def found(names: list[str]) -> tuple[dict[str, type[Subject]], dict[str, str]]:
         except Exception as error:
             skipped[name] = f"{type(error).__name__}: {error}"
     return usable, skipped
-
-
-def measure(kind: type[Subject], requests: int, batch: int) -> float:
-    """Microseconds of CPU for one request; the connection is new, and warm before the clock starts."""
-    subject = kind()
-    rounds = max(1, requests // batch)
-    for n in range(min(rounds, 20)):
-        subject.exchange(n * batch, batch)
-    subject.done = 0
-    started = time.process_time_ns()
-    for n in range(rounds):
-        subject.exchange(n * batch, batch)
-    spent = time.process_time_ns() - started
-    if subject.done != rounds * batch:
-        raise RuntimeError(f"{kind.__name__}: {subject.done} of {rounds * batch} responses arrived")
-    return spent / 1000 / (rounds * batch)
 
 
 def main() -> int:
@@ -354,7 +387,7 @@ def main() -> int:
         for _ in range(arguments.rounds):
             for name, kind in usable.items():
                 n = arguments.requests // 10 if name in SLOW else arguments.requests
-                best[name] = min(best[name], measure(kind, n, batch))
+                best[name] = min(best[name], kind.measure(n, batch))
         report["us_per_request"][str(batch)] = best
         print(f"\n{batch} under way at once: us of CPU per request, client and server side together")
         base = best.get("ours")

@@ -1,4 +1,4 @@
-"""CPU time of one HPACK block: ours, beside ``hpack`` and jh2 (Rust) where they are installed.
+"""CPU time of one HPACK block: ours, beside ``hpack``, jh2 (Rust) and libnghttp2 from C where they are installed.
 
 The block is a request of 11 fields; eight repeat, while :path, traceparent and x-request-id are new
 each time.  Every decoder gets the octets of its own library's encoder.  The subjects take turns, so
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+
+import libnghttp2
 
 from h2o_otel import counters
 from h2o_otel.buffers.output import OutputBuffer
@@ -58,6 +60,8 @@ def blocks(seed: int = 1) -> list[Fields]:
 class Subject:
     """A library: what encodes the next block, and what decodes the next one."""
 
+    octets: float
+
     def __init__(self, name: str, encode: Callable[[Fields], bytes], decode: Callable[[bytes], Any]) -> None:
         self.name = name
         self.encode = encode
@@ -69,6 +73,7 @@ class Subject:
         self.encoded = [encode(section) for section in sections]
         for data in self.encoded:
             decode(data)
+        self.octets = sum(map(len, self.encoded)) / len(self.encoded)
         self.sections: Iterator[Fields] = cycle(sections)
         self.blocks: Iterator[bytes] = cycle(self.encoded)
         self.best: dict[str, float] = {}
@@ -80,6 +85,24 @@ class Subject:
         for item in inputs:
             call(item)
         us = (time.process_time_ns() - started) / n / 1000
+        self.best[what] = min(us, self.best.get(what, us))
+
+
+class LibNghttp2(Subject):
+    """libnghttp2 driven from C, in a process of its own, which measures both in one run."""
+
+    def __init__(self) -> None:
+        self.name = libnghttp2.NAME
+        self.best = {}
+        self.found = self.run(1)
+        self.octets = self.found["octets"]
+
+    @staticmethod
+    def run(n: int) -> dict[str, Any]:
+        return libnghttp2.run("hpack", libnghttp2.written(blocks()), n)
+
+    def measure(self, what: str, n: int) -> None:
+        us = self.run(n)[f"{what}_us"]
         self.best[what] = min(us, self.best.get(what, us))
 
 
@@ -113,10 +136,10 @@ def rust() -> Subject:
 
 def subjects() -> list[Subject]:
     made = [ours()]
-    for make in (reference, rust):
+    for make in (reference, rust, LibNghttp2):
         try:
             made.append(make())
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:
             print(f"left out: {error}")
     return made
 
@@ -141,14 +164,21 @@ def main() -> None:
                 # The reference takes long enough for a tenth of the blocks to tell.
                 subject.measure(what, options.blocks if subject.name != "hpack" else max(options.blocks // 10, 1))
     compiled = not str(encoder_module.__file__).endswith(".py")
-    print(f"{'':10} {'encode':>9} {'decode':>9}  us CPU a block ({'compiled' if compiled else 'pure Python'}); octets a block")
+    print(f"{'':14} {'encode':>9} {'decode':>9}  us CPU a block ({'compiled' if compiled else 'pure Python'}); octets a block")
     rows = []
     for subject in found:
-        octets = sum(map(len, subject.encoded)) / len(subject.encoded)
         ratio = {what: us / found[0].best[what] for what, us in subject.best.items()}
-        rows.append({"name": subject.name, "version": version(subject.name), "us": subject.best, "times_ours": ratio, "octets": octets})
+        rows.append(
+            {
+                "name": subject.name,
+                "version": subject.found["version"] if isinstance(subject, LibNghttp2) else version(subject.name),
+                "us": subject.best,
+                "times_ours": ratio,
+                "octets": subject.octets,
+            }
+        )
         times = f"  ({ratio['encode']:.1f}x and {ratio['decode']:.1f}x ours)" if subject is not found[0] else ""
-        print(f"{subject.name:10} {subject.best['encode']:9.2f} {subject.best['decode']:9.2f}  {octets:.0f}{times}")
+        print(f"{subject.name:14} {subject.best['encode']:9.2f} {subject.best['decode']:9.2f}  {subject.octets:.0f}{times}")
     if options.json:
         machine = {"python": platform.python_version(), "machine": platform.machine(), "compiled": compiled}
         options.json.write_text(json.dumps({"benchmark": "hpack", **machine, "fields": 11, "rows": rows}, indent=2) + "\n")
