@@ -9,7 +9,7 @@ from ..buffers.output cimport OutputBuffer
 from ..streams.stream cimport Stream
 from .send cimport SendHalf
 
-cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _SEND_DATA, _SEND_PROMISE, _RECV_PROMISE, _RECV_RST, _SEND_END, _RECV_END
+cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _RECV_RST
 cdef int _STREAM_LIMIT, _CONTROL_QUEUE, _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES
 cdef long long _WINDOW_MAX
 
@@ -39,7 +39,3 @@ cdef class ControlHalf(SendHalf):
     @cython.locals(stream_id="unsigned int")
     cdef int on_priority_update(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
     cpdef send_priority_update(self, Stream stream, int urgency, bint incremental, double now)
-    @cython.locals(out=OutputBuffer, start="Py_ssize_t", promised=Stream)
-    cpdef Stream send_push_promise(self, Stream stream, object headers, double now)
-    @cython.locals(fields=Decoder, stream=Stream)
-    cdef promise_received(self, Stream parent, unsigned int promised)

@@ -10,11 +10,11 @@ from ..errors import ErrorCode, LocalProtocolError, StreamReset
 from ..frames import writer
 from ..frames.types import Flag, FrameType, SettingCode
 from ..frames.validation import MessageValidator
-from ..limits import STREAM_ID_MAX, WINDOW_BYTES_MAX
+from ..limits import WINDOW_BYTES_MAX
 from ..rules import RULES, Violation, fail
 from ..streams.priority import format_priority, parse_priority
 from ..streams.states import Input
-from ..streams.stream import LOCAL, REMOTE, Stream
+from ..streams.stream import REMOTE, Stream
 from . import settings
 from .config import ConnectionConfig
 from .core import GOAWAY, UNLIMITED, error_slot
@@ -27,12 +27,7 @@ _SETTINGS = int(FrameType.SETTINGS)
 _PING = int(FrameType.PING)
 _GOAWAY = int(FrameType.GOAWAY)
 _ACK = int(Flag.ACK)
-_SEND_DATA = int(Input.SEND_DATA)
-_SEND_PROMISE = int(Input.SEND_PROMISE)
-_RECV_PROMISE = int(Input.RECV_PROMISE)
 _RECV_RST = int(Input.RECV_RST)
-_SEND_END = int(Input.SEND_END)
-_RECV_END = int(Input.RECV_END)
 _SETTINGS_VALUE = counters.slot("settings_value")
 _SETTING_NAMES = len(counters.SETTING_NAMES)
 _GOAWAY_SLOT = counters.slot("goaway")
@@ -277,71 +272,3 @@ class ControlHalf(SendHalf):
         self.scheduler.moved(stream, urgency, incremental)
 
     # -- push (RFC 9113 section 8.4)
-
-    def send_push_promise(self, stream: Stream, headers: Sequence[tuple[bytes, bytes]], now: float) -> Stream:
-        """Promise a response to a request that the client has not made.
-
-        Args:
-            stream: the request that the promise belongs to.
-            headers: the promised request's fields, pseudo-header fields first.
-
-        Returns:
-            The promised stream; answer it with ``send_response``.
-
-        Raises:
-            LocalProtocolError: the client did not enable push, its limit is reached, or the stream is over.
-        """
-        self.now = now
-        if self.client or self.closed or self.goaway_received:
-            raise LocalProtocolError("only a server with a live connection promises streams (RFC 9113 §8.4)", initiator="user")
-        if not self.remote_settings[SettingCode.ENABLE_PUSH]:
-            raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
-        if self.streams_local >= self.remote_streams_max or self.next_stream_id > STREAM_ID_MAX:
-            raise LocalProtocolError(self.why_no_stream(), initiator="user")
-        if stream.local or not stream.allows(_SEND_DATA):
-            raise self.misuse("PUSH_PROMISE", stream)
-        out = self.out
-        out.reserve(13)
-        start = out.pos
-        out.pos = start + 13
-        try:
-            self.encoder.encode(out, headers)
-            method = self.check_pseudo(headers)
-            if method not in (b"GET", b"HEAD"):
-                self.encoder.abort(out)
-                raise LocalProtocolError(
-                    f"a promised request is GET or HEAD, not {method!r} (RFC 9113 §8.4)", scope="stream", initiator="user"
-                )
-        except BaseException:
-            out.pos = start
-            raise
-        promised = self.new_stream(self.next_stream_id, True)
-        self.next_stream_id += 2
-        _mem.put_u32(out.mem, start + 9, promised.id, out.cap)
-        promised.step(_SEND_PROMISE)
-        promised.head_request = method == b"HEAD"
-        self.finish_block(stream, start, False, promised.id)
-        return promised
-
-    def promise_received(self, parent: Stream, promised: int) -> None:
-        """A complete PUSH_PROMISE on one of our open requests."""
-        fields = self.decoder
-        if fields.violation is None:
-            self.validator.request(fields, promised)
-        if fields.violation is not None:
-            raise Violation(fields.violation, promised, fields.violation_fields)
-        if fields.method not in (b"GET", b"HEAD"):
-            raise fail(RULES.push_promise_method, promised, got=fields.method)
-        if self.streams_remote >= self.limits.push_promises_max:
-            self.write_rst(promised, ErrorCode.REFUSED_STREAM)
-            self.remember_reset(promised, LOCAL)
-            return
-        stream = self.new_stream(promised, False)
-        stream.step(_RECV_PROMISE)
-        stream.method = fields.method
-        stream.scheme = fields.scheme
-        stream.authority = fields.authority
-        stream.path = fields.path
-        stream.headers = fields.headers
-        stream.head_request = fields.method == b"HEAD"
-        self.handler.push_received(parent, stream)

@@ -53,8 +53,8 @@ cdef class ConnectionCore:
     # settings in force
     cdef readonly object local_settings
     cdef readonly object remote_settings
-    cdef readonly unsigned int local_streams_max
-    cdef readonly unsigned int remote_streams_max
+    cdef readonly long long local_streams_max
+    cdef readonly long long remote_streams_max
     cdef readonly long long local_initial_window
     cdef readonly long long remote_initial_window
     cdef Py_ssize_t local_frame_max

@@ -1,8 +1,9 @@
 """What the sending and the receiving half of a connection share: state, streams, windows, counters.
 
-The connection is one object in four files, each a subclass of the one before:
-``core`` (this), ``send`` (verbs and framing), ``receive`` (frames of the peer), ``connection``
-(life cycle and public surface).
+The connection is one object in seven files, each a subclass of the one before: ``core`` (this),
+``send`` (verbs and framing), ``control`` (the connection as a whole), ``messages`` (requests and
+responses received), ``push`` (promises), ``receive`` (frames of the peer), ``connection`` (life
+cycle and public surface).
 """
 
 from __future__ import annotations

@@ -7,20 +7,18 @@ turns it into RST_STREAM or GOAWAY.  Nothing here keeps a reference into the buf
 from __future__ import annotations
 
 from .. import _mem, counters
-from ..counters import FRAMES_READ, HPACK_DECODE, Counters, Trace
+from ..counters import FRAMES_READ, Counters
 from ..errors import ErrorCode, StreamReset
 from ..frames.types import CLIENT_PREFACE, LENGTH_OF_TYPE, SCOPE_OF_TYPE, SLOT_OF_TYPE, Flag, FrameType, frame_name
-from ..hpack.decoder import Decoder
 from ..limits import WINDOW_BYTES_MAX
-from ..rules import RULES, Violation, fail
-from ..streams.priority import parse_priority
-from ..streams.states import FORBIDDEN, Input, State
-from ..streams.stream import LOCAL, REMOTE, Stream
+from ..rules import RULES, fail
+from ..streams.states import Input, State
+from ..streams.stream import REMOTE, Stream
 from .config import ConnectionConfig
-from .control import ControlHalf
-from .core import COMPLETED, PROGRESS_INTERVAL_S, REFUSED, RESET_RECV, error_slot
+from .core import COMPLETED, REFUSED, RESET_RECV, error_slot
 from .guards import SMALL_DATA_BYTES
 from .handler import Handler
+from .push import PushHalf
 
 __all__ = ["ReceiveHalf"]
 
@@ -39,27 +37,19 @@ _END_STREAM = int(Flag.END_STREAM)
 _ACK = int(Flag.ACK)
 _END_HEADERS = int(Flag.END_HEADERS)
 _PADDED = int(Flag.PADDED)
-_HAS_PRIORITY = int(Flag.PRIORITY)
-_RECV_HEADERS = int(Input.RECV_HEADERS)
 _RECV_DATA = int(Input.RECV_DATA)
 _RECV_END = int(Input.RECV_END)
 _RECV_RST = int(Input.RECV_RST)
-_RECV_PROMISE = int(Input.RECV_PROMISE)
-_RESERVED_LOCAL = int(State.RESERVED_LOCAL)
 _RESERVED_REMOTE = int(State.RESERVED_REMOTE)
 _CLOSED = int(State.CLOSED)
-_FORBIDDEN = FORBIDDEN
 _FRAMES = counters.slot("frames")
 _FRAME_PAYLOAD = counters.slot("frame_payload")
-_PADDING = counters.slot("frame_padding") + counters.RECV
-_PRIORITY_STREAMS = counters.slot("priority_streams")
 _STREAM_RESETS = counters.slot("stream_resets")
 _UNREAD = counters.slot("flow_control_unread")
 _RECV = counters.RECV
 _COPIED_DELIVER = counters.slot("buffer_copied") + counters.COPY_REASONS.index("deliver")
 _COPIED_REASSEMBLY = counters.slot("buffer_copied") + counters.COPY_REASONS.index("reassembly")
 _ERROR_CODES = len(counters.ERROR_CODES)
-_HPACK_DECODE = HPACK_DECODE
 _FRAMES_READ = FRAMES_READ
 _COMPLETED = COMPLETED
 _RESET_RECV = RESET_RECV
@@ -74,26 +64,15 @@ _SCOPE = _SCOPE_B
 _LENGTH = _LENGTH_B
 
 
-class ReceiveHalf(ControlHalf):
+class ReceiveHalf(PushHalf):
     """Everything that the peer's frames do."""
 
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
-        ControlHalf.__init__(self, config, handler, block)
+        PushHalf.__init__(self, config, handler, block)
         self.need_preface = not self.client
-        # The newest gap in the peer's stream ids: those between the two were never opened.
-        self.skipped_from = 0
-        self.skipped_to = 0
         self.next_frame = 0
         self.frames_received = 0
-        self.block_stream = 0
-        self.block_promised = 0
-        self.block_flags = 0
-        self.block = bytearray()
-        self.block_frames = 0
-        self.block_empty = 0
-        self.block_since = 0.0
         self.data_received_sizes = self.counters.histogram("frame_data_size", counters.RECV)
-        self.trace_requests = False
 
     # -- frames
 
@@ -190,16 +169,6 @@ class ReceiveHalf(ControlHalf):
             return self.on_priority_update(buf, pos, end)
         return self.guards.glitch("of an unknown type", self.now)
 
-    def unpad(self, buf: bytes, pos: int, end: int, used: int, type: int, stream_id: int) -> int:
-        """End of the payload without padding; ``used`` octets follow the pad length and are not padding."""
-        if pos >= end:
-            raise fail(RULES.frame_size_wrong, stream_id, frame=frame_name(type), actual=0, limit=1)
-        pad = _mem.u8(buf, pos, end)
-        if pad + 1 + used > end - pos:
-            raise fail(RULES.padding_too_long, stream_id, frame=frame_name(type), actual=pad, limit=end - pos)
-        self.slots[_PADDING] += pad + 1
-        return end - pad
-
     # -- DATA
 
     def on_data(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int) -> int:
@@ -264,62 +233,7 @@ class ReceiveHalf(ControlHalf):
         stream.small_unread += SMALL_DATA_BYTES - n
         self.guards.small_frame(stream.id, SMALL_DATA_BYTES - n)
 
-    def body_ended(self, stream: Stream) -> None:
-        """The peer owes no more of this body."""
-        if stream.body_open:
-            stream.body_open = False
-            self.bodies_open -= 1
-
-    def count_body(self, stream: Stream, n: int, fin: bool) -> int:
-        """Body octets against content-length (RFC 9113 section 8.1.1)."""
-        if not stream.headers_done:
-            raise fail(RULES.data_before_headers, stream.id)
-        stream.body_received += n
-        if stream.content_length >= 0 and (
-            stream.body_received > stream.content_length or (fin and stream.body_received != stream.content_length)
-        ):
-            raise fail(RULES.content_length_mismatch, stream.id, actual=stream.body_received, limit=stream.content_length)
-        return 0
-
     # -- field blocks
-
-    def on_headers(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int) -> int:
-        fragment = pos
-        if flags & _PADDED:
-            end = self.unpad(buf, pos, end, 5 if flags & _HAS_PRIORITY else 0, _HEADERS, stream_id)
-            fragment += 1
-        if flags & _HAS_PRIORITY:
-            if end - fragment < 5:
-                raise fail(RULES.frame_size_wrong, stream_id, frame="HEADERS", actual=end - fragment, limit=5)
-            dependency = _mem.u32(buf, fragment, end) & 0x7FFFFFFF
-            fragment += 5
-            if dependency == stream_id:
-                # The block must still be decoded, or every later one would be wrong.
-                flags |= 0x100
-        if flags & _END_HEADERS == 0:
-            self.open_block(buf, fragment, end, flags, stream_id, 0)
-            return 0
-        if flags & 0x100:
-            return self.on_self_dependency(buf, fragment, end, stream_id)
-        return self.on_block(buf, fragment, end, flags & _END_STREAM != 0, stream_id)
-
-    def on_self_dependency(self, buf: bytes, pos: int, end: int, stream_id: int) -> int:
-        """HEADERS whose priority names its own stream: the block is decoded, and the stream, if new, is used up."""
-        self.decoder.decode(buf, pos, end, stream_id)
-        if not self.client and stream_id & 1 and self.last_remote_stream_id < stream_id <= self.goaway_sent_last:
-            self.last_remote_stream_id = stream_id
-        raise fail(RULES.priority_self_dependency, stream_id)
-
-    def open_block(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int, promised: int) -> None:
-        """Keep the first fragment of a block that CONTINUATION goes on with."""
-        self.block_stream = stream_id
-        self.block_promised = promised
-        self.block_flags = flags
-        self.block = bytearray(_mem.to_bytes(buf, pos, end, end))
-        self.slots[_COPIED_REASSEMBLY] += end - pos
-        self.block_frames = 0
-        self.block_empty = 0
-        self.block_since = self.now
 
     def on_continuation(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int) -> int:
         """RFC 9113 section 6.10, inside the bounds on frames, empty frames and compressed octets."""
@@ -348,159 +262,6 @@ class ReceiveHalf(ControlHalf):
         if self.block_flags & 0x100:
             return self.on_self_dependency(block, 0, len(block), stream_id)
         return self.on_block(block, 0, len(block), self.block_flags & _END_STREAM != 0, stream_id)
-
-    def on_block(self, buf: bytes, pos: int, end: int, fin: bool, stream_id: int) -> int:
-        """A complete field block: a request, a response or trailers, by the stream it stands on."""
-        fields = self.decoder
-        t0 = _mem.now_ns() if self.trace_requests or self.traced_open else 0
-        # First of all: the decoder's state belongs to the connection, whatever becomes of the stream.
-        fields.decode(buf, pos, end, stream_id)
-        decoded_ns = _mem.now_ns() if t0 else 0
-        found = self.streams.get(stream_id)
-        if found is None:
-            if self.client or stream_id & 1 == 0 or stream_id <= self.last_remote_stream_id:
-                return self.unknown_stream(_HEADERS, stream_id, -1)
-            stream = self.open_request(fields, fin, stream_id)
-            if stream is None:
-                return 0
-            if t0:
-                stream.trace = Trace()
-                self.decoded(stream.trace, t0, decoded_ns)
-            if fin:
-                stream.step(_RECV_END)
-            else:
-                stream.body_open = True
-                self.bodies_open += 1
-                if self.progress_at < self.now:
-                    self.progress_at = self.now + PROGRESS_INTERVAL_S
-            self.handler.request_received(stream, fin)
-            return 0
-        stream = found
-        if not stream.allows(_RECV_HEADERS):
-            raise self.not_allowed(stream, _HEADERS)
-        if fields.violation is not None:
-            raise Violation(fields.violation, stream_id, fields.violation_fields)
-        if stream.trace is not None and t0:
-            self.decoded(stream.trace, t0, decoded_ns)
-        stream.step(_RECV_HEADERS)
-        if stream.headers_done:
-            return self.on_trailers(stream, fields, fin)
-        return self.on_response(stream, fields, fin)
-
-    def decoded(self, trace: Trace, started_ns: int, decoded_ns: int) -> None:
-        """Marks of a field block: its decoding, and the reading of the frame around it."""
-        trace.mark(_HPACK_DECODE, started_ns, decoded_ns)
-        trace.mark(_FRAMES_READ, started_ns, _mem.now_ns())
-        self.touch(trace)
-
-    def open_request(self, fields: Decoder, fin: bool, stream_id: int) -> Stream | None:
-        """A new stream of the client; None when our GOAWAY said that it would be ignored."""
-        if self.goaway_sent and stream_id > self.goaway_sent_last:
-            return None
-        if stream_id != self.last_remote_stream_id + 2:
-            self.skipped_from, self.skipped_to = self.last_remote_stream_id, stream_id
-        self.last_remote_stream_id = stream_id
-        if self.streams_remote >= self.local_streams_max:
-            raise fail(RULES.streams_exceeded, stream_id, actual=self.streams_remote + 1, limit=self.local_streams_max)
-        if fields.violation is not None:
-            raise Violation(fields.violation, stream_id, fields.violation_fields)
-        self.validator.request(fields, stream_id)
-        if fin and fields.content_length > 0:
-            raise fail(RULES.content_length_mismatch, stream_id, actual=0, limit=fields.content_length)
-        stream = self.new_stream(stream_id, False)
-        stream.step(_RECV_HEADERS)
-        stream.method = fields.method
-        stream.scheme = fields.scheme
-        stream.authority = fields.authority
-        stream.path = fields.path
-        stream.protocol = fields.protocol
-        stream.headers = fields.headers
-        stream.content_length = fields.content_length
-        stream.headers_done = True
-        stream.headers_at = self.now
-        if fields.priority is not None:
-            stream.urgency, stream.incremental = parse_priority(fields.priority)
-        if self.idle_priorities:
-            stream.urgency, stream.incremental = self.idle_priorities.pop(stream_id, (stream.urgency, stream.incremental))
-        if fields.priority is not None:
-            self.slots[_PRIORITY_STREAMS + 2 * stream.urgency + stream.incremental] += 1
-        return stream
-
-    def on_response(self, stream: Stream, fields: Decoder, fin: bool) -> int:
-        status = self.validator.response(fields, stream.id)
-        if status < 200:
-            if fin:
-                raise fail(RULES.informational_end, stream.id)
-            stream.informational += 1
-            if stream.informational > self.limits.informational_responses_max:
-                raise fail(
-                    RULES.informational_too_many, stream.id, actual=stream.informational, limit=self.limits.informational_responses_max
-                )
-            self.handler.informational_received(stream, status, fields.headers)
-            return 0
-        stream.status = status
-        stream.headers = fields.headers
-        stream.headers_done = True
-        stream.headers_at = self.now
-        # Neither has a body, whatever content-length says (RFC 9110 section 8.6).
-        stream.content_length = -1 if stream.head_request or status == 304 else fields.content_length
-        if fin:
-            if stream.content_length > 0 and status != 204:
-                raise fail(RULES.content_length_mismatch, stream.id, actual=0, limit=stream.content_length)
-            stream.step(_RECV_END)
-        self.handler.response_received(stream, fin)
-        if stream.state == _CLOSED and stream.counted:
-            self.close_stream(stream, _COMPLETED)
-        return 0
-
-    def on_trailers(self, stream: Stream, fields: Decoder, fin: bool) -> int:
-        if not fin:
-            raise fail(RULES.trailers_no_end, stream.id)
-        self.validator.trailers(fields, stream.id)
-        self.count_body(stream, 0, True)
-        stream.trailers = fields.headers
-        stream.step(_RECV_END)
-        self.body_ended(stream)
-        self.handler.trailers_received(stream)
-        return self.end_received(stream)
-
-    def end_received(self, stream: Stream) -> int:
-        """The peer is done; the stream is over if we were done before."""
-        if stream.state == _CLOSED and stream.counted:
-            self.close_stream(stream, _COMPLETED)
-        return 0
-
-    def unknown_stream(self, type: int, stream_id: int, data_bytes: int) -> int:
-        """A frame on a stream that is not open: late and ignored, or a violation (RFC 9113 section 5.1).
-
-        ``data_bytes`` is the length of DATA, -1 for other frames.
-        """
-        mine = (stream_id & 1 == 1) == self.client
-        if mine:
-            if stream_id >= self.next_stream_id:
-                raise fail(RULES.stream_id_even if type == _HEADERS else RULES.stream_idle, stream_id, frame=frame_name(type))
-        elif stream_id > self.last_remote_stream_id:
-            if self.goaway_sent and stream_id > self.goaway_sent_last:
-                return self.guards.glitch("on a stream after GOAWAY", self.now)
-            if type == _HEADERS:
-                raise fail(RULES.stream_id_even, stream_id, frame=frame_name(type))
-            raise fail(RULES.stream_idle, stream_id, frame=frame_name(type))
-        by = self.reset_streams.get(stream_id)
-        if by is None:
-            if stream_id <= self.forgotten_below or (type != _DATA and type != _HEADERS):
-                return self.guards.late_frame("on a closed stream", data_bytes, self.now)
-            if type == _HEADERS and self.skipped_from < stream_id < self.skipped_to:
-                raise fail(RULES.stream_id_reused, stream_id, frame=frame_name(type), limit=self.last_remote_stream_id)
-            raise fail(RULES.stream_closed, stream_id, frame=frame_name(type))
-        if by == _REMOTE and (type == _DATA or type == _HEADERS):
-            raise fail(RULES.stream_half_closed, stream_id, frame=frame_name(type))
-        return self.guards.late_frame("on a reset stream", data_bytes, self.now)
-
-    def not_allowed(self, stream: Stream, type: int) -> Violation:
-        """DATA or HEADERS that the stream's state does not take."""
-        if stream.state == _RESERVED_LOCAL or stream.state == _RESERVED_REMOTE:
-            return fail(RULES.stream_reserved, stream.id, frame=frame_name(type))
-        return fail(RULES.stream_half_closed, stream.id, frame=frame_name(type))
 
     # -- flow control and resets
 
@@ -562,40 +323,4 @@ class ReceiveHalf(ControlHalf):
             ),
         )
         self.close_stream(stream, _REFUSED if stream.refused else _RESET_RECV)
-        return 0
-
-    def on_push_promise(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int) -> int:
-        """RFC 9113 section 6.6."""
-        if not self.client or not self.config.enable_push:
-            raise fail(RULES.push_promise_unexpected, stream_id)
-        fragment = pos
-        if flags & _PADDED:
-            end = self.unpad(buf, pos, end, 4, _PUSH_PROMISE, stream_id)
-            fragment += 1
-        if end - fragment < 4:
-            raise fail(RULES.frame_size_wrong, stream_id, frame="PUSH_PROMISE", actual=end - fragment, limit=4)
-        promised = _mem.u32(buf, fragment, end) & 0x7FFFFFFF
-        fragment += 4
-        if promised & 1 or promised == 0 or promised <= self.last_remote_stream_id:
-            raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
-        if flags & _END_HEADERS == 0:
-            self.open_block(buf, fragment, end, flags, stream_id, promised)
-            return 0
-        return self.on_promise_block(buf, fragment, end, stream_id, promised)
-
-    def on_promise_block(self, buf: bytes, pos: int, end: int, stream_id: int, promised: int) -> int:
-        self.decoder.decode(buf, pos, end, stream_id)
-        self.last_remote_stream_id = promised
-        parent = self.streams.get(stream_id)
-        if parent is None:
-            # We reset the request while its promise was under way: the promise dies with it.
-            by = self.reset_streams.get(stream_id, LOCAL if stream_id <= self.forgotten_below else REMOTE)
-            if stream_id & 1 == 0 or stream_id >= self.next_stream_id or by == REMOTE:
-                raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
-            self.write_rst(promised, ErrorCode.CANCEL)
-            self.remember_reset(promised, LOCAL)
-            return 0
-        if not parent.local or not parent.allows(_RECV_DATA):
-            raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
-        self.promise_received(parent, promised)
         return 0
