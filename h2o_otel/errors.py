@@ -68,9 +68,12 @@ class H2OError(Exception):
 
     Attributes:
         request: the client request that failed, once one is known.
+        flight: the last frames of the connection (``protocol.recorder.FlightLog``) when a client's exchange or
+            the connection failed, None where there was no connection or the engine records none.
     """
 
     request: Any = None
+    flight: Any = None
 
 
 class TransportError(H2OError):
@@ -136,7 +139,6 @@ class ProtocolError(TransportError):
         initiator: who ended it: "local", "remote" or "user".
         limit: the bound that was passed, where there is one.
         actual: what arrived, measured against ``limit``.
-        flight: the last frames of the connection (``protocol.recorder.FlightLog``), None where there was none.
     """
 
     def __init__(

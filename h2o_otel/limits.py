@@ -22,7 +22,7 @@ class Limits:
     """What a peer, an application or the machine may use up; immutable, so it can be shared.
 
     Raises:
-        ValueError: a bound is negative, or outside what RFC 9113 section 6.5.2 allows.
+        ValueError: a bound is negative, outside what RFC 9113 section 6.5.2 allows, or a ring's size and no power of two.
     """
 
     # -- HPACK and header lists (RFC 7541; RFC 9113 section 6.5.2, 10.5.1)
@@ -43,6 +43,7 @@ class Limits:
     control_queue_frames_max: int = 1000
     settings_entries_max: int = 32
     flight_recorder_frames: int = 64
+    flight_recorder_shown_max: int = 16
 
     # -- streams (RFC 9113 section 5.1.2)
     streams_max: int = 100
@@ -127,6 +128,8 @@ class Limits:
                 raise ValueError(f"Limits.{field.name} is {value}; a bound is at least 0, or None where there is none")
         if not 16_384 <= self.frame_bytes_max <= 16_777_215:
             raise ValueError(f"Limits.frame_bytes_max is {self.frame_bytes_max}; RFC 9113 section 6.5.2 allows 16384 to 16777215")
+        if self.flight_recorder_frames & (self.flight_recorder_frames - 1):
+            raise ValueError(f"Limits.flight_recorder_frames is {self.flight_recorder_frames}; it must be a power of two, or 0 for none")
         for name in ("stream_window_bytes", "connection_window_bytes", "window_bytes_max"):
             if getattr(self, name) > WINDOW_BYTES_MAX:
                 raise ValueError(f"Limits.{name} is {getattr(self, name)}; RFC 9113 section 6.9.1 allows at most {WINDOW_BYTES_MAX}")

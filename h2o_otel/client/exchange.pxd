@@ -58,6 +58,7 @@ cdef class Exchange:
     cpdef data_received(self, bytes data, bint end, double now)
     cpdef complete(self, double now)
     cpdef fail(self, object error, double now)
+    cdef _attach_flight(self, object error)
     cpdef stream_reset(self, object error, double now)
     cpdef wake(self)
     @cython.locals(protocol=Carrier)

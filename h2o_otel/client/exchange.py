@@ -181,9 +181,21 @@ class Exchange:
         self.ended_at = now
         if isinstance(error, H2OError):
             error.request = self.request
+            self._attach_flight(error)
         self.stop_upload()
         self.finish(_error_type(error), now)
         self.wake()
+
+    def _attach_flight(self, error: H2OError) -> None:
+        """The connection's last frames go with the error and onto the span; the reference engine has none."""
+        recorder = None if self.protocol is None else getattr(self.protocol.connection, "recorder", None)
+        if recorder is None:
+            return
+        if error.flight is None:
+            error.flight = recorder.log()
+        if self.span is not None and self.span.sampled and error.flight and self.stream is not None:
+            shown_max = self.protocol.connection.limits.flight_recorder_shown_max
+            self.span.set("h2o.flight", error.flight.lines(shown_max, self.stream.id))
 
     def stream_reset(self, error: StreamReset, now: float) -> None:
         """The stream ended early, by the peer or with the connection."""
@@ -195,6 +207,7 @@ class Exchange:
         if error.rule == "connection_lost" and self.stream is not None and not self.stream.refused:
             kind = WriteError if self.uploading or self.stream.queued else ReadError
             failure = kind(f"{error} during {self.describe(now)}")
+            failure.flight = error.flight
             failure.__cause__ = error
         self.fail(failure, now)
 

@@ -207,7 +207,14 @@ class ClientProtocol(Carrier):
     def connection_terminated(self, error: ConnectionTerminated) -> None:
         self.error = error
         if self._log is not None:
-            self._log.emit("h2o.connection.failed", {"error.type": error.rule, "exception.message": str(error)})
+            fields: dict[str, Any] = {
+                "error.type": error.rule,
+                "exception.message": str(error),
+                "h2o.error_code": ErrorCode.label(error.code),
+            }
+            if error.flight:
+                fields["h2o.flight"] = error.flight.lines(self.limits.flight_recorder_shown_max)
+            self._log.emit("h2o.connection.failed", fields)
         self.finish("health" if error.rule == "ping_timeout" else "error")
 
     # -- calls of the driver

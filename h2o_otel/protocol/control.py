@@ -184,6 +184,7 @@ class ControlHalf(SendHalf):
     def write_goaway(self, last_stream_id: int, code: int, debug: bytes) -> None:
         writer.write_goaway(self.out, last_stream_id, code, debug)
         self.sent(_GOAWAY, 0, 0, 8 + len(debug))
+        self.recorder.note_code(code)
         self.slots[_GOAWAY_SLOT + (self.role * 2 + counters.SEND) * _ERROR_CODES + error_slot(code)] += 1
         self.goaway_sent = True
         self.goaway_sent_last = last_stream_id
@@ -194,6 +195,7 @@ class ControlHalf(SendHalf):
             raise fail(RULES.frame_size_wrong, frame="GOAWAY", actual=end - pos, limit=8)
         last = _mem.u32(buf, pos, end) & 0x7FFFFFFF
         code = _mem.u32(buf, pos + 4, end)
+        self.recorder.note_code(code)
         debug = _mem.to_bytes(buf, pos + 8, end, end)
         self.slots[_GOAWAY_SLOT + (self.role * 2 + counters.RECV) * _ERROR_CODES + error_slot(code)] += 1
         if self.goaway_received and last > self.goaway_last_stream_id:

@@ -230,6 +230,7 @@ class ConnectionCore:
     def write_rst(self, stream_id: int, code: int) -> None:
         writer.write_rst_stream(self.out, stream_id, code)
         self.sent(_RST_STREAM, 0, stream_id, 4)
+        self.recorder.note_code(code)
         self.slots[_STREAM_RESETS + (self.role * 2 + counters.SEND) * _ERROR_CODES + error_slot(code)] += 1
 
     def reset_stream(self, stream: Stream, code: int, now: float) -> None:

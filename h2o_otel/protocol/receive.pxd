@@ -26,7 +26,7 @@ cdef class ReceiveHalf(PushHalf):
     @cython.locals(n="Py_ssize_t")
     cdef Py_ssize_t parse_preface(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -2
     @cython.locals(expected=int, scope=int)
-    cdef int check_header(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) except -1
+    cdef object check_header(self, int type, int flags, unsigned int stream_id, Py_ssize_t length)
     cdef int dispatch(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int type, int flags, unsigned int stream_id) except -1
     @cython.locals(length="Py_ssize_t", n="Py_ssize_t", found=object, stream=Stream, data=bytes, fin=bint, started_ns="long long")
     cdef int on_data(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1

@@ -11,7 +11,7 @@ from ..counters import FRAMES_READ, Counters
 from ..errors import ErrorCode, StreamReset
 from ..frames.types import CLIENT_PREFACE, LENGTH_OF_TYPE, SCOPE_OF_TYPE, SLOT_OF_TYPE, Flag, FrameType, frame_name
 from ..limits import WINDOW_BYTES_MAX
-from ..rules import RULES, fail
+from ..rules import RULES, Violation, fail
 from ..streams.states import Input, State
 from ..streams.stream import REMOTE, Stream
 from .config import ConnectionConfig
@@ -93,7 +93,11 @@ class ReceiveHalf(PushHalf):
             flags = _mem.u8(buf, pos + 4, end)
             stream_id = _mem.u32(buf, pos + 5, end) & 0x7FFFFFFF
             if length > self.local_frame_max or self.block_stream or self.need_settings or _LENGTH[type] != 255 or _SCOPE[type]:
-                self.check_header(type, flags, stream_id, length)
+                broken = self.check_header(type, flags, stream_id, length)
+                if broken is not None:
+                    # No frame for the counters, but what the flight recorder is looked at for.
+                    self.recorder.record(_RECV, type, flags, stream_id, length, self.now)
+                    raise broken
             stop = pos + 9 + length
             if stop > end:
                 break
@@ -129,25 +133,25 @@ class ReceiveHalf(PushHalf):
         self.need_preface = False
         return pos + 24
 
-    def check_header(self, type: int, flags: int, stream_id: int, length: int) -> int:
+    def check_header(self, type: int, flags: int, stream_id: int, length: int) -> Violation | None:
         """What the nine octets of a frame header decide, before any of its payload is kept."""
         if length > self.local_frame_max:
-            raise fail(RULES.frame_too_large, stream_id, frame=frame_name(type), actual=length, limit=self.local_frame_max)
+            return fail(RULES.frame_too_large, stream_id, frame=frame_name(type), actual=length, limit=self.local_frame_max)
         if self.need_settings:
             if type != _SETTINGS or flags & _ACK:
                 name = "SETTINGS acknowledgement" if type == _SETTINGS else frame_name(type)
-                raise fail(RULES.preface_no_settings, stream_id, frame=name)
+                return fail(RULES.preface_no_settings, stream_id, frame=name)
         if self.block_stream and (type != _CONTINUATION or stream_id != self.block_stream):
-            raise fail(RULES.continuation_expected, stream_id, frame=frame_name(type), expected=self.block_stream)
+            return fail(RULES.continuation_expected, stream_id, frame=frame_name(type), expected=self.block_stream)
         scope = _SCOPE[type]
         if scope == 1 and stream_id == 0:
-            raise fail(RULES.frame_on_stream_zero, frame=frame_name(type))
+            return fail(RULES.frame_on_stream_zero, frame=frame_name(type))
         if scope == 2 and stream_id:
-            raise fail(RULES.frame_not_on_stream_zero, stream_id, frame=frame_name(type))
+            return fail(RULES.frame_not_on_stream_zero, stream_id, frame=frame_name(type))
         expected = _LENGTH[type]
         if expected != 255 and length != expected:
-            raise fail(RULES.frame_size_wrong, stream_id, frame=frame_name(type), actual=length, limit=expected)
-        return 0
+            return fail(RULES.frame_size_wrong, stream_id, frame=frame_name(type), actual=length, limit=expected)
+        return None
 
     def dispatch(self, buf: bytes, pos: int, end: int, type: int, flags: int, stream_id: int) -> int:
         """Frame types that are rare; unknown ones are ignored (RFC 9113 section 4.1)."""
@@ -297,6 +301,7 @@ class ReceiveHalf(PushHalf):
 
     def on_rst_stream(self, buf: bytes, pos: int, end: int, stream_id: int) -> int:
         code = _mem.u32(buf, pos, end)
+        self.recorder.note_code(code)
         found = self.streams.get(stream_id)
         if found is None:
             return self.unknown_stream(_RST_STREAM, stream_id, -1)

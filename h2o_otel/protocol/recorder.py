@@ -7,15 +7,19 @@ that moment, which is unpacked only when somebody looks at it.
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import _mem
 from ..counters import RECV, SEND
+from ..errors import ErrorCode
 from ..frames.types import Flag, FrameType, frame_name
 
 __all__ = ["FlightLog", "FlightRecorder", "RecordedFrame"]
 
-# First word: microseconds << 9 | flags << 1 | direction.  Second: stream id << 32 | length << 8 | type.
+# First word: microseconds since the first frame << 13 | error code << 9 | flags << 1 | direction.
+# Second: stream id << 32 | length << 8 | type.
+# An error code has four bits: 0 for a frame without one, 15 for a code that the registry lacks.
+_CODE_OTHER = 15
 _FLAG_NAMES = {
     FrameType.DATA: ((Flag.END_STREAM, "END_STREAM"), (Flag.PADDED, "PADDED")),
     FrameType.HEADERS: (
@@ -29,15 +33,18 @@ _FLAG_NAMES = {
     FrameType.PUSH_PROMISE: ((Flag.END_HEADERS, "END_HEADERS"), (Flag.PADDED, "PADDED")),
     FrameType.CONTINUATION: ((Flag.END_HEADERS, "END_HEADERS"),),
 }
+_TABLE_HEAD = "    time_s    frame (> sent, < received)  stream    length  flags, error code"
 
 
 class RecordedFrame(NamedTuple):
     """One frame as it passed.
 
     Attributes:
-        time_s: on the connection's clock, to a microsecond.
+        time_s: since the connection's first frame, to a microsecond.
         direction: "send" or "recv".
         type, flags, stream_id, length: of the frame header (RFC 9113 section 4.1).
+        error_code: of RST_STREAM and GOAWAY (RFC 9113 section 7), "OTHER" for one that the registry
+            lacks, "" for every other frame.
     """
 
     time_s: float
@@ -46,27 +53,38 @@ class RecordedFrame(NamedTuple):
     flags: int
     stream_id: int
     length: int
+    error_code: str
 
     @property
     def flag_names(self) -> list[str]:
         """The flags that are defined for the type, by name."""
         return [name for flag, name in _FLAG_NAMES.get(self.type, ()) if self.flags & flag]  # type: ignore[call-overload]
 
+    @property
+    def remarks(self) -> str:
+        """Flags and error code by name."""
+        return " ".join([*self.flag_names, self.error_code]).rstrip()
+
     def __str__(self) -> str:
         mark = ">" if self.direction == "send" else "<"
-        flags = " ".join(self.flag_names)
-        return f"{self.time_s:.6f} {mark} {frame_name(self.type)} stream={self.stream_id} length={self.length} {flags}".rstrip()
+        return f"+{self.time_s:.6f} {mark} {frame_name(self.type)} stream={self.stream_id} length={self.length} {self.remarks}".rstrip()
 
 
 class FlightLog:
-    """The last frames of a connection when something happened; prints as one line per frame, oldest first."""
+    """The last frames of a connection when something happened; prints as a table, one row per frame, oldest first.
 
-    __slots__ = ("_capacity", "_packed", "recorded")
+    Attributes:
+        recorded: frames that passed in all; those before the last ``len(log)`` are forgotten.
+        started_s: when the first of them passed, on the connection's clock.
+    """
 
-    def __init__(self, packed: bytes, capacity: int, recorded: int) -> None:
+    __slots__ = ("_capacity", "_packed", "recorded", "started_s")
+
+    def __init__(self, packed: bytes, capacity: int, recorded: int, started_s: float) -> None:
         self._packed = packed
         self._capacity = capacity
         self.recorded = recorded
+        self.started_s = started_s
 
     def frames(self) -> list[RecordedFrame]:
         """Oldest first."""
@@ -78,68 +96,107 @@ class FlightLog:
             direction = "send" if first & 1 == SEND else "recv"
             found.append(
                 RecordedFrame(
-                    (first >> 9) * 1e-6,
+                    (first >> 13) * 1e-6,
                     direction,
                     second & 0xFF,
                     first >> 1 & 0xFF,
                     second >> 32,
                     second >> 8 & 0xFFFFFF,
+                    _code_name(first >> 9 & 0xF),
                 )
             )
         return found
 
+    def lines(self, frames_max: int, stream_id: int = 0) -> list[str]:
+        """One short line per frame, for a span or a log event.
+
+        Args:
+            frames_max: the newest of them.
+            stream_id: only frames of this stream and of the connection; 0 for all.
+        """
+        frames = [f for f in self.frames() if stream_id == 0 or f.stream_id in (0, stream_id)]
+        return [str(f) for f in frames[max(0, len(frames) - frames_max) :]]
+
     def to_json(self) -> str:
-        """One object: how many frames passed in all, and the last ones."""
-        frames = [
-            {
-                "time_s": round(f.time_s, 6),
-                "direction": f.direction,
-                "type": frame_name(f.type),
-                "flags": f.flag_names,
-                "stream_id": f.stream_id,
-                "length": f.length,
-            }
-            for f in self.frames()
-        ]
-        return json.dumps({"recorded": self.recorded, "frames": frames})
+        """One object: how many frames passed in all, and the last ones (docs/flight-recorder.md has its schema)."""
+        return json.dumps({"recorded": self.recorded, "started_s": self.started_s, "frames": [_document(f) for f in self.frames()]})
 
     def __str__(self) -> str:
-        return "\n".join(str(frame) for frame in self.frames())
+        rows = [_TABLE_HEAD]
+        for f in self.frames():
+            mark = ">" if f.direction == "send" else "<"
+            row = f"{f.time_s:+14.6f}  {mark} {frame_name(f.type):<22} {f.stream_id:>10} {f.length:>9}  {f.remarks}"
+            rows.append(row.rstrip())
+        if self.recorded > len(self):
+            rows.append(f"({self.recorded - len(self)} frames before these are forgotten)")
+        return "\n".join(rows)
 
     def __len__(self) -> int:
         return min(self.recorded, self._capacity)
+
+
+def _code_name(packed: int) -> str:
+    if packed == 0:
+        return ""
+    return "OTHER" if packed == _CODE_OTHER else ErrorCode(packed - 1).name
+
+
+def _document(frame: RecordedFrame) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "time_s": round(frame.time_s, 6),
+        "direction": frame.direction,
+        "type": frame_name(frame.type),
+        "flags": frame.flag_names,
+        "stream_id": frame.stream_id,
+        "length": frame.length,
+    }
+    if frame.error_code:
+        found["error_code"] = frame.error_code
+    return found
 
 
 class FlightRecorder:
     """The ring.
 
     Args:
-        capacity: frames kept; 0 keeps none.
+        capacity: frames kept, a power of two; 0 keeps none.
     """
 
-    __slots__ = ("_memory", "_ring", "capacity", "recorded")
+    __slots__ = ("_memory", "_ring", "capacity", "recorded", "started_s")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._memory = bytearray(16 * capacity)
         self._ring = _mem.integers(self._memory)
         self.recorded = 0
+        self.started_s = 0.0
 
     def record(self, direction: int, type: int, flags: int, stream_id: int, length: int, now: float) -> None:
         """One frame passed."""
         if self.capacity == 0:
             return
-        place = 2 * (self.recorded % self.capacity)
+        if self.recorded == 0:
+            self.started_s = now
+        place = 2 * (self.recorded & (self.capacity - 1))
         # Widened before they are shifted: in compiled code a stream id has 32 bits.
-        when = int(now * 1e6 + 0.5)
+        when = int((now - self.started_s) * 1e6 + 0.5)
         what = stream_id
-        self._ring[place] = when << 9 | flags << 1 | direction
+        self._ring[place] = when << 13 | flags << 1 | direction
         self._ring[place + 1] = what << 32 | length << 8 | type
         self.recorded += 1
 
+    def note_code(self, code: int) -> None:
+        """The frame recorded last carries this error code."""
+        if self.recorded == 0:
+            return
+        place = 2 * ((self.recorded - 1) & (self.capacity - 1))
+        packed = code + 1 if code <= 0xD else _CODE_OTHER
+        self._ring[place] |= packed << 9
+
     def log(self) -> FlightLog:
         """A copy of what the ring holds now."""
-        return FlightLog(_mem.integers_bytes(self._ring, 2 * self.capacity), self.capacity, self.recorded)
+        return FlightLog(_mem.integers_bytes(self._ring, 2 * self.capacity), self.capacity, self.recorded, self.started_s)
 
 
 assert (SEND, RECV) == (0, 1)  # the direction is one bit
+assert len(ErrorCode) == _CODE_OTHER - 1  # the registry and two more fit four bits

@@ -411,6 +411,8 @@ class AsgiRequest:
         if not self.response_done:
             self.disconnected = True
         self.error_type = error.rule or "reset"
+        if error.flight and self.span is not None and self.span.sampled:
+            self.span.set("h2o.flight", error.flight.lines(self.owner.service.limits.flight_recorder_shown_max, error.stream_id))
         self._wake_everybody()
         if self._running and not self.response_done:
             service = self.owner.service

@@ -105,9 +105,12 @@ class ServerProtocol(AsgiConnection):
 
     def connection_terminated(self, error: ConnectionTerminated) -> None:
         code = ErrorCode.label(error.code)
-        self.emit("h2o.connection.failed", {"error.type": error.rule, "exception.message": str(error), "h2o.error_code": code})
+        # The reference engine has no flight recorder.
+        shown = {"h2o.flight": error.flight.lines(self.service.limits.flight_recorder_shown_max)} if error.flight else {}
+        fields = {"error.type": error.rule, "exception.message": str(error), "h2o.error_code": code, **shown}
+        self.emit("h2o.connection.failed", fields)
         if self.span_base is not None:
-            self.service.tracing.connection_ended(self.span_base, self._opened_ns, _counters.clock(), error.rule)
+            self.service.tracing.connection_ended(self.span_base, self._opened_ns, _counters.clock(), error.rule, shown)
 
     def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
         # A client that says good-bye is no news; its counter has it.

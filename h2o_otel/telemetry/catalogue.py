@@ -336,6 +336,7 @@ _REQUEST_FACTS = (
     "h2o.stream.id",
     "h2o.stream.closed_by",
     "h2o.error_code",
+    "h2o.flight",
     "h2o.request.stalled",
     "h2o.trace.dropped",
 )
@@ -413,6 +414,7 @@ SPANS: tuple[SpanKind, ...] = (
             "client.address",
             "error.type",
             "h2o.reason",
+            "h2o.flight",
         ),
     ),
     *(
@@ -436,7 +438,7 @@ EVENTS: tuple[Event, ...] = (
     Event(name="h2o.abuse.detected", level="warning", why="A guard stopped a peer.",
           attributes=(*_PEER, "h2o.abuse.kind", "h2o.result", "h2o.error_code", "error.type", "h2o.limit", "h2o.actual"), limited=True),
     Event(name="h2o.connection.failed", level="warning", why="A connection ended for a fault of the peer or the network.",
-          attributes=(*_PEER, "error.type", "exception.message", "h2o.error_code"), limited=True),
+          attributes=(*_PEER, "error.type", "exception.message", "h2o.error_code", "h2o.flight"), limited=True),
     Event(name="http.client.request.exception", level="warning", why="A request failed.",
           attributes=(*_PEER, "http.request.method", "url.full", "error.type", "exception.type", "exception.message", "exception.stacktrace"), limited=True),
     Event(name="http.server.request.exception", level="error", why="The application raised.",

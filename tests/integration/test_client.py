@@ -331,6 +331,9 @@ async def test_spans_and_metrics(url: str) -> None:
         assert made[0].attributes["h2o.request.time_in_queue"] > 0
         assert made[1].attributes["error.type"] == "404"
         assert made[3].attributes["error.type"] == "ReadTimeout"
+        (stream_id,) = {line.split("stream=")[1].split()[0] for line in made[3].attributes["h2o.flight"]} - {"0"}
+        assert int(stream_id) == made[3].attributes["h2o.stream.id"]
+        assert all("h2o.flight" not in span.attributes for span in made[:3])
         assert [span.name for span in spans if span.name == "HTTP connection_setup"] == ["HTTP connection_setup"]
         assert made[0].links[0].context.trace_id != made[0].context.trace_id
     finally:

@@ -100,6 +100,7 @@ async def test_read_timeout_leaves_neighbours_alone(serve: Any, client: Any) -> 
         assert got == [200] * 20
         assert caught.value.request.url.path == "/silent"
         assert caught.value.timeout_s == 0.1
+        assert "HEADERS" in str(caught.value.flight)
         assert "nothing of the response arrived within 0.1 s (Timeout.read): GET" in str(caught.value)
         peer = server.peers[0]
         await eventually(lambda: CANCEL in peer.resets.values())
@@ -521,6 +522,7 @@ async def test_truncated_response_is_an_error(serve: Any, client: Any) -> None:
         with pytest.raises(h2o_otel.ReadError, match="50 octets of body received") as caught:
             await c.get(f"{server.url}/half")
         assert isinstance(caught.value.__cause__, h2o_otel.StreamReset)
+        assert caught.value.flight.frames()[-1].length == 50
         async with c.stream("GET", f"{server.url}/half") as response:
             pieces = response.aiter_bytes()
             assert await pieces.__anext__() == b"x" * 50
@@ -560,6 +562,7 @@ async def test_malformed_response_is_that_request_alone(serve: Any, client: Any)
         with pytest.raises(h2o_otel.RemoteProtocolError) as caught:
             await c.get(f"{server.url}/bad")
         assert caught.value.scope == "stream"
+        assert str(caught.value.flight.frames()[-1]).endswith("END_STREAM END_HEADERS")
         assert (await c.get(server.url)).status_code == 200
         assert len(server.peers) == 1
 

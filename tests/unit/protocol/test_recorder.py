@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
 
 from h2o_otel import counters
+from h2o_otel.errors import ErrorCode
 from h2o_otel.limits import SERVER_LIMITS
 from h2o_otel.protocol.config import server_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.protocol.recorder import FlightRecorder, RecordedFrame
 from tests.support.engine import requesting, serving
-from tests.support.wire import PREFACE, data, headers, request_block, rst_stream, settings
+from tests.support.wire import PREFACE, data, frame, goaway, headers, ping, request_block, rst_stream, settings, settings_ack
 
 
 def test_connection_records_both_directions() -> None:
@@ -22,9 +28,9 @@ def test_connection_records_both_directions() -> None:
     server.send_data(server.streams[1], b"hello", True, 2.75)
     n = len(request_block())
     assert [str(f) for f in server.recorder.log().frames()[-3:]] == [
-        f"2.500000 < HEADERS stream=1 length={n} END_STREAM END_HEADERS",
-        "2.750000 > HEADERS stream=1 length=1 END_HEADERS",
-        "2.750000 > DATA stream=1 length=5 END_STREAM",
+        f"+1.500000 < HEADERS stream=1 length={n} END_STREAM END_HEADERS",
+        "+1.750000 > HEADERS stream=1 length=1 END_HEADERS",
+        "+1.750000 > DATA stream=1 length=5 END_STREAM",
     ]
 
 
@@ -47,9 +53,9 @@ def test_log_is_a_copy_of_that_moment() -> None:
 
 def test_largest_values_survive_packing() -> None:
     _server, peer = serving(replace(SERVER_LIMITS, frame_bytes_max=16_777_215, flight_recorder_frames=1))
-    peer.now = 1_000_000_000.0
+    peer.now = 1.0 + 1_000_000_000.0
     peer.connection.receive((16_777_215).to_bytes(3, "big") + b"\xfa\xff\xff\xff\xff\xff" + bytes(16_777_215), peer.now)
-    assert peer.connection.recorder.log().frames() == [RecordedFrame(1e9, "recv", 0xFA, 0xFF, 2**31 - 1, 16_777_215)]
+    assert peer.connection.recorder.log().frames() == [RecordedFrame(1e9, "recv", 0xFA, 0xFF, 2**31 - 1, 16_777_215, "")]
 
 
 def test_no_room_records_nothing() -> None:
@@ -66,27 +72,103 @@ def test_stream_error_carries_the_frames_before_it() -> None:
     client.send_request([(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"a")], True, 1.0)
     peer.sends(rst_stream(1, 2))
     flight = peer.errors()[0].flight
-    assert str(flight.frames()[-1]) == "1.000000 < RST_STREAM stream=1 length=4"
-    assert str(flight).splitlines()[-1] == str(flight.frames()[-1])
+    assert str(flight.frames()[-1]) == "+0.000000 < RST_STREAM stream=1 length=4 INTERNAL_ERROR"
 
 
 def test_connection_error_carries_the_frame_that_broke_the_rule() -> None:
     _server, peer = serving()
     peer.sends(data(1, b"x"))
     flight = peer.errors()[0].flight
-    assert str(flight.frames()[-1]) == "1.000000 < DATA stream=1 length=1"
+    assert str(flight.frames()[-1]) == "+0.000000 < DATA stream=1 length=1"
 
 
-def test_json() -> None:
+def test_connection_error_of_a_header_alone_carries_it() -> None:
+    _server, peer = serving()
+    peer.sends(frame(0, 0, 7, b"", length=16_777_215)[:9])
+    flight = peer.errors()[0].flight
+    assert str(flight.frames()[-1]) == "+0.000000 < DATA stream=7 length=16777215"
+
+
+def test_errors_of_a_switched_off_recorder_carry_an_empty_log() -> None:
+    _server, peer = serving(replace(SERVER_LIMITS, flight_recorder_frames=0))
+    peer.sends(data(1, b"x"))
+    flight = peer.errors()[0].flight
+    assert not flight
+    assert flight.lines(16) == []
+
+
+@pytest.mark.parametrize(("code", "name"), [(0, "NO_ERROR"), (0xD, "HTTP_1_1_REQUIRED"), (0xE, "OTHER"), (2**32 - 1, "OTHER")])
+def test_error_codes(code: int, name: str) -> None:
     server, peer = serving()
-    peer.sends(headers(1, request_block(), end_stream=True))
+    peer.sends(headers(1, request_block()), rst_stream(1, code), goaway(0, code))
+    server.close(ErrorCode.ENHANCE_YOUR_CALM, 1.0)
+    assert [f.error_code for f in server.recorder.log().frames()[-4:]] == ["", name, name, "ENHANCE_YOUR_CALM"]
+
+
+def test_code_of_the_last_place_of_the_ring_stays_with_its_frame() -> None:
+    server, peer = serving(replace(SERVER_LIMITS, flight_recorder_frames=2))
+    peer.sends(headers(1, request_block()), headers(3, request_block()))
+    for stream_id in (1, 3):
+        peer.sends(rst_stream(stream_id, 8))
+        before, last = server.recorder.log().frames()
+        assert last == RecordedFrame(0.0, "recv", 3, 0, stream_id, 4, "CANCEL")
+        assert before.error_code == ("CANCEL" if stream_id == 3 else "")
+
+
+def test_lines_of_one_stream_are_the_newest_of_it_and_of_the_connection() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"POST")), headers(3, request_block(b"POST")), data(1, b"a"), data(3, b"b"), ping())
+    lines = server.recorder.log().lines(4, 3)
+    assert [line.split()[2:4] for line in lines] == [
+        ["HEADERS", "stream=3"],
+        ["DATA", "stream=3"],
+        ["PING", "stream=0"],
+        ["PING", "stream=0"],
+    ]
+    assert server.recorder.log().lines(1) == [str(server.recorder.log().frames()[-1])]
+
+
+def documented(language: str) -> list[str]:
+    """The examples of the page that are written in ``language``."""
+    page = (Path(__file__).parents[3] / "docs/flight-recorder.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def test_the_documented_example_is_what_is_printed() -> None:
+    server, peer = serving(replace(SERVER_LIMITS, flight_recorder_frames=8), handshake=False)
+    peer.now = 1.000412
+    peer.sends(PREFACE, settings(), settings_ack(), headers(1, request_block(b"POST", b"/upload")))
+    server.send_response(server.streams[1], 200, [], False, 1.002091)
+    peer.now = 1.007725
+    peer.sends(data(1, bytes(1000)), rst_stream(1, 8), data(5, bytes(20)))
+    assert documented("text")[0].rstrip() == str(peer.errors()[-1].flight)
+
+
+def test_json_has_the_documented_shape() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(), end_stream=True), rst_stream(1, 8), b"\x00\x00\x00\xfa\xff\x00\x00\x00\x09")
     document = json.loads(server.recorder.log().to_json())
+    schema = json.loads(documented("json")[0])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(document, schema)
     assert document["recorded"] == server.recorder.recorded
-    assert document["frames"][-1] == {
-        "time_s": 1.0,
-        "direction": "recv",
-        "type": "HEADERS",
-        "flags": ["END_STREAM", "END_HEADERS"],
-        "stream_id": 1,
-        "length": len(request_block()),
-    }
+    assert document["started_s"] == 1.0
+    assert document["frames"][-3:] == [
+        {
+            "time_s": 0.0,
+            "direction": "recv",
+            "type": "HEADERS",
+            "flags": ["END_STREAM", "END_HEADERS"],
+            "stream_id": 1,
+            "length": len(request_block()),
+        },
+        {"time_s": 0.0, "direction": "recv", "type": "RST_STREAM", "flags": [], "stream_id": 1, "length": 4, "error_code": "CANCEL"},
+        {"time_s": 0.0, "direction": "recv", "type": "frame type 0xfa", "flags": [], "stream_id": 9, "length": 0},
+    ]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document | {"frames": [document["frames"][-1] | {"more": 1}]}, schema)
+
+
+def test_ring_is_a_power_of_two() -> None:
+    with pytest.raises(ValueError, match="flight_recorder_frames is 48"):
+        replace(SERVER_LIMITS, flight_recorder_frames=48)

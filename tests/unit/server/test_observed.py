@@ -146,6 +146,7 @@ async def test_fault_of_the_peer_is_one_event(caplog: pytest.LogCaptureFixture) 
         await asyncio.wait_for(peer.closed.wait(), 5)
     (record,) = [r for r in caplog.records if getattr(r, "h2o_event", "") == "h2o.connection.failed"]
     assert record.h2o_fields["error.type"] == "frame_on_stream_zero"
+    assert record.h2o_fields["h2o.flight"][-1].endswith("< RST_STREAM stream=0 length=4")
     assert record.levelno == logging.WARNING
     assert record.exc_info is None
 
@@ -153,3 +154,22 @@ async def test_fault_of_the_peer_is_one_event(caplog: pytest.LogCaptureFixture) 
 async def test_level_off_serves() -> None:
     async with connected(app, telemetry=configure(level="off", otlp=False)) as peer:
         assert (await peer.get("/x")).body == b"hello"
+
+
+async def test_failed_spans_carry_the_frames_of_their_stream_and_of_the_connection() -> None:
+    telemetry = in_memory("traces")
+    async with connected(app, telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0), engine="native") as peer:
+        answer = peer.request(path="/wait")
+        await peer.get("/items/5")
+        peer.cancel(answer)
+        await asyncio.sleep(0.05)
+        peer.write(b"\0\0\4\3\0\0\0\0\0\0\0\0\0")
+        await asyncio.wait_for(peer.closed.wait(), 5)
+    whole, failed, connection = sorted(telemetry.spans(), key=lambda span: len(span.attributes.get("h2o.flight", ())))
+    assert "h2o.flight" not in whole.attributes
+    lines = failed.attributes["h2o.flight"]
+    assert lines[-1].endswith("< RST_STREAM stream=1 length=4 CANCEL")
+    assert {line.split("stream=")[1].split()[0] for line in lines} == {"0", "1"}
+    assert connection.name == "h2o.connection"
+    assert any("stream=3" in line for line in connection.attributes["h2o.flight"])
+    telemetry.shutdown()
