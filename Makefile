@@ -16,7 +16,7 @@ LISTED := $(shell echo '$(COMPILED)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized rfc bench dashboards up down clean
+.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized rfc bench ablation dashboards up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -64,6 +64,10 @@ bench: $(VENV)/.compiled-bench ## HPACK, the engine, the server and the client, 
 	@for file in hpack engine server client; do \
 	  if [ -e benchmarks/$$file.py ]; then $(PY) benchmarks/$$file.py $(BENCH_ARGS) --json build/bench-$$file.json || exit 1; fi; \
 	done
+
+ablation: $(VENV)/.compiled-bench ## every optimisation on and off on the same work, beside its estimate
+	@mkdir -p build
+	$(PY) -m benchmarks.ablation --json build/ablation.json $(BENCH_ARGS)
 
 dashboards: setup ## build the Grafana dashboards, alert and recording rules
 	$(H2O) dashboards build

@@ -1,0 +1,1 @@
+"""Every optimisation on and off on the same work in one run: ``python -m benchmarks.ablation``."""

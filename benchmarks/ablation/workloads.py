@@ -1,0 +1,126 @@
+"""Work that rows of several layers share: a client's and a server's engine that exchange octets in memory.
+
+Fields are those of ``benchmarks/fields.py``: of ten request fields three are new each time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.fields import DISTINCT, REQUESTS, RESPONSES
+from h2o_otel.counters import Counters
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.protocol import make_connection
+from h2o_otel.protocol.config import client_config, server_config
+from h2o_otel.protocol.handler import Handler
+from h2o_otel.tuning import Tuning
+
+from .row import Workload
+
+__all__ = ["Pair", "pair_of"]
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class Pair(Workload):
+    """Requests from the first octet to the last, ``batch`` of them under way at once.
+
+    Args:
+        tuning: of both ends.
+        batch: requests whose octets are handed over together.
+        body: octets of each response.
+        upload: octets of each request's body.
+        engine: "native" or "h2".
+        requests, responses: fields to go through in turn; response fields without the status.
+        client_limits, server_limits: every bound.
+    """
+
+    def __init__(
+        self,
+        tuning: Tuning,
+        batch: int = 10,
+        body: int = 64,
+        upload: int = 0,
+        engine: str = "native",
+        requests: list[Fields] = REQUESTS,
+        responses: list[Fields] = RESPONSES,
+        client_limits: Limits = CLIENT_LIMITS,
+        server_limits: Limits = SERVER_LIMITS,
+    ) -> None:
+        self.batch = batch
+        self.requests = requests
+        self.responses = responses
+        self.upload = b"u" * upload
+        self.body = b"x" * body
+        self.done = self.started = 0
+        self.wire_bytes = 0
+        pair = self
+
+        class Client(Handler):
+            def data_received(self, stream: Any, data: bytes, end_stream: bool) -> None:
+                pair.client.credit(stream, len(data), 1.0)
+                pair.done += end_stream
+
+            def response_received(self, stream: Any, end_stream: bool) -> None:
+                pair.done += end_stream
+
+        class Server(Handler):
+            def request_received(self, stream: Any, end_stream: bool) -> None:
+                if end_stream:
+                    pair.answer(stream)
+
+            def data_received(self, stream: Any, data: bytes, end_stream: bool) -> None:
+                pair.server.credit(stream, len(data), 1.0)
+                if end_stream:
+                    pair.answer(stream)
+
+        self.client = make_connection(engine, client_config(client_limits, tuning=tuning), Client(), Counters())
+        self.server = make_connection(engine, server_config(server_limits, tuning=tuning), Server(), Counters())
+        self.client.start(1.0)
+        self.server.start(1.0)
+        for _ in range(3):
+            self.carry()
+        # Responses of the right content-length, whatever the body's size.
+        length = b"%d" % body
+        self.responses = [[(n, length if n == b"content-length" else v) for n, v in fields] for fields in responses]
+
+    def answer(self, stream: Any) -> None:
+        server = self.server
+        server.send_response(stream, 200, self.responses[stream.id % len(self.responses)], not self.body, 1.0)
+        if self.body:
+            server.send_data(stream, self.body, True, 1.0)
+
+    def carry(self) -> bool:
+        """Everything that waits, once each way; false when nothing did."""
+        client, server = self.client, self.server
+        client.pump(1.0)
+        octets = client.data_to_send()
+        if octets:
+            server.receive(octets, 1.0)
+        server.pump(1.0)
+        back = server.data_to_send()
+        if back:
+            client.receive(back, 1.0)
+        self.wire_bytes += len(octets) + len(back)
+        return bool(octets or back)
+
+    def run(self, n: int) -> None:
+        wanted = self.done + n
+        client, upload = self.client, self.upload
+        left = n
+        while left:
+            for _ in range(min(left, self.batch)):
+                stream = client.send_request(self.requests[self.started % DISTINCT % len(self.requests)], not upload, 1.0)
+                if upload:
+                    client.send_data(stream, upload, True, 1.0)
+                self.started += 1
+                left -= 1
+            while self.carry():
+                pass
+        if self.done != wanted:
+            raise RuntimeError(f"{wanted - self.done} of {n} responses did not arrive")
+
+
+def pair_of(**options: Any) -> Any:
+    """A ``Row.make`` of ``Pair`` with these options."""
+    return lambda tuning: Pair(tuning, **options)
