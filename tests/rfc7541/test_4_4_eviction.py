@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from tests.support.hpack import Sender, decoded, plain, receiver
+from tests.support.judged import requirement
 
 
+@requirement("7541-4.1-1")
 def test_4_1_size_of_an_entry() -> None:
     decoder = receiver()
     decoded(plain((b"abc", b"de"), index=True), decoder)
     assert decoder.table.size == 3 + 2 + 32
 
 
+@requirement("7541-4.3-1")
 def test_4_3_shrinking_evicts_the_oldest() -> None:
     decoder = receiver()
     decoded(plain((b"a", b"1"), (b"b", b"2"), (b"c", b"3"), index=True), decoder)
@@ -19,12 +22,14 @@ def test_4_3_shrinking_evicts_the_oldest() -> None:
     assert decoder.table.evictions == 1
 
 
+@requirement("7541-4.4-1")
 def test_4_4_insertion_evicts_the_oldest() -> None:
     decoder = receiver()
     decoded(b"\x3f\x25" + plain((b"a", b"1"), (b"b", b"2"), (b"c", b"3"), index=True), decoder)
     assert decoder.table.entries() == [(b"c", b"3"), (b"b", b"2")]
 
 
+@requirement("7541-4.4-1")
 def test_4_4_entry_larger_than_the_table_empties_it() -> None:
     decoder = receiver()
     fields = decoded(b"\x3f\x25" + plain((b"a", b"1"), (b"b", b"x" * 68), index=True), decoder)
@@ -32,6 +37,7 @@ def test_4_4_entry_larger_than_the_table_empties_it() -> None:
     assert (decoder.table.entries(), decoder.table.size) == ([], 0)
 
 
+@requirement("7541-4.4-2")
 def test_4_4_name_of_the_evicted_entry() -> None:
     # The new entry takes its name from the one that it evicts.
     decoder = receiver()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support.hpack import broken, decoded, receiver
+from tests.support.judged import requirement
 
 
+@requirement("7541-5.1-1")
 def test_zeros_at_the_end_are_legal() -> None:
     # Size 31 + 0, in more octets than it needs.
     decoder = receiver()
@@ -14,11 +16,13 @@ def test_zeros_at_the_end_are_legal() -> None:
     assert decoder.table.capacity == 31
 
 
+@requirement("7541-5.1-1")
 def test_too_many_octets() -> None:
     error = broken("3f808080808000")
     assert (error.rule.token, error.fields["limit"]) == ("hpack_integer_too_large", 6)
 
 
+@requirement("7541-5.1-1")
 def test_largest_value() -> None:
     # 2^32 - 1 passes as an integer; as a size it is beyond the setting.
     error = broken("3fe0ffffff0f")

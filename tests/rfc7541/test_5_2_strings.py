@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.hpack import broken, decoded
+from tests.support.judged import requirement
 
 
 @pytest.mark.parametrize("block", ["00", "40", "10", "0001", "000161", "0f00", "04"])
@@ -12,6 +13,7 @@ def test_block_ends_inside(block: str) -> None:
     assert broken(block).rule.token in ("hpack_truncated", "hpack_string_too_long")
 
 
+@requirement("7541-7.4-1")
 def test_length_beyond_the_block() -> None:
     error = broken("04056162")
     assert (error.rule.token, error.fields["actual"], error.fields["limit"]) == ("hpack_string_too_long", 5, 2)
@@ -25,10 +27,12 @@ def test_empty_strings() -> None:
     assert decoded("00016180") == [(b"a", b"")]
 
 
+@requirement("7541-5.2-3")
 def test_eos_is_an_error() -> None:
     assert broken("000161" + "84ffffffff").rule.token == "hpack_huffman_eos"
 
 
+@requirement("7541-5.2-1", "7541-5.2-2")
 @pytest.mark.parametrize(
     "coded",
     [
@@ -44,6 +48,7 @@ def test_padding(coded: str) -> None:
     assert broken("000161" + coded).rule.token == "hpack_huffman_padding"
 
 
+@requirement("7541-5.2-2")
 @pytest.mark.parametrize(("coded", "text"), [("811f", b"a"), ("8107", b"0"), ("81f8", b"&"), ("82f8ff", None)])
 def test_padding_of_ones(coded: str, text: bytes | None) -> None:
     # '&' fills its octet: a further octet of ones is no padding.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support.hpack import Sender
+from tests.support.judged import requirement
 
 
+@requirement("7541-7.1.3-1")
 @pytest.mark.parametrize("adaptive", [True, False])
 @pytest.mark.parametrize("name", [b"authorization", b"proxy-authorization"])
 def test_credentials(name: bytes, adaptive: bool) -> None:
@@ -17,6 +19,7 @@ def test_credentials(name: bytes, adaptive: bool) -> None:
     assert sender.encoder.table.entries() == []
 
 
+@requirement("7541-7.1.3-1")
 def test_short_cookies() -> None:
     sender = Sender()
     assert sender.block([(b"cookie", b"a" * 19)])[0] & 0xF0 == 0x10
@@ -25,6 +28,7 @@ def test_short_cookies() -> None:
     assert sender.encoder.table.entries() == [(b"cookie", b"a" * 20)]
 
 
+@requirement("7541-7.1.3-1")
 def test_set_cookie() -> None:
     sender = Sender()
     assert sender.block([(b"set-cookie", b"a" * 40)])[0] & 0xF0 == 0x10

@@ -8,13 +8,16 @@ from hpack.table import HeaderTable
 
 from h2o_otel.hpack import huffman, static
 from tests.support.hpack import decoded
+from tests.support.judged import requirement
 
 
+@requirement("7541-A-1")
 def test_a_static_table() -> None:
     assert tuple(HeaderTable.STATIC_TABLE) == static.STATIC_TABLE
     assert len(static.STATIC_TABLE) == 61
 
 
+@requirement("7541-A-1")
 def test_a_each_index() -> None:
     for index, (name, value) in enumerate(static.STATIC_TABLE, 1):
         if name not in (b"transfer-encoding", b"content-length") and (value or name[:1] != b":"):
@@ -26,10 +29,12 @@ def test_a_status_octets() -> None:
     assert known == {200: 0x88, 204: 0x89, 206: 0x8A, 304: 0x8B, 400: 0x8C, 404: 0x8D, 500: 0x8E}
 
 
+@requirement("7541-B-1")
 def test_b_lengths() -> None:
     assert list(huffman.LENGTHS) == REQUEST_CODES_LENGTH
 
 
+@requirement("7541-B-1")
 def test_b_each_octet_in_each_place() -> None:
     reference = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
     for octet in range(256):

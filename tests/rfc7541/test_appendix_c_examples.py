@@ -6,6 +6,7 @@ import pytest
 
 from h2o_otel.hpack import huffman
 from tests.support.hpack import TABLE_256, Fields, Sender, decoded, receiver
+from tests.support.judged import requirement
 
 Step = tuple[str, Fields, int, Fields]
 
@@ -69,6 +70,7 @@ def ordered(fields: Fields) -> Fields:
     return sorted(f for f in fields if f[0][:1] == b":") + [f for f in fields if f[0][:1] != b":"]
 
 
+@requirement("7541-C-1")
 @pytest.mark.parametrize(("size", "update"), [(10, "2a"), (1337, "3f9a0a")])
 def test_c_1_integers(size: int, update: str) -> None:
     # C.1.1 and C.1.2, as the size of a table: 5 bits of prefix.
@@ -79,6 +81,7 @@ def test_c_1_integers(size: int, update: str) -> None:
     assert decoder.table.capacity == size
 
 
+@requirement("7541-C-1")
 def test_c_2_1_literal_with_indexing() -> None:
     wire = "400a637573746f6d2d6b65790d637573746f6d2d686561646572"
     fields = [(b"custom-key", b"custom-header")]
@@ -89,6 +92,7 @@ def test_c_2_1_literal_with_indexing() -> None:
     assert (sender.encoder.table.entries(), sender.encoder.table.size) == (fields, 55)
 
 
+@requirement("7541-C-1")
 def test_c_2_2_literal_without_indexing() -> None:
     wire = "040c2f73616d706c652f70617468"
     sender, decoder = Sender(huffman=False), receiver()
@@ -97,12 +101,14 @@ def test_c_2_2_literal_without_indexing() -> None:
     assert decoder.table.entries() == sender.encoder.table.entries() == []
 
 
+@requirement("7541-C-1")
 def test_c_2_3_literal_never_indexed() -> None:
     decoder = receiver()
     assert decoded("100870617373776f726406736563726574", decoder) == [(b"password", b"secret")]
     assert decoder.table.entries() == []
 
 
+@requirement("7541-C-1")
 def test_c_2_4_indexed() -> None:
     sender, decoder = Sender(), receiver()
     assert sender.block([(b":method", b"GET")]).hex() == "82"
@@ -110,6 +116,7 @@ def test_c_2_4_indexed() -> None:
     assert decoder.table.entries() == []
 
 
+@requirement("7541-C-1")
 @pytest.mark.parametrize("huffman_on", [False, True], ids=["c_3_plain", "c_4_huffman"])
 def test_c_3_and_c_4_requests(huffman_on: bool) -> None:
     sender, decoder = Sender(huffman=huffman_on), receiver()
@@ -121,6 +128,7 @@ def test_c_3_and_c_4_requests(huffman_on: bool) -> None:
         assert (sender.encoder.table.size, sender.encoder.table.entries()) == (size, table)
 
 
+@requirement("7541-C-1")
 @pytest.mark.parametrize("huffman_on", [False, True], ids=["c_5_plain", "c_6_huffman"])
 def test_c_5_and_c_6_responses(huffman_on: bool) -> None:
     # The examples index what our policy would not: it is off.
@@ -135,6 +143,7 @@ def test_c_5_and_c_6_responses(huffman_on: bool) -> None:
         assert (sender.encoder.table.size, sender.encoder.table.entries()) == (size, table)
 
 
+@requirement("7541-C-1")
 @pytest.mark.parametrize(
     ("text", "coded"),
     [(b"www.example.com", "f1e3c2e5f23a6ba0ab90f4ff"), (b"no-cache", "a8eb10649cbf"), (b"302", "6402"), (b"private", "aec3771a4b")],
