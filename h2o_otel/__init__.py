@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from .limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
     from .server import Config, Server
+    from .tuning import Tuning
 
 _MODULES = {
     "client": ("URL", "Client", "Headers", "Request", "Response", "Timeout"),
@@ -73,6 +74,7 @@ _MODULES = {
     ),
     "limits": ("CLIENT_LIMITS", "SERVER_LIMITS", "Limits"),
     "server": ("Config", "Server"),
+    "tuning": ("Tuning",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -108,6 +110,7 @@ __all__ = [
     "TimeoutException",
     "TotalTimeout",
     "TransportError",
+    "Tuning",
     "WriteError",
     "WriteTimeout",
     "__version__",

@@ -7,7 +7,7 @@ built, never per frame.  Section numbers are those of the optimisation list in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 __all__ = ["Tuning"]
 
@@ -62,3 +62,24 @@ class Tuning:
     def baseline(cls) -> Tuning:
         """Everything off."""
         return cls(**{field.name: False for field in fields(cls)})
+
+    @classmethod
+    def parse(cls, text: str) -> Tuning:
+        """From a command line: names of switches with commas, ``-`` in front turns one off; ``baseline`` first turns all off.
+
+        Raises:
+            ValueError: there is no such switch; the text names it.
+        """
+        known = {field.name for field in fields(cls)}
+        changes: dict[str, bool] = {}
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        base = cls()
+        if names[:1] == ["baseline"]:
+            base = cls.baseline()
+            del names[0]
+        for name in names:
+            plain = name.removeprefix("-")
+            if plain not in known:
+                raise ValueError(f"there is no switch {plain!r}; there are {', '.join(sorted(known))}")
+            changes[plain] = plain == name
+        return replace(base, **changes)

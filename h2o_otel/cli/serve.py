@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..tuning import Tuning
+
 if TYPE_CHECKING:
     from ..server import Config, Server
 
@@ -67,6 +69,9 @@ def _add_behaviour(group: Any) -> None:
         "--timeout-graceful-shutdown", type=seconds, metavar="SECONDS", help="for requests under way when the server ends (30)"
     )
     group.add_argument("--engine", choices=("native", "h2"), help="protocol engine (native); h2 is the reference library, slow")
+    group.add_argument(
+        "--tuning", type=tuning, metavar="SWITCHES", help="optimisations to turn off (-stream_priorities) or on, with commas; or baseline"
+    )
 
 
 def _add_telemetry(group: Any) -> None:
@@ -98,6 +103,13 @@ def seconds(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
     return number
+
+
+def tuning(text: str) -> Tuning:
+    try:
+        return Tuning.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _read_environment(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
@@ -182,6 +194,7 @@ def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
         limit_concurrency=args.limit_concurrency,
         timeout_graceful_shutdown=args.timeout_graceful_shutdown,
         engine=args.engine,
+        tuning=Tuning() if args.tuning is None else args.tuning,
         telemetry=telemetry,
     )
 

@@ -25,7 +25,9 @@ from ..limits import CLIENT_LIMITS, Limits
 from ..pool.origin import Origin
 from ..pool.pool import OriginPool, Pool
 from ..pool.tasks import spawn
+from ..protocol.config import DEFAULT_TUNING
 from ..telemetry.requests import ClientRequestMetrics
+from ..tuning import Tuning
 from .connect import Connector
 from .decoders import ACCEPT_ENCODING
 from .exchange import Exchange, check_length
@@ -125,6 +127,7 @@ class Client:
         telemetry: what ``h2o_otel.telemetry.configure`` returned; by default the process's own.
         uds: a Unix socket that every connection goes to.
         local_address: to connect from.
+        tuning: which optimisations its connections use.
     """
 
     def __init__(
@@ -142,10 +145,12 @@ class Client:
         telemetry: Any = None,
         uds: Any = None,
         local_address: str | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         self.base_url = URL(base_url)
         self.timeout: Timeout = timeout_of(timeout)
         self.limits = limits
+        self.tuning = tuning
         self.params = params
         self.headers = Headers([(b"accept", b"*/*"), (b"accept-encoding", ACCEPT_ENCODING), (b"user-agent", _user_agent())])
         self.headers.update(headers)
@@ -203,7 +208,15 @@ class Client:
         self._tracing = self._telemetry.tracing
         self._loop = loop
         connector = Connector(
-            loop, self.limits, self._engine, self._verify, self._cert, self._telemetry, uds=self._uds, local_address=self._local_address
+            loop,
+            self.limits,
+            self._engine,
+            self._verify,
+            self._cert,
+            self._telemetry,
+            uds=self._uds,
+            local_address=self._local_address,
+            tuning=self.tuning,
         )
         self._pool = Pool(loop, connector.open, self.limits)
 

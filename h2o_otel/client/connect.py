@@ -12,7 +12,9 @@ from ..io.driver import Driver
 from ..io.loop import AsyncioLoop, Loop
 from ..limits import Limits
 from ..pool.origin import Origin
+from ..protocol.config import DEFAULT_TUNING
 from ..tls.context import ClientTLS, client_context
+from ..tuning import Tuning
 from .protocol import ClientProtocol
 
 __all__ = ["Connector", "tls_of"]
@@ -62,6 +64,7 @@ class Connector:
         telemetry: for the spans of setups and the log events.
         uds: a Unix socket that every connection goes to.
         local_address: to connect from.
+        tuning: which optimisations are on.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Connector:
         telemetry: Any,
         uds: Any = None,
         local_address: str | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         self.loop = loop
         self.limits = limits
@@ -84,6 +88,7 @@ class Connector:
         self._tls: ClientTLS | None = None
         self._uds = uds
         self._local_address = local_address
+        self._tuning = tuning
 
     async def open(self, origin: Origin) -> ClientProtocol:
         """A connection to ``origin``, ready for requests.
@@ -95,7 +100,7 @@ class Connector:
         tracing = self.telemetry.tracing
         span = None if tracing is None else tracing.connection_started(origin.host, origin.port, started_ns)
         log = self.telemetry.events.bind({"h2o.role": "client", "server.address": origin.host, "server.port": origin.port})
-        protocol = ClientProtocol(self.loop, origin, self.limits, self.engine, log)
+        protocol = ClientProtocol(self.loop, origin, self.limits, self.engine, log, tuning=self._tuning)
         protocol.setup_span = span
         try:
             protocol.phases = await self._connect(origin, protocol)

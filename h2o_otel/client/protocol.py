@@ -18,8 +18,9 @@ from ..io.loop import Loop, Waiter
 from ..limits import Limits
 from ..pool.origin import Origin
 from ..protocol import make_connection
-from ..protocol.config import client_config
+from ..protocol.config import DEFAULT_TUNING, client_config
 from ..streams.stream import Stream
+from ..tuning import Tuning
 from .content import Body
 from .exchange import Carrier, Exchange
 from .headers import Pairs
@@ -47,6 +48,7 @@ class ClientProtocol(Carrier):
         engine: "native", "h2", or None for the environment's choice.
         log: bound to this client's events, or None.
         block: counters to add to.
+        tuning: which optimisations are on.
 
     Attributes:
         driver: None until the connection is made.
@@ -57,11 +59,17 @@ class ClientProtocol(Carrier):
     """
 
     def __init__(
-        self, loop: Loop, origin: Origin, limits: Limits, engine: str | None, log: Any = None, block: Counters | None = None
+        self,
+        loop: Loop,
+        origin: Origin,
+        limits: Limits,
+        engine: str | None,
+        log: Any = None,
+        block: Counters | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
-        Carrier.__init__(
-            self, next(_ids), loop, make_connection(engine, client_config(limits), self, block), limits.send_buffer_stream_bytes
-        )
+        connection = make_connection(engine, client_config(limits, tuning=tuning), self, block)
+        Carrier.__init__(self, next(_ids), loop, connection, limits.send_buffer_stream_bytes)
         self.origin = origin
         self.limits = limits
         self.counters = counters.local() if block is None else block

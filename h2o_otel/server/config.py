@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..limits import SERVER_LIMITS, Limits
+from ..protocol.config import DEFAULT_TUNING
 from ..tls.context import ServerTLS, server_context
+from ..tuning import Tuning
 
 __all__ = ["Config", "ConfigError", "load_app"]
 
@@ -51,6 +53,7 @@ class Config:
         timeout_graceful_shutdown: seconds for requests under way when the server ends; None takes
             ``limits.shutdown_grace_s``.
         engine: "native", "h2", or None for the environment's ``H2O_OTEL_ENGINE``.
+        tuning: which optimisations its connections use.
         eager_tasks: applications run their first step at once, in the same write as their neighbours.
         handle_signals: SIGINT and SIGTERM end the server; off where the program around it does that.
         telemetry: a ``Telemetry``, or None for the default one.
@@ -78,6 +81,7 @@ class Config:
     limit_concurrency: int | None = None
     timeout_graceful_shutdown: float | None = None
     engine: str | None = None
+    tuning: Tuning = field(default=DEFAULT_TUNING)
     eager_tasks: bool = True
     handle_signals: bool = True
     telemetry: Any = None

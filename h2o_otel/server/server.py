@@ -58,7 +58,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: h2_asyncio.Listener | None = None
         self._tls: Any = None
-        self._protocol_config = server_config(config.limits, enable_connect_protocol=False)
+        self._protocol_config = server_config(config.limits, tuning=config.tuning, enable_connect_protocol=False)
 
     # -- life
 

@@ -340,6 +340,14 @@ async def test_spans_and_metrics(url: str) -> None:
         telemetry.shutdown()
 
 
+async def test_tuning_reaches_the_connections(url: str) -> None:
+    tuning = h2o_otel.Tuning(stream_priorities=False)
+    async with Client(tuning=tuning) as c:
+        async with c.stream("GET", f"{url}/large") as response:
+            assert response.exchange.protocol.connection.config.tuning is tuning
+        assert c.tuning is tuning
+
+
 @backends.asyncio_only
 async def test_pool_counts(url: str, client: Any) -> None:
     port = url.rpartition(":")[2]

@@ -167,5 +167,14 @@ def test_switch_changes_nothing_that_is_seen(name: str, expected: dict[str, Any]
     assert conversation(OTHERS[name]) == expected
 
 
+def test_parse() -> None:
+    assert Tuning.parse("") == DEFAULT
+    assert Tuning.parse("baseline") == Tuning.baseline()
+    assert Tuning.parse("-stream_priorities, hpack_parallel") == replace(DEFAULT, stream_priorities=False, hpack_parallel=True)
+    assert Tuning.parse("baseline,frame_batching") == replace(Tuning.baseline(), frame_batching=True)
+    with pytest.raises(ValueError, match="there is no switch 'frame_batch'; there are buffer_pool, "):
+        Tuning.parse("-frame_batch")
+
+
 def test_baseline_is_everything_off() -> None:
     assert not any(getattr(Tuning.baseline(), name) for name in SWITCHES)

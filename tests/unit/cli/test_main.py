@@ -8,6 +8,7 @@ import pytest
 
 import h2o_otel
 from h2o_otel.cli import main, serve
+from h2o_otel.tuning import Tuning
 
 
 def parse(*arguments: str, **environment: str) -> argparse.Namespace:
@@ -64,6 +65,17 @@ def test_wrong_environment_is_named(name: str, value: str, text: str, capsys: py
     with pytest.raises(SystemExit):
         parse("m:a", **{name: value})
     assert text in capsys.readouterr().err
+
+
+def test_tuning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse("m:a").tuning is None
+    assert parse("m:a", "--tuning=-stream_priorities").tuning == Tuning(stream_priorities=False)
+    assert parse("m:a", H2O_OTEL_TUNING="baseline").tuning == Tuning.baseline()
+    assert serve._make_config(parse("m:a", "--tuning", "baseline"), None).tuning == Tuning.baseline()
+    assert serve._make_config(parse("m:a"), None).tuning == Tuning()
+    with pytest.raises(SystemExit):
+        parse("m:a", "--tuning=-magic")
+    assert "there is no switch 'magic'" in capsys.readouterr().err
 
 
 def test_url_of_each_kind_of_address() -> None:

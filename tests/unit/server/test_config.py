@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from h2o_otel.server import Config, ConfigError, load_app
+from h2o_otel.server import Config, ConfigError, Server, load_app
+from h2o_otel.tuning import Tuning
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -28,6 +29,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 def test_wrong_setting_says_what_is_allowed(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         Config(app=app, **settings)
+
+
+def test_tuning_reaches_the_connections() -> None:
+    tuning = Tuning(stream_priorities=False)
+    assert Server(Config(app=app, tuning=tuning))._protocol_config.tuning is tuning
+    assert Server(Config(app=app))._protocol_config.tuning == Tuning()
 
 
 def test_password_is_not_shown() -> None:
