@@ -196,6 +196,7 @@ def stream_error(peer: Peer, rule: str, *octets: bytes, stream_id: int = 1) -> A
     """The octets break ``rule`` on one stream: one RST_STREAM, and the connection lives."""
     row = getattr(RULES, rule)
     assert row.scope == STREAM
+    counted = peer.counted("frame_errors")
     peer.sends(*octets)
     told = [error for error in peer.errors() if error.rule == rule]
     sent = peer.gets_frames()
@@ -204,18 +205,20 @@ def stream_error(peer: Peer, rule: str, *octets: bytes, stream_id: int = 1) -> A
     assert stream_id not in peer.connection.streams
     for error in told:
         assert (error.code, error.scope, error.stream_id, error.initiator) == (row.code, "stream", stream_id, "local")
-    assert peer.counted("frame_errors") == {(("server", "client")[peer.connection.client], rule): 1}
+    key = "client" if peer.connection.client else "server", rule
+    assert peer.counted("frame_errors") == {**counted, key: counted.get(key, 0) + 1}
     alive(peer)
     return told[0] if told else None
 
 
 def accepted(peer: Peer, *octets: bytes) -> list[str]:
     """The octets are no error: nothing is reset and the connection lives; returns what happened."""
+    counted = peer.counted("frame_errors")
     peer.sends(*octets)
     happened = peer.happened()
     assert not [f for f in peer.gets_frames() if f.type in (RST_STREAM, GOAWAY)]
     assert not [event for event in happened if event.startswith("terminated") or event.endswith("by local")]
-    assert not peer.counted("frame_errors")
+    assert peer.counted("frame_errors") == counted
     alive(peer)
     return happened
 
