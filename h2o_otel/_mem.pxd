@@ -85,6 +85,27 @@ cdef extern from *:
             value = value << 4 | (unsigned)(b[i] <= '9' ? b[i] - '0' : b[i] - 'a' + 10);
         return value;
     }
+    static inline int h2o_all_in(const unsigned char *classes, const unsigned char *b, Py_ssize_t n, Py_ssize_t end, unsigned int bit) {
+        unsigned int found = bit;
+        H2O_CHECK("read", 0, n, end);
+        for (Py_ssize_t i = 0; i < n; i++)
+            found &= classes[b[i]];
+        return found != 0;
+    }
+    /* Eight octets at a time: a word has a zero octet if and only if (w - 0x01..) & ~w & 0x80.. is not 0. */
+    #define H2O_ZERO_OCTET(w) (((w) - 0x0101010101010101ULL) & ~(w) & 0x8080808080808080ULL)
+    static inline int h2o_no_breaks(const unsigned char *b, Py_ssize_t n, Py_ssize_t end) {
+        unsigned long long word, found = 0;
+        Py_ssize_t i = 0;
+        H2O_CHECK("read", 0, n, end);
+        for (; n - i >= 8; i += 8) {
+            memcpy(&word, b + i, 8);
+            found |= H2O_ZERO_OCTET(word) | H2O_ZERO_OCTET(word ^ 0x0a0a0a0a0a0a0a0aULL) | H2O_ZERO_OCTET(word ^ 0x0d0d0d0d0d0d0d0dULL);
+        }
+        for (; i < n; i++)
+            found |= (b[i] == 0) | (b[i] == 10) | (b[i] == 13);
+        return found == 0;
+    }
     static inline long long h2o_now_ns(void) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -104,6 +125,9 @@ cdef extern from *:
     # Digits 0-9 and a-f only; then sixteen of them as a number.
     bint lower_hex "h2o_lower_hex"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t n) noexcept nogil
     unsigned long long hex_u64 "h2o_hex_u64"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    # Whether each octet has `bit` in its class; whether none is NUL, LF or CR.
+    bint all_in "h2o_all_in"(const unsigned char *classes, const unsigned char *src, Py_ssize_t n, Py_ssize_t end, unsigned int bit) noexcept nogil
+    bint no_breaks "h2o_no_breaks"(const unsigned char *src, Py_ssize_t n, Py_ssize_t end) noexcept nogil
     void check_read "H2O_CHECK"(const char *what, Py_ssize_t pos, Py_ssize_t n, Py_ssize_t end) noexcept nogil
     long long now_ns "h2o_now_ns"() noexcept nogil
 

@@ -7,16 +7,19 @@ Here Python's own bounds hold, so they only keep the two signatures equal.
 
 from __future__ import annotations
 
+import functools
 from array import array
 from time import monotonic_ns as now_ns
 
 __all__ = [
+    "all_in",
     "copy",
     "floats",
     "hex_u64",
     "integers",
     "integers_bytes",
     "lower_hex",
+    "no_breaks",
     "now_ns",
     "put_frame_header",
     "put_u16",
@@ -93,3 +96,18 @@ def integers_bytes(integers: list[int], n: int) -> bytes:
 
 def floats(owner: bytearray) -> list[float]:
     return [0.0] * (len(owner) >> 3)
+
+
+@functools.lru_cache(maxsize=32)
+def _members(classes: bytes, bit: int) -> bytes:
+    return bytes(octet for octet in range(256) if classes[octet] & bit)
+
+
+def all_in(classes: bytes, src: bytes, n: int, end: int, bit: int) -> bool:
+    """Whether each octet of ``src``, which has ``n``, has ``bit`` in its class."""
+    return not src.translate(None, _members(classes, bit))
+
+
+def no_breaks(src: bytes, n: int, end: int) -> bool:
+    """Whether none of the ``n`` octets of ``src`` is NUL, LF or CR."""
+    return b"\n" not in src and b"\r" not in src and b"\0" not in src

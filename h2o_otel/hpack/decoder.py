@@ -14,7 +14,8 @@ from .. import _mem, counters
 from ..counters import Counters
 from ..limits import Limits
 from ..rules import RULES, Rule, Violation, fail
-from . import huffman, names, table
+from . import names, table
+from . import plain as huffman
 from .kinds import (
     AUTHORITY,
     CONTENT_LENGTH,

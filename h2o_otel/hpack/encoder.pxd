@@ -4,12 +4,14 @@ from ..buffers.output cimport OutputBuffer
 from ..counters cimport Counters
 from . cimport huffman, names, policies, table
 from .names cimport Name
-from .policies cimport Slot
+from .policies cimport Recent, Slot
 from .table cimport DynamicTable, Entry
 
 cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _TIME_NS
 cdef int _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER
-cdef Py_ssize_t _NONE
+cdef Py_ssize_t _NONE, _RECENT_MAX
+cdef Entry _NO_ENTRY
+cdef long long GONE
 cdef int _TIMED
 cdef bytes _STATUS_OCTETS_OWNER, _STATUS_NAME
 cdef const unsigned char *_STATUS_OCTETS
@@ -23,6 +25,8 @@ cdef class Encoder:
     cdef readonly DynamicTable table
     cdef Counters counters
     cdef dict _slots
+    cdef list _recent
+    cdef Py_ssize_t _recent_count, _place
     cdef int _role
     cdef bint _huffman, _adaptive
     cdef Py_ssize_t _table_bytes_max, _names_cached_max
@@ -49,15 +53,17 @@ cdef class Encoder:
     cpdef check(self, object headers)
     @cython.locals(octet="unsigned int")
     cpdef int status(self, OutputBuffer out, int status) except -1
-    @cython.locals(slot=Slot, entry=Entry)
+    @cython.locals(slot=Slot, entry=Entry, recent=Recent, place="Py_ssize_t")
     cpdef int field(self, OutputBuffer out, bytes name, bytes value) except -1
     @cython.locals(n="Py_ssize_t", flaw=int, policy=int, index="Py_ssize_t")
     cdef int _literal(self, OutputBuffer out, Slot slot, bytes value) except -1
     @cython.locals(flaw=int)
     cdef int _check_order(self, OutputBuffer out, Slot slot, bytes value) except -1
     cdef _refuse(self, OutputBuffer out, int flaw, bytes name, bytes value)
-    @cython.locals(coded="Py_ssize_t")
+    @cython.locals(coded="Py_ssize_t", pos="Py_ssize_t")
     cdef int _string(self, OutputBuffer out, const unsigned char *src, Py_ssize_t n) except -1
+    @cython.locals(recent=Recent)
+    cdef Recent _new_recent(self)
     @cython.locals(found=Name, policy=int, slot=Slot)
     cdef Slot _new_slot(self, bytes name)
     @cython.locals(slots=dict, slot=Slot)

@@ -15,9 +15,11 @@ from .. import _mem, counters
 from ..buffers.output import OutputBuffer
 from ..counters import Counters
 from ..errors import LocalProtocolError
-from . import huffman, names, policies, table
+from . import names, policies, table
+from . import plain as huffman
 from .kinds import (
     ENTRY_OVERHEAD,
+    GONE,
     POLICY_INDEX,
     POLICY_PLAIN,
     POLICY_PRIVATE,
@@ -29,7 +31,7 @@ from .kinds import (
     STATIC_COUNT,
     STATUS,
 )
-from .policies import Slot
+from .policies import Recent, Slot
 from .static import STATUS_MAX, STATUS_MIN, STATUS_OCTETS, STATUS_VALUES
 from .table import DynamicTable, Entry
 
@@ -52,6 +54,10 @@ _STATUS_OCTETS = _STATUS_OCTETS_OWNER
 _STATUS_VALUES = STATUS_VALUES
 _STATUS_NAME = b":status"
 _NONE = -1
+# Fields of a block, by their place in it, whose last occurrence is kept.
+_RECENT_MAX = 32
+_NO_ENTRY = table.new_entry(names.name_of(b"", 0), b"", 0)
+_NO_ENTRY.number = GONE
 
 
 class Encoder:
@@ -85,7 +91,10 @@ class Encoder:
         "_names_cached_max",
         "_pending",
         "_pending_min",
+        "_place",
         "_plain_bytes",
+        "_recent",
+        "_recent_count",
         "_reported_capacity",
         "_reported_size",
         "_role",
@@ -115,6 +124,9 @@ class Encoder:
         self._huffman = huffman
         self._adaptive = adaptive
         self._slots: dict[bytes, Slot] = {}
+        self._recent: list[Recent] = []
+        self._recent_count = 0
+        self._place = 0
         # Size updates due at the start of the next block: the smallest and the last, -1 when none is.
         self._pending = _NONE
         self._pending_min = _NONE
@@ -171,6 +183,7 @@ class Encoder:
         self._block_regular = False
         self._trailers = False
         self._plain_bytes = 0
+        self._place = 0
         self._blocks += 1
         self._started_ns = _mem.now_ns() if self._blocks % _TIMED == 0 else 0
         self._block_pending = self._pending
@@ -263,18 +276,31 @@ class Encoder:
         Raises:
             LocalProtocolError: the field cannot be sent; the whole block has been taken back.
         """
-        known = self._slots.get(name)
-        slot = self._new_slot(name) if known is None else known
+        place = self._place
+        self._place = place + 1
+        recent = self._recent[place] if place < self._recent_count else self._new_recent()
+        if recent.name is name:
+            slot = recent.slot
+        else:
+            known = self._slots.get(name)
+            slot = self._new_slot(name) if known is None else known
+            recent.name = name
+            recent.slot = slot
+            recent.entry = _NO_ENTRY
         if slot.kind == REGULAR:
             if slot.flaw:
                 self._refuse(out, slot.flaw, name, value)
             self._block_regular = True
         else:
             self._check_order(out, slot, value)
-        found = slot.values.get(value)
-        if found is None:
-            return self._literal(out, slot, value)
-        entry = found
+        entry = recent.entry
+        if recent.value is not value or entry.number == GONE:
+            found = slot.values.get(value)
+            if found is None:
+                return self._literal(out, slot, value)
+            entry = found
+            recent.value = value
+            recent.entry = entry
         self._plain_bytes += entry.size - ENTRY_OVERHEAD
         out.reserve(8)
         if entry.number < 0:
@@ -337,7 +363,19 @@ class Encoder:
 
     def _string(self, out: OutputBuffer, src: bytes, n: int) -> int:
         """A string literal (RFC 7541 section 5.2), Huffman-coded where that is not longer, as in the examples of appendix C."""
-        coded = (huffman.measure(src, n) + 7) >> 3 if self._huffman else 0
+        coded = 0
+        if self._huffman:
+            if 0 < n < 127:
+                # The length takes one octet whichever form wins: code first, then look.
+                out.reserve(4 * n + 8)
+                pos = out.pos
+                coded = huffman.encode(out.mem, pos + 1, out.cap, src, n) - pos - 1
+                if coded <= n:
+                    out.put(128 | coded)
+                    out.pos += coded
+                    return 0
+            else:
+                coded = (huffman.measure(src, n) + 7) >> 3
         if 0 < coded <= n:
             out.reserve(coded + 8)
             write_integer(out, coded, 127, 128)
@@ -350,6 +388,15 @@ class Encoder:
         return 0
 
     # -- the dynamic table
+
+    def _new_recent(self) -> Recent:
+        """What is kept of a field in the place after the last that is known."""
+        recent = Recent()
+        recent.entry = _NO_ENTRY
+        if self._recent_count < _RECENT_MAX:
+            self._recent.append(recent)
+            self._recent_count += 1
+        return recent
 
     def _new_slot(self, name: bytes) -> Slot:
         found = names.name_of(name, self._names_cached_max)
@@ -370,6 +417,8 @@ class Encoder:
             if slot.newest >= 0:
                 slots[text] = slot  # noqa: PERF403 - a comprehension loses the C type of the slot
         self._slots = slots
+        self._recent.clear()
+        self._recent_count = 0
         return 0
 
     def _insert(self, slot: Slot, value: bytes) -> int:
@@ -394,12 +443,14 @@ class Encoder:
         if slot.newest == entry.number:
             # The oldest entry of all is the newest of its name: it was the only one.
             slot.newest = -1
+        entry.number = GONE
         return 0
 
     def _take_back(self) -> int:
         """Undo the newest insertion; the newest entry of its name is now an older one, or none."""
         dynamic = self.table
         entry = dynamic.take_back()
+        entry.number = GONE
         slot = self._slots[entry.name.text]
         del slot.values[entry.value]
         slot.newest = -1

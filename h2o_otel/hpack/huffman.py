@@ -3,14 +3,15 @@
 Decoding looks 12 bits ahead: one lookup gives up to two symbols, since the commonest codes have 5
 or 6 bits.  Codes longer than 12 bits are found by their length, which a canonical code allows.
 Measured in C on header values: 2.0 ns an octet, as a state machine with 8 bits a step and 256 kB of
-tables, where these are 16 kB; one with 4 bits a step takes 4.0 ns.
+tables, where these are 16 kB; one with 4 bits a step takes 4.0 ns.  Uncompiled codecs use the twin
+in ``plain.py``.
 """
 
 from __future__ import annotations
 
 from .. import _mem
 
-__all__ = ["EOS", "PADDING", "decode", "decode_bytes", "encode", "encode_bytes", "measure"]
+__all__ = ["CODES", "EOS", "PADDING", "decode", "decode_bytes", "encode", "encode_bytes", "measure"]
 
 # Bits of the code of each octet, and of EOS at 256.  The code is canonical: shorter codes come
 # first and equal lengths stand in the order of the symbols, so that the lengths are all of it.
@@ -94,6 +95,8 @@ def _long_codes(codes: list[int]) -> tuple[list[int], list[int], list[int]]:
 
 
 _code_list = _codes()
+# The code of each octet, and of EOS.
+CODES: list[int] = _code_list
 _CODES = _code_list
 _BITS = list(LENGTHS)
 _STEPS = _steps(_code_list)

@@ -25,8 +25,11 @@ METHOD_INVALID, SCHEME_INVALID, AUTHORITY_INVALID, PATH_INVALID, STATUS_INVALID,
 PSEUDO_AFTER, PSEUDO_TWICE, PSEUDO_TRAILERS = range(13, 16)
 
 # Classes of octets, as bits.
-IN_NAME, IN_VALUE, IN_TOKEN, IN_PATH, IN_AUTHORITY, IN_SCHEME, IN_NUMBER = 1, 2, 4, 8, 16, 32, 64
+IN_NAME, IN_TOKEN, IN_PATH, IN_AUTHORITY, IN_SCHEME, IN_NUMBER = 1, 2, 4, 8, 16, 32
 
 # What an entry counts beyond its octets (RFC 7541 section 4.1), and the last index of the static table.
 ENTRY_OVERHEAD = 32
 STATIC_COUNT = 61
+
+# Number of an entry that the encoder's table no longer has.
+GONE = -1000

@@ -1,9 +1,10 @@
 import cython
+from .. cimport _mem
 
 cdef int REGULAR, METHOD, SCHEME, AUTHORITY, PATH, STATUS, PROTOCOL, CONTENT_LENGTH, HOST, COOKIE, TE, PRIORITY
 cdef int POLICY_INDEX, POLICY_PLAIN, POLICY_PRIVATE, POLICY_COOKIE, POLICY_SECRET
 cdef int FLAWLESS, NAME_EMPTY, NAME_INVALID, CONNECTION_SPECIFIC, PSEUDO_UNKNOWN, VALUE_INVALID, METHOD_INVALID, SCHEME_INVALID, AUTHORITY_INVALID, PATH_INVALID, STATUS_INVALID, TE_INVALID, LENGTH_INVALID
-cdef int IN_NAME, IN_VALUE, IN_TOKEN, IN_PATH, IN_AUTHORITY, IN_SCHEME, IN_NUMBER
+cdef int IN_NAME, IN_TOKEN, IN_PATH, IN_AUTHORITY, IN_SCHEME, IN_NUMBER
 cdef Py_ssize_t _NAME_CACHED_BYTES_MAX
 cdef bytes _CLASSES_OWNER, _TRAILERS_OWNER
 cdef const unsigned char *_CLASSES
@@ -16,8 +17,6 @@ cdef class Name:
     cdef readonly bytes text
     cdef readonly int kind, flaw, policy, static_index
 
-@cython.locals(found="unsigned int", i="Py_ssize_t")
-cdef bint _all_in(const unsigned char *src, Py_ssize_t n, unsigned int bit) noexcept
 @cython.locals(n="Py_ssize_t")
 cdef int flaw_of_name(bytes name) except -1
 cdef int flaw_of_value(int kind, const unsigned char *src, Py_ssize_t n) noexcept

@@ -7,6 +7,7 @@ kept, so that a peer that makes up names can neither fill the memory nor push ou
 
 from __future__ import annotations
 
+from .. import _mem
 from ..rules import RULES, Rule
 from .kinds import (
     AUTHORITY,
@@ -22,7 +23,6 @@ from .kinds import (
     IN_PATH,
     IN_SCHEME,
     IN_TOKEN,
-    IN_VALUE,
     LENGTH_INVALID,
     METHOD,
     METHOD_INVALID,
@@ -183,7 +183,6 @@ def _classes() -> bytes:
     members = (
         # token without upper case (RFC 9113 section 8.2.1)
         (IN_NAME, b"!#$%&'*+-.^_`|~" + _DIGITS + _LOWER),
-        (IN_VALUE, bytes(set(range(256)) - {0, 10, 13})),
         (IN_TOKEN, b"!#$%&'*+-.^_`|~" + _ALPHANUMERIC),
         # Octets above 127 belong in no URI, but clients send them; controls, space and the fragment never pass.
         (IN_PATH, bytes(set(range(33, 256)) - {127, ord("#")})),
@@ -224,13 +223,6 @@ class Name:
         self.static_index: int = STATIC_NAMES[text][0] if text in STATIC_NAMES else 0
 
 
-def _all_in(src: bytes, n: int, bit: int) -> bool:
-    found = bit
-    for i in range(n):
-        found &= _CLASSES[src[i]]
-    return found != 0
-
-
 def flaw_of_name(name: bytes) -> int:
     """What is wrong with ``name`` (RFC 9113 section 8.2), 0 when nothing is."""
     n = len(name)
@@ -238,7 +230,7 @@ def flaw_of_name(name: bytes) -> int:
         return NAME_EMPTY
     if name[0] == 58:
         return FLAWLESS if name in _KINDS else PSEUDO_UNKNOWN
-    if not _all_in(name, n, IN_NAME):
+    if not _mem.all_in(_CLASSES, name, n, n, IN_NAME):
         return NAME_INVALID
     if name in _CONNECTION_SPECIFIC:
         return CONNECTION_SPECIFIC
@@ -251,7 +243,7 @@ def flaw_of_value(kind: int, src: bytes, n: int) -> int:
         return _flaw_of_special(kind, src, n)
     if n == 0:
         return FLAWLESS
-    if not _all_in(src, n, IN_VALUE) or src[0] == 32 or src[0] == 9 or src[n - 1] == 32 or src[n - 1] == 9:
+    if not _mem.no_breaks(src, n, n) or src[0] == 32 or src[0] == 9 or src[n - 1] == 32 or src[n - 1] == 9:
         return VALUE_INVALID
     return FLAWLESS
 
@@ -259,24 +251,24 @@ def flaw_of_value(kind: int, src: bytes, n: int) -> int:
 def _flaw_of_special(kind: int, src: bytes, n: int) -> int:
     if kind == PATH:
         # "*" belongs to OPTIONS alone, which is for whoever knows the method to judge.
-        if n == 0 or not _all_in(src, n, IN_PATH) or (src[0] != 47 and (n > 1 or src[0] != 42)):
+        if n == 0 or not _mem.all_in(_CLASSES, src, n, n, IN_PATH) or (src[0] != 47 and (n > 1 or src[0] != 42)):
             return PATH_INVALID
     elif kind == METHOD:
-        if n == 0 or not _all_in(src, n, IN_TOKEN):
+        if n == 0 or not _mem.all_in(_CLASSES, src, n, n, IN_TOKEN):
             return METHOD_INVALID
     elif kind == SCHEME:
         # A scheme begins with a letter; of its octets, only letters are above '9'.
-        if n == 0 or not _all_in(src, n, IN_SCHEME) or src[0] <= 57:
+        if n == 0 or not _mem.all_in(_CLASSES, src, n, n, IN_SCHEME) or src[0] <= 57:
             return SCHEME_INVALID
     elif kind == AUTHORITY:
-        if n == 0 or not _all_in(src, n, IN_AUTHORITY):
+        if n == 0 or not _mem.all_in(_CLASSES, src, n, n, IN_AUTHORITY):
             return AUTHORITY_INVALID
     elif kind == STATUS:
-        if n != 3 or not _all_in(src, n, IN_NUMBER) or src[0] < 49 or src[0] > 53:
+        if n != 3 or not _mem.all_in(_CLASSES, src, n, n, IN_NUMBER) or src[0] < 49 or src[0] > 53:
             return STATUS_INVALID
     elif kind == CONTENT_LENGTH:
         # 18 digits fit a signed 64-bit number and are an exabyte.
-        if n == 0 or n > 18 or not _all_in(src, n, IN_NUMBER):
+        if n == 0 or n > 18 or not _mem.all_in(_CLASSES, src, n, n, IN_NUMBER):
             return LENGTH_INVALID
     else:
         flaw = flaw_of_value(REGULAR, src, n)

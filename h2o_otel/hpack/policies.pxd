@@ -4,6 +4,7 @@ from .table cimport DynamicTable, Entry
 
 cdef Py_ssize_t _COOKIE_BYTES_MIN, _SEEN_BYTES_MAX, ENTRY_OVERHEAD
 cdef int _UNUSED_MAX, _UNUSED_RETRY
+cdef bytes _NO_NAME
 cdef int POLICY_COOKIE, POLICY_INDEX, POLICY_PLAIN, POLICY_SECRET
 
 @cython.final
@@ -14,6 +15,12 @@ cdef class Slot:
     cdef int kind, flaw, policy, static_index, unused
     cdef Py_ssize_t size
     cdef long long newest
+
+@cython.final
+cdef class Recent:
+    cdef bytes name, value
+    cdef Slot slot
+    cdef Entry entry
 
 @cython.locals(policy=int, size="Py_ssize_t")
 cdef int representation(Slot slot, bytes value, Py_ssize_t n, DynamicTable dynamic, bint adaptive) except -1

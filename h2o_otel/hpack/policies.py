@@ -24,7 +24,7 @@ from .names import FLAWS, Name
 from .static import STATIC_NAMES
 from .table import STATIC_ENTRIES, DynamicTable, Entry
 
-__all__ = ["Slot", "refusal", "representation"]
+__all__ = ["Recent", "Slot", "refusal", "representation"]
 
 # A shorter cookie could be guessed octet by octet through the sizes of blocks (RFC 7541 section 7.1.3).
 _COOKIE_BYTES_MIN = 20
@@ -34,6 +34,8 @@ _UNUSED_MAX = 8
 _UNUSED_RETRY = 64
 # A value is remembered for its second sight up to this size.
 _SEEN_BYTES_MAX = 256
+# An object that no caller has.
+_NO_NAME = bytes(bytearray(b"no name"))
 # A field in an error's text is cut here.
 _SHOWN_BYTES = 64
 
@@ -66,6 +68,28 @@ class Slot:
                 entry = STATIC_ENTRIES[index]
                 if entry.flaw == 0:
                     self.values[value] = entry
+
+
+class Recent:
+    """The field that was last written in one place of a block.
+
+    Programs send the same objects again and again, in the same order: where name and value are the
+    ones of the last block, no dictionary is asked.
+
+    Attributes:
+        entry: the entry of ``value``, valid while its number is not ``GONE``.
+    """
+
+    __slots__ = ("entry", "name", "slot", "value")
+
+    name: bytes
+    value: bytes
+    slot: Slot
+    entry: Entry
+
+    def __init__(self) -> None:
+        self.name = _NO_NAME
+        self.value = _NO_NAME
 
 
 def representation(slot: Slot, value: bytes, n: int, dynamic: DynamicTable, adaptive: bool) -> int:

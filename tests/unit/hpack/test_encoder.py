@@ -272,6 +272,58 @@ def test_names_are_bounded() -> None:
         assert decoder.table.entries() == sender.encoder.table.entries()
 
 
+# -- fields in the same place as in the block before
+
+
+def test_same_objects_after_an_eviction() -> None:
+    sender, decoder = Sender(100), receiver()
+    stable, other = (b"a", b"1" * 30), (b"b", b"2" * 30)
+    for fields in ([stable], [stable], [other], [stable], [stable]):
+        assert decoder.decode_block(sender.block(fields)) == fields
+        assert decoder.table.entries() == sender.encoder.table.entries()
+
+
+def test_same_objects_after_a_block_was_taken_back() -> None:
+    sender, decoder = Sender(), receiver()
+    first, second = (b"a", b"1"), (b"a", b"2")
+    refused(sender, [first, (b"BAD", b"")])
+    for fields in ([second], [first], [second], [first]):
+        assert decoder.decode_block(sender.block(fields)) == fields
+        assert decoder.table.entries() == sender.encoder.table.entries()
+
+
+def test_same_value_under_another_name() -> None:
+    sender, decoder = Sender(), receiver()
+    value = b"value"
+    for name in (b"a", b"b", b"a", b"b"):
+        assert decoder.decode_block(sender.block([(name, value)])) == [(name, value)]
+
+
+def test_same_objects_after_names_were_dropped() -> None:
+    sender, decoder = Sender(names_cached_max=2), receiver()
+    pair = (b"etag", b"1")
+    for i in range(20):
+        fields = [pair, (b"x-%d" % i, b"1" * 3000), pair]
+        assert decoder.decode_block(sender.block(fields)) == fields
+        assert decoder.table.entries() == sender.encoder.table.entries()
+
+
+def test_more_fields_than_are_kept() -> None:
+    sender, decoder = Sender(), receiver()
+    fields = [(b"x-%d" % i, b"%d" % i) for i in range(80)]
+    for part in (fields, fields[::-1], fields):
+        assert decoder.decode_block(sender.block(part)) == part
+
+
+@pytest.mark.parametrize("n", [1, 125, 126, 127, 128, 500])
+@pytest.mark.parametrize("octet", [b"a", b"\xff", b"Z"])
+def test_either_form_of_a_string(n: int, octet: bytes) -> None:
+    fields = [(b"etag", octet * n)]
+    block = Sender().block(fields)
+    assert decoded(block) == fields
+    assert len(block) <= n + 5
+
+
 # -- counters
 
 
