@@ -26,6 +26,7 @@ cdef class OutputBuffer:
     cpdef write(self, bytes data)
     @cython.locals(n="Py_ssize_t")
     cpdef append_chunk(self, object data)
+    cdef close_chunk(self)
     cpdef bytes take(self)
     cpdef list take_chunks(self)
     cpdef Py_ssize_t size(self) noexcept

@@ -80,12 +80,16 @@ class OutputBuffer:
     def append_chunk(self, data: bytes | memoryview) -> None:
         """Put immutable ``data`` at the end without copying it."""
         n = len(data)
+        self.close_chunk()
+        self._chunks.append(data)
+        self._chunk_bytes += n
+
+    def close_chunk(self) -> None:
+        """What is in the block becomes a piece of its own: a frame, where ``Tuning.frame_batching`` is off."""
         if self.pos:
             self._chunks.append(_mem.to_bytes(self.mem, 0, self.pos, self.cap))
             self._chunk_bytes += self.pos
             self.pos = 0
-        self._chunks.append(data)
-        self._chunk_bytes += n
 
     def size(self) -> int:
         """Octets waiting."""

@@ -138,7 +138,7 @@ class Connection(ReceiveHalf):
         try:
             while not self.closed:
                 try:
-                    return self.parse(buf, pos, end)
+                    return self.parse(buf, pos, end) if self.frame_batching else self.parse_each(buf, pos, end)
                 except Violation as violation:
                     pos = self.next_frame
                     if violation.rule.scope == CONNECTION:

@@ -26,6 +26,8 @@ cdef class ConnectionCore:
     cdef readonly Counters counters
     cdef long long *slots
     cdef int send_frames, recv_frames
+    # switches
+    cdef bint frame_metrics, frame_chunks, stream_states_plain
     cdef readonly OutputBuffer out
     cdef readonly Encoder encoder
     cdef readonly Decoder decoder

@@ -80,6 +80,9 @@ class ConnectionCore:
         self.handler = Handler() if handler is None else handler
         self.counters = counters.local() if block is None else block
         self.slots = self.counters.slots
+        self.frame_metrics = config.tuning.frame_metrics
+        self.frame_chunks = not config.tuning.frame_batching
+        self.stream_states_plain = not config.tuning.stream_state_table
         self.send_frames = (config.role * 2 + counters.SEND) * _FRAME_TYPES
         self.recv_frames = (config.role * 2 + counters.RECV) * _FRAME_TYPES
         self.out = OutputBuffer(self.counters)
@@ -148,8 +151,11 @@ class ConnectionCore:
 
     def sent(self, type: int, flags: int, stream_id: int, length: int) -> None:
         """One frame went into the output."""
-        self.slots[_FRAMES + self.send_frames + _SLOT[type]] += 1
-        self.slots[_FRAME_PAYLOAD + self.send_frames + _SLOT[type]] += length
+        if self.frame_metrics:
+            self.slots[_FRAMES + self.send_frames + _SLOT[type]] += 1
+            self.slots[_FRAME_PAYLOAD + self.send_frames + _SLOT[type]] += length
+        if self.frame_chunks:
+            self.out.close_chunk()
         self.recorder.record(_SEND, type, flags, stream_id, length, self.now)
         self.frames_written += 1
         if type <= 1:
@@ -165,6 +171,7 @@ class ConnectionCore:
     def new_stream(self, id: int, local: bool) -> Stream:
         stream = Stream.__new__(Stream)
         stream.begin(id, self.remote_initial_window, self.local_initial_window, self.now)
+        stream.states_plain = self.stream_states_plain
         stream.local = local
         stream.counted = True
         if local:
@@ -315,7 +322,7 @@ class ConnectionCore:
     def report(self) -> None:
         """Bring the gauges up to date, once per write: frames in it, and the connection's windows."""
         written = self.frames_written - self._frames_flushed
-        if written:
+        if written and self.frame_metrics:
             self._frames_flushed = self.frames_written
             self._flush_frames.record(written)
         if self.counted:

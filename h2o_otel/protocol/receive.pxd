@@ -4,25 +4,33 @@ from ..counters cimport Counters, Histogram
 from ..streams.stream cimport Stream
 from .push cimport PushHalf
 
-cdef int _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION, _PRIORITY_UPDATE
+cdef int _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _WINDOW_UPDATE, _CONTINUATION
 cdef int _RECV, _END_STREAM, _ACK, _END_HEADERS, _PADDED
 cdef int _RECV_DATA, _RECV_END, _RECV_RST, _RESERVED_REMOTE, _CLOSED
 cdef int _FRAMES, _FRAME_PAYLOAD, _STREAM_RESETS, _UNREAD, _COPIED_DELIVER, _COPIED_REASSEMBLY, _ERROR_CODES
 cdef int _FRAMES_READ, _COMPLETED, _RESET_RECV, _REFUSED, _REMOTE, _REFUSED_STREAM
 cdef long long _WINDOW_MAX
-cdef bytes _SLOT_B, _SCOPE_B, _LENGTH_B, _PREFACE
+cdef bytes _SLOT_B, _SCOPE_B, _LENGTH_B, _CHECK_B, _PREFACE
 cdef const unsigned char *_SLOT
 cdef const unsigned char *_SCOPE
 cdef const unsigned char *_LENGTH
+cdef const unsigned char *_CHECK
 
 cdef class ReceiveHalf(PushHalf):
     cdef bint need_preface
     cdef Py_ssize_t next_frame
     cdef readonly long long frames_received
     cdef Histogram data_received_sizes
+    # switches
+    cdef bint frame_batching, frame_dispatch_table
 
     @cython.locals(pos="Py_ssize_t", length="Py_ssize_t", stop="Py_ssize_t", type=int, flags=int, stream_id="unsigned int")
     cdef Py_ssize_t parse(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
+    @cython.locals(length="Py_ssize_t", stop="Py_ssize_t", type=int, flags=int, stream_id="unsigned int")
+    cdef Py_ssize_t parse_plain(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
+    @cython.locals(stop="Py_ssize_t", used="Py_ssize_t", frame=bytes)
+    cdef Py_ssize_t parse_each(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
+    cdef void received(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept
     @cython.locals(n="Py_ssize_t")
     cdef Py_ssize_t parse_preface(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -2
     @cython.locals(expected=int, scope=int)

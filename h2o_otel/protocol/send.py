@@ -332,7 +332,8 @@ class SendHalf(ConnectionCore):
             last = end_stream and offset + m == n
             writer.write_data(self.out, stream.id, mem, offset, m, n, data, last)
             self.sent(_DATA, _END_STREAM if last else 0, stream.id, m)
-            self.data_sizes.record(m)
+            if self.frame_metrics:
+                self.data_sizes.record(m)
             offset += m
             stream.send_window -= m
             self.send_window -= m

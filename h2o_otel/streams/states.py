@@ -94,6 +94,11 @@ TABLE = bytes(
 )
 
 
+def plain_step(state: int, input: int) -> int:
+    """``step`` by the nested table, as it is written: what ``Tuning.stream_state_table`` off uses."""
+    return TRANSITIONS[State(state)].get(Input(input), FORBIDDEN)
+
+
 def step(state: int, input: int) -> int:
     """The state after ``input``, or ``FORBIDDEN``."""
     return TABLE[state * 16 + input]

@@ -12,6 +12,8 @@ cdef class Stream:
     # public, not readonly: the reference engine, which is not compiled, keeps its streams in this class, too
     cdef public unsigned int id
     cdef public int state
+    # Tuning.stream_state_table is off
+    cdef bint states_plain
     cdef public int closed_by
     cdef public unsigned int closed_code
     cdef public bint counted

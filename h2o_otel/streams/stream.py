@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from ..counters import Trace
-from .states import FORBIDDEN, TABLE
+from .states import FORBIDDEN, TABLE, plain_step
 
 __all__ = ["LOCAL", "REMOTE", "USER", "Stream"]
 
@@ -88,6 +88,7 @@ class Stream:
         "small_unread",
         "stalled_s",
         "state",
+        "states_plain",
         "status",
         "trace",
         "trailers",
@@ -103,6 +104,7 @@ class Stream:
         """Every field at its beginning; ``__init__`` without the cost of a Python call."""
         self.id = id
         self.state = 0
+        self.states_plain = False
         self.closed_by = 0
         self.closed_code = 0
         self.counted = False
@@ -152,13 +154,15 @@ class Stream:
 
     def step(self, input: int) -> int:
         """Take ``input``: the state changes and is returned, or ``FORBIDDEN`` is and nothing changes."""
-        state: int = _STEP[self.state * 16 + input]
+        state: int = plain_step(self.state, input) if self.states_plain else _STEP[self.state * 16 + input]
         if state != _FORBIDDEN:
             self.state = state
         return state
 
     def allows(self, input: int) -> bool:
         """Whether ``step(input)`` would be taken."""
+        if self.states_plain:
+            return plain_step(self.state, input) != _FORBIDDEN
         return _STEP[self.state * 16 + input] != _FORBIDDEN
 
     def __repr__(self) -> str:
