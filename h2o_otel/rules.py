@@ -213,6 +213,9 @@ class RULES:
     authority_invalid: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: :authority {got!r} is not a host and port")
     host_mismatch: Rule = _rule(STREAM, _P, "RFC 9113 §8.3.1", "stream {stream_id}: host {got!r} differs from :authority or stands twice")
     connect_pseudo: Rule = _rule(STREAM, _P, "RFC 9113 §8.5", "stream {stream_id}: CONNECT needs :authority and neither :scheme nor :path")
+    connect_frame: Rule = _rule(
+        STREAM, _P, "RFC 9113 §8.5", "HEADERS on stream {stream_id}, which CONNECT made a tunnel: only DATA goes through"
+    )
     protocol_unexpected: Rule = _rule(
         STREAM, _P, "RFC 8441 §4", "stream {stream_id}: :protocol without CONNECT, or without SETTINGS_ENABLE_CONNECT_PROTOCOL"
     )

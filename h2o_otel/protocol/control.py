@@ -70,7 +70,8 @@ class ControlHalf(SendHalf):
         """Send SETTINGS; they take effect here when the peer acknowledges them (RFC 9113 section 6.5.3).
 
         Raises:
-            LocalProtocolError: a value that RFC 9113 section 6.5.2 forbids.
+            LocalProtocolError: a value that RFC 9113 section 6.5.2 forbids, or that is not to be taken back
+                (RFC 8441 section 3, RFC 9218 section 2.1).
         """
         self.now = now
         for code, value in entries:
@@ -78,9 +79,21 @@ class ControlHalf(SendHalf):
                 settings.check(code, value)
             except Violation as violation:
                 raise LocalProtocolError(str(violation), rule=violation.rule.token, initiator="user") from violation
+            self.check_own(code, value)
         writer.write_settings(self.out, entries)
         self.sent(_SETTINGS, 0, 0, 6 * len(entries))
         self.unacked_settings.append((dict(entries), now))
+
+    def check_own(self, code: int, value: int) -> None:
+        """What a peer may say, and this side may not: a server that asks for promises, or a promise taken back."""
+        if code == SettingCode.ENABLE_PUSH and value and not self.client:
+            raise LocalProtocolError("a server does not set SETTINGS_ENABLE_PUSH to 1 (RFC 9113 §6.5.2)", initiator="user")
+        if code not in (SettingCode.ENABLE_CONNECT_PROTOCOL, SettingCode.NO_RFC7540_PRIORITIES) or value:
+            return
+        sent = [entries[code] for entries, _ in self.unacked_settings if code in entries] or [self.local_settings[code]]
+        if sent[-1]:
+            where = "RFC 8441 §3" if code == SettingCode.ENABLE_CONNECT_PROTOCOL else "RFC 9218 §2.1"
+            raise LocalProtocolError(f"SETTINGS_{SettingCode(code).name} was 1 and cannot be taken back ({where})", initiator="user")
 
     def on_settings(self, buf: bytes, pos: int, end: int, flags: int) -> int:
         """RFC 9113 section 6.5."""

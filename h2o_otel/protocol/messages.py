@@ -39,6 +39,7 @@ _HPACK_DECODE = HPACK_DECODE
 _FRAMES_READ = FRAMES_READ
 _COMPLETED = COMPLETED
 _REMOTE = REMOTE
+_CONNECT = b"CONNECT"
 
 
 class MessageHalf(ControlHalf):
@@ -216,10 +217,14 @@ class MessageHalf(ControlHalf):
         stream.headers = fields.headers
         stream.headers_done = True
         stream.headers_at = self.now
-        # Neither has a body, whatever content-length says (RFC 9110 section 8.6).
-        stream.content_length = -1 if stream.head_request or status == 304 else fields.content_length
+        if stream.head_request or status == 204 or status == 304:
+            # None of these has content, whatever content-length says (RFC 9110 section 6.4.1).
+            stream.content_length = 0
+        elif stream.method != _CONNECT or status >= 300:
+            # The length of a tunnel is not known (RFC 9110 section 9.3.6).
+            stream.content_length = fields.content_length
         if fin:
-            if stream.content_length > 0 and status != 204:
+            if stream.content_length > 0:
                 raise fail(RULES.content_length_mismatch, stream.id, actual=0, limit=stream.content_length)
             stream.step(_RECV_END)
         self.handler.response_received(stream, fin)
@@ -228,6 +233,8 @@ class MessageHalf(ControlHalf):
         return 0
 
     def on_trailers(self, stream: Stream, fields: Decoder, fin: bool) -> int:
+        if stream.method == _CONNECT and (not self.client or 200 <= stream.status < 300):
+            raise fail(RULES.connect_frame, stream.id)
         if not fin:
             raise fail(RULES.trailers_no_end, stream.id)
         self.validator.trailers(fields, stream.id)

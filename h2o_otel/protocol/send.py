@@ -111,6 +111,7 @@ class SendHalf(ConnectionCore):
         stream = self.new_stream(self.next_stream_id, True)
         self.next_stream_id += 2
         stream.user = user
+        stream.method = method
         stream.head_request = method == b"HEAD"
         stream.step(_SEND_HEADERS)
         stream.headers_sent = True
@@ -186,6 +187,7 @@ class SendHalf(ConnectionCore):
             raise
         stream.step(_SEND_HEADERS)
         stream.headers_sent = True
+        stream.status = status
         if stream.trace is not None:
             stream.trace.mark(_HPACK_ENCODE, t0, _mem.now_ns())
         self.finish_block(stream, start, end_stream, 0)
@@ -215,11 +217,14 @@ class SendHalf(ConnectionCore):
         """Send the trailer section, which ends the stream; it waits behind body that is still queued.
 
         Raises:
-            LocalProtocolError: there is no message to end, or a field is invalid or a pseudo-header field.
+            LocalProtocolError: there is no message to end, it is a tunnel (RFC 9113 section 8.5), or a field is invalid or a pseudo-header
+                field.
         """
         self.now = now
         if stream.queue_end or stream.queue_trailers is not None or not stream.headers_sent or not stream.allows(_SEND_DATA):
             raise self.misuse("trailers", stream)
+        if stream.method == b"CONNECT" and (self.client or stream.status < 300):
+            raise self.misuse("trailers of CONNECT", stream)
         if stream.queued:
             self.encoder.check(headers)
             stream.queue_trailers = list(headers)

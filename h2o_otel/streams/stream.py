@@ -27,8 +27,9 @@ class Stream:
         state: a ``states.State``; ``step()`` is its only writer.
         closed_by: ``USER`` (the application), ``LOCAL`` (this library) or ``REMOTE`` once reset, else 0.
         closed_code: the error code of the reset.
-        method, scheme, authority, path, protocol: pseudo-header fields received by a server, None when absent.
-        status: of the last response received by a client, 0 before.
+        method: of the request.
+        scheme, authority, path, protocol: pseudo-header fields received by a server, None when absent.
+        status: of the final response, 0 before it was received by a client or sent by a server.
         local: this endpoint opened it.
         refused: the peer declared that it did nothing for this request (REFUSED_STREAM, or GOAWAY below it),
             so it may be sent again.

@@ -116,8 +116,11 @@ def test_promise_to_a_client_that_disabled_push() -> None:
 
 @requirement("9113-6.5.2-4")
 def test_server_does_not_speak_of_push() -> None:
-    connection = serving(handshake=False)[0]
+    connection, peer = serving(handshake=False)
     payload = frames(connection.data_to_send())[0].payload
+    with pytest.raises(LocalProtocolError, match=r"RFC 9113 §6\.5\.2"):
+        connection.update_settings([(2, 1)], peer.now)
+    peer.gets()
     assert 2 not in {int.from_bytes(payload[i : i + 2], "big") for i in range(0, len(payload), 6)}
 
 

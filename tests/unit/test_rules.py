@@ -71,6 +71,14 @@ def open_server() -> Peer:
     return peer
 
 
+def connected_server() -> Peer:
+    """Stream 1 is a tunnel."""
+    connection, peer = serving()
+    peer.sends(headers(1, block((b":method", b"CONNECT"), (b":authority", b"a:1"))))
+    connection.send_response(connection.streams[1], 200, [], False, peer.now)
+    return peer
+
+
 def done_server() -> Peer:
     """Stream 1 is over."""
     connection, peer = serving()
@@ -629,6 +637,12 @@ CASES = [
     Case("host_mismatch", server, headers(1, request_block(b"GET", b"/", (b"host", b"example.org")))),
     Case("host_mismatch", server, headers(1, request_block(b"GET", b"/", (b"host", b"example.com"), (b"host", b"example.com")))),
     Case("connect_pseudo", server, headers(1, block((b":method", b"CONNECT"), (b":scheme", b"https"), (b":authority", b"a:1")))),
+    Case(
+        "connect_frame",
+        connected_server,
+        headers(1, b"", end_stream=True),
+        "HEADERS on stream 1, which CONNECT made a tunnel: only DATA goes through (PROTOCOL_ERROR, RFC 9113 §8.5)",
+    ),
     Case(
         "protocol_unexpected",
         server,
