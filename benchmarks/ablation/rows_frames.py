@@ -89,6 +89,31 @@ class SmallData(Workload):
             raise RuntimeError(f"the connection ended: {connection.error}")
 
 
+class Unwritten(Workload):
+    """Connections whose socket takes nothing for now, each with the answer to a PING waiting."""
+
+    unit = "connection"
+
+    def __init__(self, tuning: Tuning) -> None:
+        self.config = server_config(SERVER_LIMITS, tuning=tuning)
+        self.counters = Counters()
+        self.waiting: list[Connection] = []
+
+    def run(self, n: int) -> None:
+        self.waiting.clear()
+        for _ in range(n):
+            connection = Connection(self.config, Handler(), self.counters)
+            connection.start(1.0)
+            connection.data_to_send()
+            connection.receive(CLIENT_PREFACE + frame(FrameType.SETTINGS) + frame(FrameType.PING, payload=bytes(8)), 1.0)
+            self.waiting.append(connection)
+            self.wire_bytes += connection.out_size()
+
+    def close(self) -> None:
+        for connection in self.waiting:
+            connection.connection_lost(None, 1.0)
+
+
 def frame(type: int, flags: int = 0, stream_id: int = 0, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload) << 8 | type) + struct.pack(">BI", flags, stream_id) + payload
 
@@ -109,6 +134,15 @@ ROWS: list[Row] = [
         FRAMES,
         lambda tuning: OverSockets(tuning, batch=10),
         note="off: each frame is cut out of the read and parsed alone, and is written alone",
+    ),
+    Row(
+        "5.2",
+        "buffer sizes by frame type",
+        "frame_size_classes",
+        FRAMES,
+        Unwritten,
+        goal="memory",
+        note="off: every output begins with 16 KiB",
     ),
     Row(
         "5.3",

@@ -35,6 +35,12 @@ _END_STREAM = int(Flag.END_STREAM)
 _ACK = int(Flag.ACK)
 _END_HEADERS = int(Flag.END_HEADERS)
 
+# The output's first block, where frames of control come first, and otherwise; a field section has this
+# much room from the start, so that it does not grow out of a block made for frames of control.
+CONTROL_BLOCK_BYTES = 256
+FIELDS_ROOM_BYTES = 2048
+BLOCK_BYTES = 16_384
+
 # Below this a copy is cheaper than one more piece in the write; measured in benchmarks/engine.py.
 BY_REFERENCE_BYTES = 16_384
 _BY_REFERENCE = BY_REFERENCE_BYTES

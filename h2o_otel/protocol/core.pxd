@@ -27,6 +27,7 @@ cdef class ConnectionCore:
     cdef long long *slots
     cdef int send_frames, recv_frames
     # switches
+    cdef Py_ssize_t block_room
     cdef bint frame_metrics, frame_chunks, stream_states_plain
     cdef readonly OutputBuffer out
     cdef readonly Encoder encoder

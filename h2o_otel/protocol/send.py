@@ -96,7 +96,7 @@ class SendHalf(ConnectionCore):
         if not self.can_open_stream():
             raise LocalProtocolError(self.why_no_stream(), initiator="user")
         out = self.out
-        out.reserve(9)
+        out.reserve(self.block_room)
         start = out.pos
         out.pos = start + 9
         t0 = _mem.now_ns() if trace is not None else 0
@@ -176,7 +176,7 @@ class SendHalf(ConnectionCore):
         if stream.headers_sent or status < 200 or status > 599 or not stream.allows(_SEND_HEADERS):
             raise self.misuse(f"a response with status {status}" + (" after another" if stream.headers_sent else ""), stream)
         out = self.out
-        out.reserve(9)
+        out.reserve(self.block_room)
         start = out.pos
         out.pos = start + 9
         t0 = _mem.now_ns() if stream.trace is not None else 0
@@ -202,7 +202,7 @@ class SendHalf(ConnectionCore):
         if stream.headers_sent or not 100 <= status <= 199 or status == 101 or not stream.allows(_SEND_HEADERS):
             raise self.misuse(f"an informational response with status {status}", stream)
         out = self.out
-        out.reserve(9)
+        out.reserve(self.block_room)
         start = out.pos
         out.pos = start + 9
         try:
@@ -233,7 +233,7 @@ class SendHalf(ConnectionCore):
 
     def write_trailers(self, stream: Stream, headers: Fields) -> None:
         out = self.out
-        out.reserve(9)
+        out.reserve(self.block_room)
         start = out.pos
         out.pos = start + 9
         try:

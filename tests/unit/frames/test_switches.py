@@ -134,3 +134,20 @@ def test_tables_agree() -> None:
 def test_read_header() -> None:
     assert read_header(frame(1, 5, 3, b"x" * 70_000)[:9]) == (70_000, 1, 5, 3)
     assert read_header(b"\0\0\4\x08\0\xff\xff\xff\xff") == (4, 8, 0, 2**31 - 1)
+
+
+@pytest.mark.parametrize(("by_type", "control", "fields"), [(True, 256, 4096), (False, 16_384, 16_384)])
+def test_first_block_is_as_large_as_what_comes_first(by_type: bool, control: int, fields: int) -> None:
+    server, peer = serving(tuning=Tuning(frame_size_classes=by_type))
+    in_use = counters.slot("buffer_pool_in_use") + counters.BUFFER_POOLS.index("output")
+    peer.sends(ping(b"12345678"))
+    assert peer.block.read_slots()[in_use] == control
+    server.data_to_send()
+    assert peer.block.read_slots()[in_use] == 0
+    peer.sends(headers(1, block(*GET), end_stream=True))
+    server.send_response(server.streams[1], 200, [(b"x", b"y")], False, 1.0)
+    assert peer.block.read_slots()[in_use] == fields
+    peer.sends(ping(b"12345678"))
+    server.send_data(server.streams[1], bytes(10_000), True, 1.0)
+    assert peer.block.read_slots()[in_use] == 16_384
+    assert [f.type for f in peer.gets_frames()] == [1, 6, 0]
