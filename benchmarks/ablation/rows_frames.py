@@ -153,6 +153,14 @@ ROWS: list[Row] = [
         note="off: headers unpacked by struct, every check made for every frame",
     ),
     Row(
+        "5.4",
+        "validation cache",
+        "frame_validation_cache",
+        FRAMES,
+        pair_of(batch=10),
+        note="off: every field and every pseudo-header field is examined each time that it comes",
+    ),
+    Row(
         "5.5",
         "frame metrics",
         "frame_metrics",

@@ -1,13 +1,15 @@
 """What a decoded field section must be to count as a message (RFC 9113 section 8).
 
-The decoder has checked each field; here the pseudo-header fields are checked together.  Values
-that stand in a table arrive as the same object again, so one comparison by identity replaces a
-second look at their octets (validation cache).
+The decoder has examined each field, once for each entry of its table however often that comes;
+here it is seen whether they fit together.  Of the common shapes, four pseudo-header fields or a
+status alone, that is all; any other message is looked at in full, and so is every message where
+``Tuning.frame_validation_cache`` is off.
 """
 
 from __future__ import annotations
 
 from ..hpack.decoder import Decoder
+from ..hpack.kinds import AUTHORITY, METHOD, PATH, SCHEME, STATUS
 from ..rules import RULES, fail
 
 __all__ = ["MessageValidator"]
@@ -26,6 +28,9 @@ _SCHEME_FIRST = frozenset(b"abcdefghijklmnopqrstuvwxyz")
 _SCHEME_REST = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789+-.")
 _HTTP, _HTTPS, _GET = b"http", b"https", b"GET"
 _CONNECT, _OPTIONS, _STAR = b"CONNECT", b"OPTIONS", b"*"
+# The common shapes, as the decoder notes them.
+_REQUEST = 1 << METHOD | 1 << SCHEME | 1 << AUTHORITY | 1 << PATH
+_RESPONSE = 1 << STATUS
 # A value in an error's text is cut here: peers choose its length.
 _SHOWN = 64
 
@@ -40,41 +45,53 @@ def all_in(value: bytes, table: bytes, n: int) -> bool:
 
 
 class MessageValidator:
-    """Validation of the messages of one connection; remembers the last good method, scheme and authority."""
+    """Validation of the messages of one connection.
 
-    __slots__ = ("_authority", "_method", "_scheme", "connect_protocol")
+    Args:
+        connect_protocol: extended CONNECT is allowed.
+        trusting: what the decoder has examined is not examined again.
+    """
 
-    def __init__(self, connect_protocol: bool) -> None:
+    __slots__ = ("_trusting", "connect_protocol")
+
+    def __init__(self, connect_protocol: bool, trusting: bool = True) -> None:
         self.connect_protocol = connect_protocol
-        self._method = b"GET"
-        self._scheme = b"https"
-        self._authority: bytes | None = None
+        self._trusting = trusting
 
     def request(self, fields: Decoder, stream_id: int) -> int:
         """RFC 9113 section 8.3.1."""
+        if self._trusting and fields.pseudo == _REQUEST:
+            path = fields.path
+            if (
+                path is not None
+                and path[0] == 0x2F
+                and fields.scheme in (_HTTPS, _HTTP)
+                and fields.method != _CONNECT
+                and (fields.host is None or fields.host == fields.authority)
+            ):
+                return 0
+        return self.request_in_full(fields, stream_id)
+
+    def request_in_full(self, fields: Decoder, stream_id: int) -> int:
+        """Every pseudo-header field, and all of them together."""
         method = fields.method
         if fields.status is not None:
             raise fail(RULES.pseudo_wrong_direction, stream_id, got=":status")
         if method is None:
             raise fail(RULES.pseudo_missing, stream_id, got=":method")
-        if method is not self._method:
-            if not method or not all_in(method, _TOKEN_OK, len(method)):
-                raise fail(RULES.method_invalid, stream_id, got=method[:_SHOWN])
-            self._method = method
+        if not method or not all_in(method, _TOKEN_OK, len(method)):
+            raise fail(RULES.method_invalid, stream_id, got=method[:_SHOWN])
         if method == _CONNECT or fields.protocol is not None:
             return self.connect(fields, stream_id)
         scheme = fields.scheme
         if scheme is None:
             raise fail(RULES.pseudo_missing, stream_id, got=":scheme")
-        if scheme is not self._scheme:
-            if scheme not in (_HTTP, _HTTPS) and not (scheme and scheme[0] in _SCHEME_FIRST and _SCHEME_REST.issuperset(scheme)):
-                raise fail(RULES.scheme_invalid, stream_id, got=scheme[:_SHOWN])
-            self._scheme = scheme
+        if scheme not in (_HTTP, _HTTPS) and not (scheme and scheme[0] in _SCHEME_FIRST and _SCHEME_REST.issuperset(scheme)):
+            raise fail(RULES.scheme_invalid, stream_id, got=scheme[:_SHOWN])
         self.check_path(fields, stream_id)
         authority = fields.authority
         if authority is not None:
-            if authority is not self._authority:
-                self.check_authority(authority, stream_id)
+            self.check_authority(authority, stream_id)
             if fields.host is not None and fields.host != authority:
                 raise fail(RULES.host_mismatch, stream_id, got=fields.host[:_SHOWN])
         elif fields.host is not None:
@@ -96,7 +113,6 @@ class MessageValidator:
         n = len(authority)
         if n == 0 or not all_in(authority, _AUTHORITY_OK, n):
             raise fail(RULES.authority_invalid, stream_id, got=authority[:_SHOWN])
-        self._authority = authority
         return 0
 
     def connect(self, fields: Decoder, stream_id: int) -> int:
@@ -115,6 +131,8 @@ class MessageValidator:
 
     def response(self, fields: Decoder, stream_id: int) -> int:
         """RFC 9113 section 8.3.2; returns the status code."""
+        if self._trusting and fields.pseudo == _RESPONSE and fields.status_code != 101:
+            return fields.status_code
         status = fields.status
         if (
             fields.method is not None

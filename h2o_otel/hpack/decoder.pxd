@@ -34,6 +34,7 @@ cdef class Decoder:
     cdef Py_ssize_t _scratch_bytes, _pos, _allowed, _shrink_to
     cdef Py_ssize_t _list_bytes_max, _fields_max, _size_updates_max, _names_cached_max
     cdef int _role
+    cdef bint _again
     cdef unsigned int _stream_id, _blocks
     cdef long long _evictions_counted
     cdef Py_ssize_t _reported_size, _reported_capacity
@@ -41,6 +42,8 @@ cdef class Decoder:
     cdef int _reset(self) except -1
     @cython.locals(started_ns="long long", slots="long long *", octet="unsigned int", index="Py_ssize_t", entry=Entry)
     cdef int decode(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
+    @cython.locals(name=Name, flaw=int)
+    cdef int _examined(self, Entry entry) except -1
     @cython.locals(slots="long long *", mask="unsigned int", index="Py_ssize_t", name=Name, value=bytes, n="Py_ssize_t", exceeded="bint", flaw=int)
     cdef int _literal(self, const unsigned char *buf, Py_ssize_t end, unsigned int octet) except -1
     @cython.locals(flaw=int, entry=Entry, dynamic=DynamicTable)

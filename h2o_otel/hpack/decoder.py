@@ -84,6 +84,7 @@ class Decoder:
     """
 
     __slots__ = (
+        "_again",
         "_allowed",
         "_blocks",
         "_evictions_counted",
@@ -122,10 +123,12 @@ class Decoder:
         "violation_fields",
     )
 
-    def __init__(self, counters: Counters, role: int, limits: Limits) -> None:
+    def __init__(self, counters: Counters, role: int, limits: Limits, validation_cache: bool = True) -> None:
         self.counters = counters
         self.table = DynamicTable(_TABLE_BYTES_DEFAULT)
         self._role = role
+        # Entries are examined again each time that they come (Tuning.frame_validation_cache off).
+        self._again = not validation_cache
         # What our SETTINGS allow: 4096 until the peer acknowledged another value.
         self._allowed = _TABLE_BYTES_DEFAULT
         # The size that the peer must go down to before anything else, -1 for none.
@@ -215,6 +218,8 @@ class Decoder:
             self.list_bytes += entry.size
             if self.list_bytes > self._list_bytes_max or self.fields > self._fields_max:
                 self._exceeded()
+            elif self._again:
+                self._examined(entry)
             elif entry.special:
                 self._special(entry.name, entry.value, entry.pair, entry.flaw)
             else:
@@ -226,6 +231,17 @@ class Decoder:
             self._make_room(_SCRATCH_BYTES)
         if started_ns:
             slots[_TIME_NS] += (_mem.now_ns() - started_ns) * _TIMED
+        return 0
+
+    def _examined(self, entry: Entry) -> int:
+        """An indexed field, looked at as if it were new."""
+        name = entry.name
+        flaw = names.flaw_of_name(name.text)
+        if flaw == 0:
+            flaw = names.flaw_of_value(name.kind, entry.value, len(entry.value))
+        if flaw or name.kind:
+            return self._special(name, entry.value, entry.pair, flaw)
+        self.headers.append(entry.pair)
         return 0
 
     # -- representations (RFC 7541 section 6)

@@ -43,7 +43,7 @@ class ControlHalf(SendHalf):
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
         SendHalf.__init__(self, config, handler, block)
         self.need_settings = True
-        self.validator = MessageValidator(config.enable_connect_protocol)
+        self.validator = MessageValidator(config.enable_connect_protocol, config.tuning.frame_validation_cache)
         # PRIORITY_UPDATE for streams that are not open yet (RFC 9218 section 7.1); bounded by streams_max
         self.idle_priorities: dict[int, tuple[int, bool]] = {}
 

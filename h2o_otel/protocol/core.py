@@ -91,7 +91,7 @@ class ConnectionCore:
         self.out = OutputBuffer(self.counters, writer.CONTROL_BLOCK_BYTES if by_type else writer.BLOCK_BYTES)
         self.block_room = writer.FIELDS_ROOM_BYTES if by_type else 9
         self.encoder = Encoder(self.counters, config.role, limits.encoder_table_bytes_max, limits.names_cached_max)
-        self.decoder = Decoder(self.counters, config.role, limits)
+        self.decoder = Decoder(self.counters, config.role, limits, config.tuning.frame_validation_cache)
         self.streams: dict[int, Stream] = {}
         self.scheduler = Scheduler(config.tuning.stream_priorities)
         self.guards = Guards(limits)

@@ -90,11 +90,16 @@ def serving(
 
 
 def requesting(
-    limits: Limits = CLIENT_LIMITS, *, handshake: bool = True, handler: Any = None, push: bool = False
+    limits: Limits = CLIENT_LIMITS,
+    *,
+    handshake: bool = True,
+    handler: Any = None,
+    push: bool = False,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> tuple[Connection, Peer]:
     """A client, and a server that has exchanged settings with it."""
     block = Counters()
-    connection = Connection(client_config(limits, enable_push=push), handler, block)
+    connection = Connection(client_config(limits, tuning=tuning, enable_push=push), handler, block)
     return connection, _met(connection, block, b"", handshake)
 
 

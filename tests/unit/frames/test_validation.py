@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import hpack
 import pytest
 
 from h2o_otel import counters
 from h2o_otel.protocol.config import ConnectionConfig
+from h2o_otel.tuning import Tuning
 from tests.support.engine import GET, requesting, serving
 from tests.support.wire import block, headers
 
 METHOD, SCHEME, PATH, AUTHORITY = GET
 STATUS = (b":status", b"200")
+TUNING = Tuning()
+
+
+@pytest.fixture(params=[True, False], ids=["cached", "each time"], autouse=True)
+def tuning(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tuning:
+    """Every test of this file passes with and without the cache."""
+    made = Tuning(frame_validation_cache=request.param)
+    monkeypatch.setattr(f"{__name__}.TUNING", made)
+    return made
 
 
 def request(*fields: tuple[bytes, bytes], connect: bool = True) -> str:
     """The rule that the request breaks, or ""."""
-    _, peer = serving(connect=connect)
+    _, peer = serving(connect=connect, tuning=TUNING)
     peer.sends(headers(1, block(*fields), end_stream=True))
     return broken(peer.counted("frame_errors"), accepted=peer.happened() == ["request 1 end"])
 
 
 def response(*fields: tuple[bytes, bytes]) -> str:
-    client, peer = requesting()
+    client, peer = requesting(tuning=TUNING)
     client.send_request(GET, True, peer.now)
     peer.sends(headers(1, block(*fields), end_stream=True))
     return broken(peer.counted("frame_errors"), accepted=peer.happened()[-1:] == ["closed 1"] and 1 not in client.reset_streams)
@@ -175,3 +186,25 @@ def test_good_values(value: bytes) -> None:
 def test_config_is_frozen() -> None:
     with pytest.raises(AttributeError):
         ConnectionConfig(role=counters.CLIENT).role = counters.SERVER  # type: ignore[misc]
+
+
+def test_table_keeps_what_is_wrong_with_a_field(tuning: Tuning) -> None:
+    _, peer = serving(tuning=tuning)
+    theirs = hpack.Encoder()
+    for stream_id, rule in [(1, "field_value_invalid"), (3, "field_value_invalid")]:
+        encoded = theirs.encode([*GET, (b"x-bad", b"a\nb")])
+        peer.sends(headers(stream_id, encoded, end_stream=True))
+        assert rule in str(peer.counted("frame_errors"))
+    assert len(encoded) < 10
+    assert len(peer.gets_frames()) == 2
+
+
+def test_fields_from_the_table_make_a_message(tuning: Tuning) -> None:
+    server, peer = serving(tuning=tuning)
+    theirs = hpack.Encoder()
+    fields = [*GET, (b"content-length", b"0"), (b"cookie", b"a=b"), (b"x-name", b"value")]
+    for stream_id in (1, 3):
+        peer.sends(headers(stream_id, theirs.encode(fields), end_stream=True))
+        stream = server.streams[stream_id]
+        assert (stream.method, stream.path, stream.content_length) == (b"GET", b"/", 0)
+        assert stream.headers == fields[4:]
