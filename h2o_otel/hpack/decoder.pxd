@@ -19,7 +19,7 @@ cdef Py_ssize_t ENTRY_OVERHEAD, STATIC_COUNT
 @cython.final
 cdef class Decoder:
     cdef readonly bytes method, scheme, authority, path, status, protocol, host, priority
-    cdef readonly list headers
+    cdef readonly list headers, specials, never_indexed
     cdef readonly int status_code, cookies
     cdef readonly unsigned int pseudo
     cdef readonly Py_ssize_t fields, list_bytes

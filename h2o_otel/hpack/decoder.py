@@ -81,6 +81,9 @@ class Decoder:
         priority: the priority field, lines joined (RFC 9218 section 5), None when absent.
         violation: the first rule that the fields break, None when they break none.
         violation_fields: the values in its message.
+        specials: for callers that must show a block as it came: what is not in ``headers``, pseudo-header and
+            malformed fields, as ``(position in headers, pair)``; None unless ``keep_specials`` was called.
+        never_indexed: positions, in the block as it came, of the fields that no hop may index.
     """
 
     __slots__ = (
@@ -110,11 +113,13 @@ class Decoder:
         "host",
         "list_bytes",
         "method",
+        "never_indexed",
         "path",
         "priority",
         "protocol",
         "pseudo",
         "scheme",
+        "specials",
         "status",
         "status_code",
         "table",
@@ -146,8 +151,14 @@ class Decoder:
         self._evictions_counted = 0
         self._reported_size = 0
         self._reported_capacity = 0
+        self.specials: list[tuple[int, tuple[bytes, bytes]]] | None = None
+        self.never_indexed: list[int] = []
         self._reset()
         self._report()
+
+    def keep_specials(self) -> None:
+        """From the next block on, fill ``specials`` and ``never_indexed``."""
+        self.specials = []
 
     def _reset(self) -> int:
         self.method: bytes | None = None
@@ -168,6 +179,9 @@ class Decoder:
         self.te = False
         self.violation: Rule | None = None
         self.violation_fields: dict[str, Any] = _NO_FIELDS
+        if self.specials is not None:
+            self.specials = []
+            self.never_indexed = []
         return 0
 
     def decode_block(self, data: bytes, stream_id: int = 0) -> list[tuple[bytes, bytes]]:
@@ -285,6 +299,8 @@ class Decoder:
                 self._special(name, value, (name.text, value), flaw)
             else:
                 self.headers.append((name.text, value))
+            if self.specials is not None and octet & 0x10:
+                self.never_indexed.append(len(self.headers) + len(self.specials) - 1)
         return 0
 
     def _insert(self, name: Name, value: bytes, exceeded: bool) -> int:
@@ -400,6 +416,8 @@ class Decoder:
                 flaw = PSEUDO_TWICE
             elif self.headers:
                 flaw = PSEUDO_AFTER
+        if self.specials is not None and (flaw or kind <= PROTOCOL):
+            self.specials.append((len(self.headers), pair))
         if flaw:
             return self._malformed(flaw, name, value)
         if kind > PROTOCOL:
