@@ -16,7 +16,7 @@ LISTED := $(shell echo '$(COMPILED)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized rfc bench ablation dashboards up down clean
+.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized compat rfc bench ablation dashboards up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -55,6 +55,9 @@ test-checked: setup ## the engine's tests on a build that aborts on any access o
 
 test-sanitized: setup ## the engine's tests under AddressSanitizer
 	$(PY) scripts/test_variant.py sanitized $(PYTEST_ARGS)
+
+compat: setup ## the h2 library's own tests on our façade, and what differs, with the reasons
+	$(PY) tests/compat/run_h2_suite.py
 
 rfc: setup ## the conformance tests, one file per section
 	H2O_OTEL_EXPECT=compiled $(PYTEST) $(wildcard tests/rfc*)

@@ -23,7 +23,7 @@ LEVELS = [
     ["streams"],
     ["protocol"],
     ["tls", "io", "telemetry"],
-    ["pool", "http1"],
+    ["pool", "http1", "compat"],
     ["client", "server"],
     ["httpx", "locust", "dashboards", "console", "demo"],
     ["cli"],
