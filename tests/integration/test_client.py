@@ -18,6 +18,7 @@ import h2o_otel
 from h2o_otel import Client, Limits, Timeout, counters
 from h2o_otel.telemetry import configure, requests
 from tests.support import backends
+from tests.support.judged import requirement
 from tests.support.peers import Peer, PeerServer
 
 
@@ -100,6 +101,7 @@ async def test_get(url: str, client: Any) -> None:
         assert repr(response) == "<Response [200 OK]>"
 
 
+@requirement("9113-8.3.1-3")
 async def test_request_as_sent(url: str, client: Any) -> None:
     async with client(base_url=f"{url}/", headers={"X-Client": "1", "accept": "text/html"}, params={"k": "v"}) as c:
         sent = (await c.get("/echo?a=1", headers={"X-Own": "2"})).json()["head"]

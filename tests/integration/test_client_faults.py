@@ -14,6 +14,7 @@ import h2o_otel
 from h2o_otel import Client, Limits, Timeout, counters
 from h2o_otel.limits import CLIENT_LIMITS
 from tests.support import backends, wire
+from tests.support.judged import requirement
 from tests.support.peers import Certificates, Peer, PeerServer
 
 CANCEL, REFUSED_STREAM = 8, 7
@@ -179,6 +180,7 @@ async def test_reader_that_is_slow_stops_the_peer(serve: Any, client: Any) -> No
 # -- 3. GOAWAY and refused streams
 
 
+@requirement("9113-8.7-2")
 async def test_goaway_lets_requests_finish_and_replays_the_rest(serve: Any, client: Any) -> None:
     class Draining(Peer):
         def ended(self, stream_id: int) -> None:
@@ -220,6 +222,7 @@ class Refusing(Peer):
             super().ended(stream_id)
 
 
+@requirement("9113-8.7-2")
 async def test_refused_stream_is_replayed(serve: Any, client: Any) -> None:
     server = serve(Refusing)
     async with client() as c:
@@ -238,6 +241,7 @@ async def test_replays_end(serve: Any, client: Any) -> None:
         assert len(server.peers[0].requests) == 3
 
 
+@requirement("9113-8.7-2")
 async def test_body_that_cannot_be_replayed_is_not(serve: Any, client: Any) -> None:
     server = serve(Refusing)
     async with client() as c:
@@ -516,6 +520,7 @@ class Leaving(Peer):
         self.hang_up()
 
 
+@requirement("9113-8.7-2")
 async def test_truncated_response_is_an_error(serve: Any, client: Any) -> None:
     server = serve(Leaving)
     async with client() as c:

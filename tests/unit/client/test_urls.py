@@ -6,8 +6,10 @@ from h2o_otel.client.client import _clean
 from h2o_otel.client.urls import URL, encode_params
 from h2o_otel.errors import LocalProtocolError
 from h2o_otel.pool.origin import Origin
+from tests.support.judged import requirement
 
 
+@requirement("9113-8.3.1-6")
 @pytest.mark.parametrize(
     ("text", "target", "authority"),
     [

@@ -22,6 +22,7 @@ from h2o_otel.pool.connection import PooledConnection
 from h2o_otel.pool.origin import Origin
 from h2o_otel.pool.pool import OriginPool
 from tests.support import backends
+from tests.support.judged import requirement
 
 ORIGIN = Origin("http", "pool.test", 80)
 
@@ -89,6 +90,7 @@ def value(name: str, *key: str) -> int:
     return counters.collect().labelled[name].get(key, 0)
 
 
+@requirement("9113-9.1-1")
 async def test_first_connects_and_later_reuse() -> None:
     async with pooled() as (pool, opener):
         assert (pool.choose().connection, pool.choose().reason) == (None, "new")
@@ -103,6 +105,7 @@ async def test_first_connects_and_later_reuse() -> None:
         assert opener.attempts == 1
 
 
+@requirement("9113-9.1-1")
 async def test_one_attempt_for_all() -> None:
     async with pooled() as (pool, opener):
         got: list[Any] = []

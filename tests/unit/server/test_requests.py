@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import backends
+from tests.support.judged import requirement
 from tests.support.peer import Peer, connected
 
 pytestmark = backends.asyncio_loops
@@ -61,6 +62,7 @@ async def test_invalid_utf8_in_path_is_replaced() -> None:
     assert (await scope_of("/%ff"))["path"] == "/\ufffd"
 
 
+@requirement("9113-8.2.3-1")
 async def test_cookie_crumbs_are_joined_in_place() -> None:
     # The h2 library joins them itself, at the end.
     scope = await scope_of(headers=[("a", "1"), ("cookie", "x=1"), ("b", "2"), ("cookie", "y=2"), ("a", "3")], engine="native")

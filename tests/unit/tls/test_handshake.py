@@ -13,6 +13,7 @@ from h2o_otel.counters import Counters
 from h2o_otel.errors import ConnectError
 from h2o_otel.tls.context import ClientTLS, ServerTLS, client_context, server_context
 from h2o_otel.tls.pump import TLSHandshakeError, TLSPump
+from tests.support.judged import requirement
 from tests.support.tls import DAY, Issuer, carry, read_all, rsa_key, shake
 
 NAME = "server.test"
@@ -42,6 +43,7 @@ def refusal(client: TLSPump, server: TLSPump) -> TLSHandshakeError:
     return at_client
 
 
+@requirement("9113-3.2-1")
 def test_agreement(issuer: Issuer) -> None:
     block = Counters()
     client, server = ends(issuer, block=block)
@@ -150,12 +152,14 @@ def old_server(issuer: Issuer, *, ciphers: str = "DEFAULT:@SECLEVEL=0", highest:
     return ServerTLS(context=context).pump()
 
 
+@requirement("9113-9.2-1")
 def test_tls_1_1_is_refused(issuer: Issuer) -> None:
     client = ClientTLS(context=client_context(ca=issuer.file)).pump(NAME)
     error = refusal(client, old_server(issuer, highest=ssl.TLSVersion.TLSv1_1))
     assert error.reason == "protocol_version_unsupported"
 
 
+@requirement("9113-9.2-1")
 def test_client_with_tls_1_1_is_refused(issuer: Issuer) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with warnings.catch_warnings():
@@ -170,6 +174,7 @@ def test_client_with_tls_1_1_is_refused(issuer: Issuer) -> None:
     assert at_server.reason == "protocol_version_unsupported"
 
 
+@requirement("9113-9.2.2-1")
 @pytest.mark.parametrize("ciphers", ["ECDHE+AES+SHA256:@SECLEVEL=0", "AES256-GCM-SHA384:@SECLEVEL=0"], ids=["cbc", "static_rsa"])
 def test_old_suites_are_refused(issuer: Issuer, ciphers: str) -> None:
     client = ClientTLS(context=client_context(ca=issuer.file)).pump(NAME)

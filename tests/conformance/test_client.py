@@ -1,0 +1,74 @@
+"""The public conformance suite for clients: a scripted server on a real socket, against our client's first request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from h2o_otel import Client
+from h2o_otel.errors import H2OError
+from tests.conformance.cases_client import CASES
+from tests.support import wire
+from tests.support.judged import requirement
+from tests.support.peers import Certificates
+from tests.support.spec import TIMEOUT_S, Background, Case, Conn, background
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Background]:
+    with background() as made:
+        yield made
+
+
+@pytest.fixture(params=["h2c", "tls"])
+def conn(request: pytest.FixtureRequest, certificates: Certificates, loop: Background) -> Iterator[Conn]:
+    """The server's end of the connection of a client that asks for the root."""
+    secure = request.param == "tls"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(TIMEOUT_S)
+        url = f"{'https' if secure else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
+        judged = asyncio.Event()
+
+        async def ask() -> None:
+            async with Client(verify=certificates.ca) as client:
+                with contextlib.suppress(H2OError):
+                    await client.get(url)
+                # The connection is the suite's until it has judged.
+                await judged.wait()
+
+        asking = asyncio.run_coroutine_threadsafe(ask(), loop.loop)
+        try:
+            with listener.accept()[0] as sock:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if secure:
+                    with certificates.context().wrap_socket(sock, server_side=True) as wrapped:
+                        yield Conn(wrapped, client=False, scheme=b"https")
+                else:
+                    yield Conn(sock, client=False)
+        finally:
+            # What the client tries again finds nobody.
+            listener.close()
+            loop.loop.call_soon_threadsafe(judged.set)
+            asking.result(10)
+
+
+@requirement("9113-3.2-1", "9113-3.2-2", "9113-5.4.1-1")
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(case: Case, conn: Conn) -> None:
+    conn.handshake()
+    request = next((f for f in conn.seen if f.type == wire.HEADERS), None) or conn.until(lambda f: f.type == wire.HEADERS)
+    assert request.stream_id == conn.stream_id
+    case.run(conn)
+
+
+def test_each_case_has_its_name() -> None:
+    assert len({case.id for case in CASES}) == len(CASES)
