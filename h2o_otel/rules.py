@@ -79,6 +79,12 @@ class RULES:
 
     # -- connection preface (RFC 9113 section 3.4)
     preface_invalid: Rule = _rule(CONNECTION, _P, "RFC 9113 §3.4", "the connection began with {got!r}, not with the client preface")
+    preface_http1: Rule = _rule(
+        CONNECTION,
+        _P,
+        "RFC 9113 §3.4",
+        "the server answered in HTTP/1: it does not speak HTTP/2 on this port, or needs TLS with ALPN for it",
+    )
     preface_no_settings: Rule = _rule(CONNECTION, _P, "RFC 9113 §3.4", "the first frame was {frame}, not SETTINGS")
 
     # -- frames (sections 4 and 6)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextvars
-import random
 import re
 import sys
 from collections.abc import Coroutine
@@ -24,7 +23,7 @@ from ..io.loop import Loop, asyncio_loop
 from ..limits import CLIENT_LIMITS, Limits
 from ..pool.origin import Origin
 from ..pool.pool import OriginPool, Pool
-from ..pool.tasks import spawn
+from ..pool.tasks import back_off, spawn
 from ..protocol.config import DEFAULT_TUNING
 from ..telemetry.requests import ClientRequestMetrics
 from ..tuning import Tuning
@@ -45,8 +44,6 @@ _running_loop = asyncio._get_running_loop
 _CLEAN = re.compile(r"/[!$&-;=?-Z\[\]_a-z~]*(?:%[0-9A-Fa-f]{2}[!$&-;=?-Z\[\]_a-z~]*)*").fullmatch
 _ORIGINS_KNOWN_MAX = 1024
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
-_BACKOFF_S = 0.01
-_BACKOFF_MAX_S = 1.0
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 
@@ -419,8 +416,11 @@ class Client:
         attempts = 0
         while True:
             if exchange.stream is None:
-                await self._acquire(exchange, endpoint)
+                await self._acquire(exchange, endpoint, attempts)
                 if exchange.stream is None:
+                    # The connection ended between the choice and the request.
+                    attempts += 1
+                    await back_off(self._loop, attempts, exchange.total_at)
                     continue
                 now = exchange.sent_at
                 waiter = exchange.wait_head(now) if exchange.streaming else exchange.wait_end(now)
@@ -442,17 +442,17 @@ class Client:
                 raise failure
             attempts += 1
             counters.local().count("pool_retries", (reason,))
-            if reason == "REFUSED_STREAM":
-                await self._back_off(attempts, exchange)
+            if reason == "REFUSED_STREAM" or exchange.fresh:
+                await back_off(self._loop, attempts, exchange.total_at)
             exchange = self._again(exchange, endpoint, attempts, reason)
 
-    async def _acquire(self, exchange: Exchange, endpoint: Endpoint) -> None:
+    async def _acquire(self, exchange: Exchange, endpoint: Endpoint, attempts: int) -> None:
         """Wait for a connection with a free stream, and send the request on it."""
         started_ns = counters.clock()
         began = self._loop.now()
         timeout = exchange.timeout
         try:
-            connection: Any = await endpoint.pool.acquire(timeout.pool, timeout.connect, exchange.total_at)
+            connection: Any = await endpoint.pool.acquire(timeout.pool, timeout.connect, exchange.total_at, attempts)
         except BaseException as error:
             if isinstance(error, H2OError):
                 error.request = exchange.request
@@ -481,17 +481,6 @@ class Client:
         if exchange.span is not None:
             exchange.span.set("h2o.retry.reason", reason)
         return exchange
-
-    async def _back_off(self, attempts: int, exchange: Exchange) -> None:
-        """A peer that refuses is given time, at random so that its clients do not come back together."""
-        loop = self._loop
-        waiter = loop.create_waiter()
-        seconds = min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** (attempts - 1)) * (0.5 + random.random() / 2)
-        timer = loop.call_at(min(loop.now() + seconds, exchange.total_at), lambda: None if waiter.done() else waiter.set_result(None))
-        try:
-            await waiter
-        finally:
-            timer.cancel()
 
     # -- verbs
 

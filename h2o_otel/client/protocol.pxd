@@ -15,7 +15,6 @@ cdef class ClientProtocol(Carrier):
     cdef readonly Driver driver
     cdef public dict phases
     cdef public object setup_span
-    cdef readonly object error
     cdef readonly double opened_at
     cdef long long _opened_ns
     cdef object _log

@@ -54,7 +54,6 @@ class ClientProtocol(Carrier):
         driver: None until the connection is made.
         phases: seconds spent in "dns", "tcp", "tls" and "settings", as far as they took place.
         setup_span: of the connection's setup, None without tracing.
-        error: why the connection ended, None while it has not, or when it ended in order.
         opened_at: seconds on the loop's clock.
     """
 
@@ -76,7 +75,6 @@ class ClientProtocol(Carrier):
         self.driver: Any = None
         self.phases: dict[str, float] = {}
         self.setup_span: Any = None
-        self.error: Exception | None = None
         self.opened_at = 0.0
         self.streams_max = _STREAMS_ASSUMED
         self._opened_ns = 0

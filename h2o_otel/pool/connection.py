@@ -28,6 +28,7 @@ class PooledConnection(DriverHandler):
         streams_ever: requests made on it.
         retired: no new requests: GOAWAY, an error, or the end.
         suspect: the peer was silent; a PING decides, and new requests go elsewhere.
+        error: why the connection ended, None while it has not, or when it ended in order.
     """
 
     def __init__(self, id: int) -> None:
@@ -40,6 +41,7 @@ class PooledConnection(DriverHandler):
         self.streams_ever = 0
         self.retired = False
         self.suspect = False
+        self.error: Exception | None = None
 
     def available(self) -> bool:
         """Whether a request may be opened on it now."""

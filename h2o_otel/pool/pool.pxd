@@ -20,7 +20,7 @@ cdef class OriginPool:
     cdef readonly object waiting
     cdef readonly list connections
     cdef readonly bint closed
-    cdef object _open_connection, _attempt
+    cdef object _open_connection, _attempt, _last
     cdef str _address, _port
     cdef tuple _key_reused, _key_active, _key_idle
     @cython.locals(current=PooledConnection)

@@ -21,7 +21,7 @@ from ..limits import Limits
 from ..telemetry.requests import origin_label
 from .connection import PooledConnection
 from .origin import Origin
-from .tasks import spawn
+from .tasks import back_off, spawn
 
 __all__ = ["Decision", "OriginPool", "Pool"]
 
@@ -108,6 +108,7 @@ class OriginPool:
         self.closed = False
         self._open_connection = open_connection
         self._attempt: Attempt | None = None
+        self._last: PooledConnection | None = None
         self._address, self._port = origin_label(origin.host, origin.port, limits.origins_labelled_max)
         self._key_reused = (self._address, "reused")
         self._key_active = ("active", self._address, self._port, "2")
@@ -134,17 +135,20 @@ class OriginPool:
             self.counters.count("pool_acquisitions", self._key_reused)
         return connection
 
-    async def acquire(self, pool_timeout_s: float | None, connect_timeout_s: float | None, deadline: float) -> PooledConnection:
+    async def acquire(
+        self, pool_timeout_s: float | None, connect_timeout_s: float | None, deadline: float, attempts: int = 0
+    ) -> PooledConnection:
         """A connection that has room for one more request, which must be opened before anything else is awaited.
 
         Args:
             pool_timeout_s: for a free stream.
             connect_timeout_s: for a new connection.
             deadline: on the loop's clock, whatever is waited for; ``math.inf`` for none.
+            attempts: how often the request was sent in vain.
 
         Raises:
             PoolTimeout, ConnectTimeout: the time passed.
-            ConnectError: no connection could be made.
+            ConnectError: no connection could be made, or one after another ended before it took a request.
         """
         result = "reused"
         try:
@@ -162,6 +166,11 @@ class OriginPool:
                     connection = await self._turn(pool_timeout_s, deadline)
                     if connection is not None:
                         return connection
+                if self.choose() is CONNECT:
+                    attempts += 1
+                    if attempts > self.limits.retries_max:
+                        raise self._stillborn(attempts)
+                    await back_off(self.loop, attempts, deadline)
         except PoolTimeout:
             result = "timeout"
             raise
@@ -321,6 +330,16 @@ class OriginPool:
             timeout_s=timeout_s,
         )
 
+    def _stillborn(self, attempts: int) -> ConnectError:
+        last = self._last
+        error = None if last is None else last.error
+        made = ConnectError(
+            f"connections to {self.origin} end before a request can go out, {attempts} in a row"
+            f" (Limits.retries_max is {self.limits.retries_max}): {error or 'the peer says GOAWAY or hangs up at once'}"
+        )
+        made.__cause__ = error
+        return made
+
     def _connect_timeout(self, timeout_s: float) -> ConnectTimeout:
         return ConnectTimeout(f"no connection to {self.origin} within {timeout_s:g} s (Timeout.connect)", timeout_s=timeout_s)
 
@@ -330,6 +349,7 @@ class OriginPool:
         connection.pool = self
         connection.decision = Decision(connection, "reused")
         self.connections.append(connection)
+        self._last = connection
         self.counters.count("http_client_open_connections", self._key_idle)
         previous = self.current
         self.current = connection

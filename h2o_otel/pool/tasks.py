@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextvars
+import random
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from ..io.loop import AsyncioLoop, Loop
 
-__all__ = ["Spawned", "spawn"]
+__all__ = ["Spawned", "back_off", "spawn"]
+
+_BACKOFF_S = 0.01
+_BACKOFF_MAX_S = 1.0
 
 # The loop itself holds only weak references to tasks.
 _running: set[Any] = set()
@@ -35,6 +39,21 @@ def spawn(loop: Loop, coroutine: Coroutine[Any, Any, None], context: contextvars
         task.add_done_callback(_running.discard)
         return task
     return _GroupTask(loop, coroutine, context)
+
+
+async def back_off(loop: Loop, attempts: int, deadline: float) -> None:
+    """Give a peer that refuses some time, longer with each of ``attempts``, at random so that its clients do not come back together.
+
+    Args:
+        deadline: on the loop's clock; not beyond it.
+    """
+    waiter = loop.create_waiter()
+    seconds = min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** (attempts - 1)) * (0.5 + random.random() / 2)
+    timer = loop.call_at(min(loop.now() + seconds, deadline), lambda: None if waiter.done() else waiter.set_result(None))
+    try:
+        await waiter
+    finally:
+        timer.cancel()
 
 
 class _GroupTask:

@@ -186,7 +186,8 @@ class ControlHalf(SendHalf):
             if sent is not None:
                 self.counters.histogram("ping_rtt", self.role).record(self.now - sent)
                 self.handler.ping_acknowledged(payload, self.now - sent)
-            return 0
+                return 0
+            return self.guards.glitch("an answer to no PING", self.now)
         self.guards.ping(self.now)
         writer.write_ping(self.out, payload, True)
         self.sent(_PING, _ACK, 0, 8)

@@ -68,6 +68,9 @@ _SLOT = _SLOT_B
 _SCOPE = _SCOPE_B
 _LENGTH = _LENGTH_B
 _CHECK = _CHECK_B
+# "HTTP/1.x" read as a frame header: length and type.
+_HTTP1_LENGTH = 0x485454
+_HTTP1_TYPE = 0x50
 
 
 class ReceiveHalf(PushHalf):
@@ -135,6 +138,8 @@ class ReceiveHalf(PushHalf):
 
     def check_header(self, type: int, flags: int, stream_id: int, length: int) -> Violation | None:
         """What the nine octets of a frame header decide, before any of its payload is kept."""
+        if self.need_settings and length == _HTTP1_LENGTH and type == _HTTP1_TYPE:
+            return fail(RULES.preface_http1)
         if length > self.local_frame_max:
             return fail(RULES.frame_too_large, stream_id, frame=frame_name(type), actual=length, limit=self.local_frame_max)
         if self.need_settings:

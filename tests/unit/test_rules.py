@@ -200,6 +200,13 @@ CASES = [
         b"GET / HTTP/1.1\r\nHost: a\r\n",
         "the connection began with b'GET / HTTP/1.1\\r\\nHost: a\\r', not with the client preface (PROTOCOL_ERROR, RFC 9113 §3.4)",
     ),
+    Case(
+        "preface_http1",
+        fresh_client,
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        "the server answered in HTTP/1: it does not speak HTTP/2 on this port, or needs TLS with ALPN for it"
+        " (PROTOCOL_ERROR, RFC 9113 §3.4)",
+    ),
     Case("preface_no_settings", fresh_server, PREFACE + ping(), "the first frame was PING, not SETTINGS (PROTOCOL_ERROR, RFC 9113 §3.4)"),
     Case(
         "preface_no_settings",

@@ -55,6 +55,7 @@ class Opener:
         self.made: list[Fake] = []
         self.attempts = 0
         self.error: Exception | None = None
+        self.ended: Exception | None = None
         self.delay = 0.02
 
     async def __call__(self, origin: Origin) -> Fake:
@@ -63,6 +64,9 @@ class Opener:
         if self.error is not None:
             raise self.error
         self.made.append(Fake(len(self.made) + 1))
+        if self.ended is not None:
+            self.made[-1].retired = True
+            self.made[-1].error = self.ended
         return self.made[-1]
 
 
@@ -304,3 +308,16 @@ async def test_close_fails_who_waits() -> None:
         assert pool.connections == []
         with pytest.raises(H2OError, match="closed"):
             await acquire(pool)
+
+
+async def test_connections_that_end_at_once_end_the_request() -> None:
+    """A server that says GOAWAY with its SETTINGS: connecting again and again must end, and say why."""
+    async with pooled(retries_max=2) as (pool, opener):
+        opener.delay = 0.0
+        because = opener.ended = H2OError("SETTINGS_MAX_FRAME_SIZE is 0")
+        with pytest.raises(ConnectError, match=r"3 in a row \(Limits.retries_max is 2\): SETTINGS_MAX_FRAME_SIZE is 0") as caught:
+            await acquire(pool)
+        assert caught.value.__cause__ is because
+        assert opener.attempts == 3
+        with pytest.raises(TotalTimeout):
+            await acquire(pool, deadline=pool.loop.now())

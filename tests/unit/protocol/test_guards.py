@@ -205,6 +205,11 @@ class TestUselessFrames:
         peer.sends(*(frame(0xFA, 0, 0, b"x") for _ in range(2001)))
         assert ended_with(peer) == "glitch_flood"
 
+    def test_answers_to_pings_that_were_never_sent(self) -> None:
+        _server, peer = serving()
+        peer.sends(*(ping(ack=True) for _ in range(2001)))
+        assert ended_with(peer) == "glitch_flood"
+
     def test_unknown_types_now_and_then(self) -> None:
         server, peer = serving()
         for _ in range(50):
