@@ -65,7 +65,7 @@ class Ours(Subject):
 
     package = "h2o-otel"
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: Any = None) -> None:
         super().__init__()
         from h2o_otel.protocol.config import client_config, server_config
         from h2o_otel.protocol.connection import Connection
@@ -84,8 +84,9 @@ class Ours(Subject):
                 server.send_response(stream, 200, RESPONSES[stream.id % DISTINCT], False, 1.0)
                 server.send_data(stream, BODY, True, 1.0)
 
-        client = self.client = Connection(client_config(), Client())
-        server = self.server = Connection(server_config(), Server())
+        options = {} if tuning is None else {"tuning": tuning}
+        client = self.client = Connection(client_config(**options), Client())
+        server = self.server = Connection(server_config(**options), Server())
         client.start(1.0)
         server.start(1.0)
         for _ in range(2):
