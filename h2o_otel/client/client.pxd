@@ -25,6 +25,7 @@ cdef class Client:
     cdef public object base_url
     cdef public object timeout
     cdef readonly object limits
+    cdef readonly object tuning
     cdef public object params
     cdef public object headers
     cdef readonly bint h2c

@@ -1,0 +1,61 @@
+"""Each attribute that a compiled class assigns is declared in its .pxd: uncompiled runs would not notice one that is not."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import h2o_otel
+
+ROOT = Path(h2o_otel.__file__).parent
+CLASS = re.compile(r"^cdef class (\w+)(?:\((\w+)\))?:")
+COMPILED = sorted(path for path in ROOT.rglob("*.py") if path.name != "_mem.py" and path.with_suffix(".pxd").exists())
+
+
+def declared() -> tuple[dict[str, set[str]], dict[str, str | None]]:
+    """Attributes by class, and the base of each class."""
+    attributes: dict[str, set[str]] = {}
+    bases: dict[str, str | None] = {}
+    for path in ROOT.rglob("*.pxd"):
+        name = ""
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if match := CLASS.match(line):
+                name = match[1]
+                attributes[name], bases[name] = set(), match[2]
+            elif name and line.startswith("    cdef ") and "(" not in line:
+                attributes[name] |= {re.findall(r"\w+", part)[-1] for part in line.split("#")[0].split(",")}
+    return attributes, bases
+
+
+def assigned(body: ast.ClassDef) -> Iterator[str]:
+    """Names of what the methods assign to ``self``."""
+    for node in ast.walk(body):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+            if node.value.id == "self":
+                yield node.attr
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_attributes_are_declared(path: Path) -> None:
+    attributes, bases = declared()
+    missing = []
+    for body in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(body, ast.ClassDef) or body.name not in attributes:
+            continue
+        known: set[str] = set()
+        name: str | None = body.name
+        while name in attributes:
+            known |= attributes[name]
+            name = bases[name]
+        missing += sorted({f"{body.name}.{attr}" for attr in assigned(body)} - {f"{body.name}.{attr}" for attr in known})
+    assert missing == []
+
+
+def test_something_is_looked_at() -> None:
+    attributes, _ = declared()
+    assert len(COMPILED) > 30
+    assert {"slots", "histograms"} <= attributes["Counters"]
