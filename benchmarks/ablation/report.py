@@ -58,7 +58,7 @@ def rows_table(rows: Sequence[dict[str, Any]]) -> Cells:
 _WHOLE = (
     ("CPU us per request", "cpu_us", 2, "-30 %"),
     ("requests per CPU second", "rate", 0, "+100 %"),
-    ("p95 latency, us", "p95_us", 1, "-50 %"),
+    ("p95 of one request, CPU us", "p95_us", 1, "-50 %"),
     ("peak memory, KiB", "peak", 0, "-40 %"),
     ("allocations per request", "allocations", 1, ""),
     ("GC pause, us per 1,000 requests", "gc_pause_us", 1, "-50 %"),

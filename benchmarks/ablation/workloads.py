@@ -1,23 +1,26 @@
-"""Work that rows of several layers share: a client's and a server's engine that exchange octets in memory.
+"""Work that rows of several layers share: two engines that exchange octets in memory, and a whole client and server.
 
 Fields are those of ``benchmarks/fields.py``: of ten request fields three are new each time.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from benchmarks.fields import DISTINCT, REQUESTS, RESPONSES
+from h2o_otel.client import Client
 from h2o_otel.counters import Counters
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
 from h2o_otel.protocol import make_connection
 from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.handler import Handler
+from h2o_otel.server import Config, Server
 from h2o_otel.tuning import Tuning
 
 from .row import Workload
 
-__all__ = ["Pair", "pair_of"]
+__all__ = ["Pair", "Stack", "pair_of"]
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -124,3 +127,59 @@ class Pair(Workload):
 def pair_of(**options: Any) -> Any:
     """A ``Row.make`` of ``Pair`` with these options."""
     return lambda tuning: Pair(tuning, **options)
+
+
+class Stack(Workload):
+    """The whole runtime on one event loop: our client, TCP on the loopback, our server and an ASGI application.
+
+    Args:
+        tuning: of both.
+        tasks: that send their requests one after the other over one connection.
+        body: octets of each response.
+        engine: "native" or "h2".
+    """
+
+    def __init__(self, tuning: Tuning, tasks: int = 20, body: int = 64, engine: str = "native") -> None:
+        self.tasks = tasks
+        self.body = b"x" * body
+        self.loop = asyncio.new_event_loop()
+        config = Config(app=self.app, port=0, lifespan="off", handle_signals=False, tuning=tuning, engine=engine)
+        self.server = Server(config)
+        self.client = Client(tuning=tuning, engine=engine)
+        self.loop.run_until_complete(self._start())
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": self.body})
+
+    async def _start(self) -> None:
+        self._serving = asyncio.ensure_future(self.server.serve())
+        await self.server.started.wait()
+        host, port = self.server.addresses[0][:2]
+        self.url = f"http://{host}:{port}/"
+        await self._requests(1)
+
+    async def _requests(self, n: int) -> None:
+        left = n
+
+        async def work() -> None:
+            nonlocal left
+            while left > 0:
+                left -= 1
+                response = await self.client.get(self.url)
+                if response.content != self.body:
+                    raise RuntimeError(f"a body of {len(response.content)} octets")
+
+        await asyncio.gather(*(work() for _ in range(min(n, self.tasks))))
+
+    def run(self, n: int) -> None:
+        self.loop.run_until_complete(self._requests(n))
+
+    def close(self) -> None:
+        async def end() -> None:
+            await self.client.aclose()
+            self.server.stop()
+            await self._serving
+
+        self.loop.run_until_complete(end())
+        self.loop.close()

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.ablation.__main__ import main
 from benchmarks.ablation.row import Row, Workload
 from benchmarks.ablation.runner import Runner, find_rows, verdict
-from benchmarks.ablation.workloads import Pair
+from benchmarks.ablation.workloads import Pair, Stack
 from h2o_otel.tuning import Tuning
 
 
@@ -78,6 +78,13 @@ def test_pair_does_its_work(options: dict[str, object]) -> None:
     pair.run(25)
     assert pair.done == 25
     assert pair.wire_bytes > 25 * 50
+
+
+@pytest.mark.parametrize("engine", ["native", "h2"])
+def test_stack_does_its_work(engine: str) -> None:
+    stack = Stack(Tuning(), body=70_000, engine=engine)
+    stack.run(25)
+    stack.close()
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
