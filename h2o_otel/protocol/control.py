@@ -90,8 +90,10 @@ class ControlHalf(SendHalf):
             raise LocalProtocolError("a server does not set SETTINGS_ENABLE_PUSH to 1 (RFC 9113 §6.5.2)", initiator="user")
         if code not in (SettingCode.ENABLE_CONNECT_PROTOCOL, SettingCode.NO_RFC7540_PRIORITIES) or value:
             return
-        sent = [entries[code] for entries, _ in self.unacked_settings if code in entries] or [self.local_settings[code]]
-        if sent[-1]:
+        sent = self.local_settings[code]
+        for entries, _ in self.unacked_settings:
+            sent = entries.get(code, sent)
+        if sent:
             where = "RFC 8441 §3" if code == SettingCode.ENABLE_CONNECT_PROTOCOL else "RFC 9218 §2.1"
             raise LocalProtocolError(f"SETTINGS_{SettingCode(code).name} was 1 and cannot be taken back ({where})", initiator="user")
 

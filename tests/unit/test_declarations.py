@@ -1,4 +1,4 @@
-"""Each attribute that a compiled class assigns is declared in its .pxd: uncompiled runs would not notice one that is not."""
+"""What uncompiled runs would not notice in compiled modules: attributes that no .pxd declares, indices from the end."""
 
 from __future__ import annotations
 
@@ -53,6 +53,17 @@ def test_attributes_are_declared(path: Path) -> None:
             name = bases[name]
         missing += sorted({f"{body.name}.{attr}" for attr in assigned(body)} - {f"{body.name}.{attr}" for attr in known})
     assert missing == []
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_index_counts_from_the_end(path: Path) -> None:
+    """Compiled without wraparound, ``values[-1]`` reads what lies before the list."""
+    found = [
+        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.UnaryOp) and isinstance(node.slice.op, ast.USub)
+    ]
+    assert found == []
 
 
 def test_something_is_looked_at() -> None:
