@@ -19,9 +19,16 @@ cdef class ServerRequestMetrics:
     cdef str _version
     cdef bint _body_sizes
     cdef dict _series
+    cdef bytes _method
+    cdef int _method_index
+    cdef _Series _last
+    cdef int _last_index, _last_status
+    cdef str _last_route
     @cython.locals(index=int)
     cpdef int started(self, bytes method, bytes scheme)
     @cython.locals(series=_Series, key=tuple)
+    cdef _Series _find(self, int index, int status, str route, str error_type)
+    @cython.locals(series=_Series)
     cpdef object finished(self, int index, int status, str route, str error_type, double duration_s, object span=*, long long received=*, long long sent=*)
     @cython.locals(block=Counters)
     cdef _Series _make(self, tuple key)

@@ -1,8 +1,9 @@
 """What one request adds to the metrics: the duration, the requests in flight, the body sizes.
 
 It knows nothing of OpenTelemetry.  The series of a combination of attributes is looked up once
-and kept, so that a request costs one small tuple and one dictionary lookup.  An object belongs to
-the thread (event loop) that made it, as does the block of counters under it.
+and kept, so that a request costs one small tuple and one dictionary lookup, and not even these
+when it is like the one before.  An object belongs to the thread (event loop) that made it, as does
+the block of counters under it.
 """
 
 from __future__ import annotations
@@ -74,17 +75,38 @@ class ServerRequestMetrics:
         body_sizes: record ``http.server.*.body.size`` too (opt-in in the semantic conventions).
     """
 
-    __slots__ = ("_block", "_body_sizes", "_series", "_version")
+    __slots__ = (
+        "_block",
+        "_body_sizes",
+        "_last",
+        "_last_index",
+        "_last_route",
+        "_last_status",
+        "_method",
+        "_method_index",
+        "_series",
+        "_version",
+    )
 
     def __init__(self, protocol_version: str = "2", counters: Counters | None = None, body_sizes: bool = False) -> None:
         self._version = protocol_version
         self._block = _counters.local() if counters is None else counters
         self._body_sizes = body_sizes
         self._series: dict[tuple[int, int, str | None, str | None], _Series] = {}
+        # The method asked for last, and the series used last: most requests are like their neighbours.
+        self._method = b""
+        self._method_index = _OTHER
+        self._last: _Series | None = None
+        self._last_index = 0
+        self._last_status = 0
+        self._last_route: str | None = None
 
     def started(self, method: bytes, scheme: bytes) -> int:
         """A request began; returns what ``finished`` wants back."""
-        index = _METHOD_INDEX.get(method, _OTHER) * 2
+        if method is not self._method:
+            self._method = method
+            self._method_index = _METHOD_INDEX.get(method, _OTHER)
+        index = self._method_index * 2
         if scheme == b"https":
             index += 1
         self._block.slots[_ACTIVE + index] += 1
@@ -113,14 +135,32 @@ class ServerRequestMetrics:
             received, sent: octets of the two bodies.
         """
         self._block.slots[_ACTIVE + index] -= 1
-        key = (index, status, route, error_type)
-        series = self._series.get(key)
-        if series is None:
-            series = self._make(key)
+        series = self._last
+        if (
+            series is None
+            or error_type is not None
+            or route is not self._last_route
+            or status != self._last_status
+            or index != self._last_index
+        ):
+            series = self._find(index, status, route, error_type)
         _record(series.duration, duration_s, span)
         if series.request_size is not None and series.response_size is not None:
             series.request_size.record(received)
             series.response_size.record(sent)
+
+    def _find(self, index: int, status: int, route: str | None, error_type: str | None) -> _Series:
+        """The series of this combination, which is the last one from now on unless there was an error."""
+        key = (index, status, route, error_type)
+        series = self._series.get(key)
+        if series is None:
+            series = self._make(key)
+        if error_type is None:
+            self._last = series
+            self._last_index = index
+            self._last_status = status
+            self._last_route = route
+        return series
 
     def _make(self, key: tuple[int, int, str | None, str | None]) -> _Series:
         index, status, route, error_type = key

@@ -48,6 +48,22 @@ def test_server_duration_has_exactly_these_labels(block):
     assert (value.counts[0], sum(value.counts), value.sum) == (1, 1, 0.004)
 
 
+def test_server_requests_that_change_go_to_their_own_series(block):
+    metrics = ServerRequestMetrics("2", block)
+    requests = [(b"GET", 200, "/a", None), (b"GET", 200, "/a", None), (b"PUT", 200, "/a", None), (b"PUT", 404, "/a", None)]
+    requests += [(b"PUT", 404, "/b", None), (b"PUT", 404, "/b", "ValueError"), (b"PUT", 404, "/b", None), (b"GET", 200, "/a", None)]
+    for method, status, route, error in requests:
+        metrics.finished(metrics.started(method, b"https"), status, route, error, 0.004)
+    family = read(block).labelled_histograms["http_server_request_duration"]
+    assert {(key[0], key[2], key[3], key[5]): sum(value.counts) for key, value in family.items()} == {
+        ("GET", "200", "/a", ""): 3,
+        ("PUT", "200", "/a", ""): 1,
+        ("PUT", "404", "/a", ""): 1,
+        ("PUT", "404", "/b", ""): 2,
+        ("PUT", "404", "/b", "ValueError"): 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("status", "error", "expected"),
     [(200, None, ""), (404, None, ""), (500, None, "500"), (0, "StreamReset", "StreamReset"), (500, "ValueError", "ValueError")],
