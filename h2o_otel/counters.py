@@ -86,6 +86,8 @@ OUTCOMES = ("completed", "reset_sent", "reset_recv", "refused", "goaway", "conn_
 SCOPES = ("connection", "stream")
 URGENCIES = ("0", "1", "2", "3", "4", "5", "6", "7")
 BOOLEANS = ("false", "true")
+NAME_RESULTS = ("cached", "examined")
+PARALLEL_RESULTS = ("parallel", "inline")
 IO_RESULTS = ("full", "partial", "would_block", "eof", "error")
 SETTING_NAMES = (
     "HEADER_TABLE_SIZE",
@@ -132,6 +134,11 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "hpack_table_capacity": (ROLES, DIRECTIONS),
     "hpack_table_evictions": (DIRECTIONS,),
     "hpack_time_ns": (DIRECTIONS,),
+    "hpack_names": (DIRECTIONS, NAME_RESULTS),
+    "hpack_fields_repeated": (),
+    "hpack_table_lost": (),
+    "hpack_table_growths": (),
+    "hpack_parallel_batches": (PARALLEL_RESULTS,),
     # frames
     "frames": (ROLES, DIRECTIONS, FRAME_TYPES),
     "frame_payload": (ROLES, DIRECTIONS, FRAME_TYPES),

@@ -28,6 +28,7 @@ class Limits:
     # -- HPACK and header lists (RFC 7541; RFC 9113 section 6.5.2, 10.5.1)
     header_table_bytes: int = 4096
     encoder_table_bytes_max: int = 4096
+    encoder_table_grown_bytes_max: int = 16_384
     header_list_bytes_max: int = 65_536
     header_fields_max: int = 256
     hpack_size_updates_max: int = 2

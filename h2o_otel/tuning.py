@@ -26,7 +26,6 @@ class Tuning:
     # -- 2 HPACK
     hpack_static_forms: bool = True
     hpack_ring_table: bool = True
-    hpack_compact_entries: bool = True
     hpack_name_cache: bool = True
     hpack_parallel: bool = False
 

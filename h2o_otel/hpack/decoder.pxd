@@ -5,7 +5,7 @@ from . cimport huffman, names, table
 from .names cimport Name
 from .table cimport DynamicTable, Entry
 
-cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _TIME_NS
+cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _TIME_NS, _NAMES
 cdef int _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER
 cdef Py_ssize_t _INTEGER_OCTETS_MAX, _SCRATCH_BYTES, _SCRATCH_KEPT_BYTES, _NONE
 cdef unsigned long long _INTEGER_MAX
@@ -34,7 +34,8 @@ cdef class Decoder:
     cdef Py_ssize_t _scratch_bytes, _pos, _allowed, _shrink_to
     cdef Py_ssize_t _list_bytes_max, _fields_max, _size_updates_max, _names_cached_max
     cdef int _role
-    cdef bint _again
+    cdef bint _again, _name_cache
+    cdef object _reference
     cdef unsigned int _stream_id, _blocks
     cdef long long _evictions_counted
     cdef Py_ssize_t _reported_size, _reported_capacity
@@ -44,10 +45,16 @@ cdef class Decoder:
     cdef int decode(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
     @cython.locals(name=Name, flaw=int)
     cdef int _examined(self, Entry entry) except -1
-    @cython.locals(slots="long long *", mask="unsigned int", index="Py_ssize_t", name=Name, value=bytes, n="Py_ssize_t", exceeded="bint", flaw=int)
+    @cython.locals(slots="long long *", mask="unsigned int", index="Py_ssize_t", name=Name, value=bytes, position="Py_ssize_t")
     cdef int _literal(self, const unsigned char *buf, Py_ssize_t end, unsigned int octet) except -1
-    @cython.locals(flaw=int, entry=Entry, dynamic=DynamicTable)
-    cdef int _insert(self, Name name, bytes value, bint exceeded) except -1
+    @cython.locals(n="Py_ssize_t", flaw=int)
+    cdef int _field(self, Name name, bytes value) except -1
+    @cython.locals(known=Name)
+    cdef Name _name(self, bytes text)
+    @cython.locals(text=bytes, value=bytes)
+    cdef int _hand_over(self, bytes block) except -1
+    @cython.locals(exceeded="bint", flaw=int, entry=Entry, dynamic=DynamicTable)
+    cdef int _insert(self, Name name, bytes value) except -1
     cdef Entry _dynamic(self, Py_ssize_t index)
     @cython.locals(n=int, size="Py_ssize_t")
     cdef int _size_updates(self, const unsigned char *buf, Py_ssize_t end) except -1

@@ -8,7 +8,7 @@ peer's.  Beyond the limits on a field section nothing more is kept of it, for th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _mem, counters
 from ..counters import Counters
@@ -37,6 +37,9 @@ from .kinds import (
 from .names import FLAWS, Name
 from .table import STATIC_ENTRIES, DynamicTable, Entry
 
+if TYPE_CHECKING:
+    from .reference import ReferenceDecoder
+
 __all__ = ["Decoder"]
 
 _FIELDS = counters.slot("hpack_fields") + counters.RECV * len(counters.REPRESENTATIONS)
@@ -46,6 +49,7 @@ _TABLE_SIZE = counters.slot("hpack_table_size")
 _TABLE_CAPACITY = counters.slot("hpack_table_capacity")
 _EVICTIONS = counters.slot("hpack_table_evictions") + counters.RECV
 _TIME_NS = counters.slot("hpack_time_ns") + counters.RECV
+_NAMES = counters.slot("hpack_names") + counters.RECV * 2
 _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER = range(5)
 
 _TABLE_BYTES_DEFAULT = 4096
@@ -66,6 +70,13 @@ _NONE = -1
 
 class Decoder:
     """HPACK decoder of one connection (RFC 7541); the attributes describe the last block decoded.
+
+    Args:
+        counters: the block of the thread.
+        role: ``counters.CLIENT`` or ``counters.SERVER``.
+        limits: of field sections and names.
+        name_cache: what a name is, is looked up; without it, each literal name is examined.
+        reference: the library ``hpack`` decodes in the place of this table.
 
     Attributes:
         method, scheme, authority, path, status, protocol: values of the pseudo-header fields, None when absent.
@@ -93,8 +104,10 @@ class Decoder:
         "_evictions_counted",
         "_fields_max",
         "_list_bytes_max",
+        "_name_cache",
         "_names_cached_max",
         "_pos",
+        "_reference",
         "_reported_capacity",
         "_reported_size",
         "_role",
@@ -128,8 +141,23 @@ class Decoder:
         "violation_fields",
     )
 
-    def __init__(self, counters: Counters, role: int, limits: Limits, validation_cache: bool = True) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        role: int,
+        limits: Limits,
+        validation_cache: bool = True,
+        *,
+        name_cache: bool = True,
+        reference: bool = False,
+    ) -> None:
         self.counters = counters
+        self._name_cache = name_cache
+        self._reference: ReferenceDecoder | None = None
+        if reference:
+            from .reference import ReferenceDecoder
+
+            self._reference = ReferenceDecoder(limits.header_list_bytes_max)
         self.table = DynamicTable(_TABLE_BYTES_DEFAULT)
         self._role = role
         # Entries are examined again each time that they come (Tuning.frame_validation_cache off).
@@ -207,6 +235,9 @@ class Decoder:
         self._stream_id = stream_id
         slots = self.counters.slots
         slots[_ENCODED] += end - pos
+        if self._reference is not None:
+            self._hand_over(_mem.to_bytes(buf, pos, end, end))
+            pos = end
         self._pos = pos
         if self._shrink_to >= 0 or (pos < end and _mem.u8(buf, pos, end) & 0xE0 == 0x20):
             self._size_updates(buf, end)
@@ -277,34 +308,67 @@ class Decoder:
         else:
             self._pos += 1
         if index == 0:
-            name = names.name_of(self._string(buf, end), self._names_cached_max)
+            name = self._name(self._string(buf, end))
         elif index <= STATIC_COUNT:
             name = _STATIC[index].name
         else:
             name = self._dynamic(index).name
         value = self._string(buf, end)
+        if mask == 0x3F:
+            return self._insert(name, value)
+        if self.specials is None or not octet & 0x10:
+            return self._field(name, value)
+        position = len(self.headers) + len(self.specials)
+        self._field(name, value)
+        if len(self.headers) + len(self.specials) > position:
+            self.never_indexed.append(position)
+        return 0
+
+    def _field(self, name: Name, value: bytes) -> int:
+        """A field that enters no table."""
         n = len(value)
         self.fields += 1
         self.list_bytes += len(name.text) + n + ENTRY_OVERHEAD
+        if self.list_bytes > self._list_bytes_max or self.fields > self._fields_max:
+            return self._exceeded()
+        flaw = name.flaw
+        if flaw == 0:
+            flaw = names.flaw_of_value(name.kind, value, n)
+        if flaw or name.kind:
+            return self._special(name, value, (name.text, value), flaw)
+        self.headers.append((name.text, value))
+        return 0
+
+    def _name(self, text: bytes) -> Name:
+        """A name as examined, now or before."""
+        if self._name_cache:
+            known = names.name_of_known(text)
+            if known is not None:
+                self.counters.slots[_NAMES] += 1
+                return known
+        self.counters.slots[_NAMES + 1] += 1
+        return names.examine(text, self._names_cached_max if self._name_cache else 0)
+
+    def _hand_over(self, block: bytes) -> int:
+        """A whole block for the reference; its fields are checked as ours are."""
+        from .reference import Broken
+
+        assert self._reference is not None
+        try:
+            fields = self._reference.decode(block)
+        except Broken as error:
+            raise self._broken(error.rule, error.actual, error.limit) from None
+        for text, value in fields:
+            self._field(self._name(text), value)
+        return 0
+
+    def _insert(self, name: Name, value: bytes) -> int:
+        """A literal field with indexing (RFC 7541 section 6.2.1)."""
+        self.fields += 1
+        self.list_bytes += len(name.text) + len(value) + ENTRY_OVERHEAD
         exceeded = self.list_bytes > self._list_bytes_max or self.fields > self._fields_max
         if exceeded:
             self._exceeded()
-        if mask == 0x3F:
-            self._insert(name, value, exceeded)
-        elif not exceeded:
-            flaw = name.flaw
-            if flaw == 0:
-                flaw = names.flaw_of_value(name.kind, value, n)
-            if flaw or name.kind:
-                self._special(name, value, (name.text, value), flaw)
-            else:
-                self.headers.append((name.text, value))
-            if self.specials is not None and octet & 0x10:
-                self.never_indexed.append(len(self.headers) + len(self.specials) - 1)
-        return 0
-
-    def _insert(self, name: Name, value: bytes, exceeded: bool) -> int:
-        """A literal field with indexing (RFC 7541 section 6.2.1)."""
         flaw = name.flaw
         if flaw == 0:
             flaw = names.flaw_of_value(name.kind, value, len(value))
@@ -349,6 +413,9 @@ class Decoder:
     def set_allowed_table_size(self, size: int) -> None:
         """The peer acknowledged our SETTINGS_HEADER_TABLE_SIZE: a larger table must shrink at the start of the next block."""
         self._allowed = size
+        if self._reference is not None:
+            self._reference.allow(size)
+            return
         if size < self.table.capacity and (self._shrink_to < 0 or size < self._shrink_to):
             self._shrink_to = size
 

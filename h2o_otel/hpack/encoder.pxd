@@ -7,12 +7,12 @@ from .names cimport Name
 from .policies cimport Recent, Slot
 from .table cimport DynamicTable, Entry
 
-cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _TIME_NS
+cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _TIME_NS, _NAMES, _REPEATED, _LOST, _GROWTHS
 cdef int _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER
 cdef Py_ssize_t _NONE, _RECENT_MAX
 cdef Entry _NO_ENTRY
 cdef long long GONE
-cdef int _TIMED
+cdef int _TIMED, _LOST_MAX, _LOST_BLOCKS
 cdef bytes _STATUS_OCTETS_OWNER, _STATUS_NAME
 cdef const unsigned char *_STATUS_OCTETS
 cdef list _STATUS_VALUES
@@ -28,7 +28,11 @@ cdef class Encoder:
     cdef list _recent
     cdef Py_ssize_t _recent_count, _place
     cdef int _role
-    cdef bint _huffman, _adaptive
+    cdef bint _huffman, _adaptive, _static_forms, _name_cache, _grown
+    cdef object _reference
+    cdef int _lost, _repeated
+    cdef unsigned int _lost_until
+    cdef Py_ssize_t _allowed, _grown_max
     cdef Py_ssize_t _table_bytes_max, _names_cached_max
     cdef Py_ssize_t _pending, _pending_min
     cdef Py_ssize_t _block_pos, _block_pending, _block_pending_min
@@ -57,6 +61,8 @@ cdef class Encoder:
     cpdef int field(self, OutputBuffer out, bytes name, bytes value) except -1
     @cython.locals(n="Py_ssize_t", flaw=int, policy=int, index="Py_ssize_t")
     cdef int _literal(self, OutputBuffer out, Slot slot, bytes value) except -1
+    @cython.locals(n="Py_ssize_t", flaw=int)
+    cdef int _hand_over(self, OutputBuffer out, Slot slot, bytes value) except -1
     @cython.locals(flaw=int)
     cdef int _check_order(self, OutputBuffer out, Slot slot, bytes value) except -1
     cdef _refuse(self, OutputBuffer out, int flaw, bytes name, bytes value)
@@ -64,12 +70,14 @@ cdef class Encoder:
     cdef int _string(self, OutputBuffer out, const unsigned char *src, Py_ssize_t n) except -1
     @cython.locals(recent=Recent)
     cdef Recent _new_recent(self)
-    @cython.locals(found=Name, policy=int, slot=Slot)
+    @cython.locals(cached=Name, found=Name, policy=int, slot=Slot)
     cdef Slot _new_slot(self, bytes name)
     @cython.locals(slots=dict, slot=Slot)
     cdef int _drop_unused_slots(self) except -1
     @cython.locals(dynamic=DynamicTable, size="Py_ssize_t", entry=Entry)
     cdef int _insert(self, Slot slot, bytes value) except -1
+    @cython.locals(capacity="Py_ssize_t")
+    cdef int _entry_lost(self) except -1
     @cython.locals(slot=Slot)
     cdef int _forget(self, Entry entry) except -1
     @cython.locals(dynamic=DynamicTable, entry=Entry, other=Entry, slot=Slot, position="Py_ssize_t")

@@ -10,6 +10,7 @@ that empty the peer's.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from .. import _mem, counters
 from ..buffers.output import OutputBuffer
@@ -35,6 +36,9 @@ from .policies import Recent, Slot
 from .static import STATUS_MAX, STATUS_MIN, STATUS_OCTETS, STATUS_VALUES
 from .table import DynamicTable, Entry
 
+if TYPE_CHECKING:
+    from .reference import ReferenceEncoder
+
 __all__ = ["Encoder"]
 
 _FIELDS = counters.slot("hpack_fields") + counters.SEND * len(counters.REPRESENTATIONS)
@@ -44,6 +48,10 @@ _TABLE_SIZE = counters.slot("hpack_table_size")
 _TABLE_CAPACITY = counters.slot("hpack_table_capacity")
 _EVICTIONS = counters.slot("hpack_table_evictions") + counters.SEND
 _TIME_NS = counters.slot("hpack_time_ns") + counters.SEND
+_NAMES = counters.slot("hpack_names") + counters.SEND * 2
+_REPEATED = counters.slot("hpack_fields_repeated")
+_LOST = counters.slot("hpack_table_lost")
+_GROWTHS = counters.slot("hpack_table_growths")
 _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER = range(5)
 
 _TABLE_BYTES_DEFAULT = 4096
@@ -54,6 +62,9 @@ _STATUS_OCTETS = _STATUS_OCTETS_OWNER
 _STATUS_VALUES = STATUS_VALUES
 _STATUS_NAME = b":status"
 _NONE = -1
+# The table doubles when so many entries that were in use were evicted within so many blocks.
+_LOST_MAX = 16
+_LOST_BLOCKS = 256
 # Fields of a block, by their place in it, whose last occurrence is kept.
 _RECENT_MAX = 32
 _NO_ENTRY = table.new_entry(names.name_of(b"", 0), b"", 0)
@@ -73,11 +84,16 @@ class Encoder:
         table_bytes_max: the dynamic table is never larger, whatever the peer allows.
         names_cached_max: names beside the known ones whose examination is kept.
         huffman: strings are Huffman-coded where that is not longer.
-        adaptive: fields are indexed by name and by what was seen; without it, all but secrets are.
+        adaptive: fields are indexed by name and by what was seen, and the table grows; without it, all but secrets are indexed.
+        table_bytes_grown_max: an adaptive table that loses entries in use grows to this size where the peer allows it.
+        static_forms: the forms of ``:status`` that were made at import are used.
+        name_cache: what a name is, is looked up; without it, each name is examined each time.
+        reference: the library ``hpack`` codes in the place of this table.
     """
 
     __slots__ = (
         "_adaptive",
+        "_allowed",
         "_block_evictions",
         "_block_inserted",
         "_block_pending",
@@ -87,7 +103,12 @@ class Encoder:
         "_block_regular",
         "_blocks",
         "_evictions_counted",
+        "_grown",
+        "_grown_max",
         "_huffman",
+        "_lost",
+        "_lost_until",
+        "_name_cache",
         "_names_cached_max",
         "_pending",
         "_pending_min",
@@ -95,11 +116,14 @@ class Encoder:
         "_plain_bytes",
         "_recent",
         "_recent_count",
+        "_reference",
+        "_repeated",
         "_reported_capacity",
         "_reported_size",
         "_role",
         "_slots",
         "_started_ns",
+        "_static_forms",
         "_table_bytes_max",
         "_trailers",
         "counters",
@@ -115,6 +139,10 @@ class Encoder:
         *,
         huffman: bool = True,
         adaptive: bool = True,
+        table_bytes_grown_max: int = 0,
+        static_forms: bool = True,
+        name_cache: bool = True,
+        reference: bool = False,
     ) -> None:
         self.counters = counters
         self.table = DynamicTable(_TABLE_BYTES_DEFAULT)
@@ -123,6 +151,19 @@ class Encoder:
         self._names_cached_max = names_cached_max
         self._huffman = huffman
         self._adaptive = adaptive
+        self._grown_max = max(table_bytes_max, table_bytes_grown_max) if adaptive else table_bytes_max
+        self._allowed = min(_TABLE_BYTES_DEFAULT, self._grown_max)
+        self._grown = False
+        self._lost = 0
+        self._lost_until = 0
+        self._repeated = 0
+        self._static_forms = static_forms
+        self._name_cache = name_cache
+        self._reference: ReferenceEncoder | None = None
+        if reference:
+            from .reference import ReferenceEncoder
+
+            self._reference = ReferenceEncoder(counters, huffman)
         self._slots: dict[bytes, Slot] = {}
         self._recent: list[Recent] = []
         self._recent_count = 0
@@ -144,7 +185,9 @@ class Encoder:
         self._evictions_counted = 0
         self._reported_size = 0
         self._reported_capacity = 0
-        if table_bytes_max < _TABLE_BYTES_DEFAULT:
+        if reference:
+            self.set_table_size(_TABLE_BYTES_DEFAULT)
+        elif table_bytes_max < _TABLE_BYTES_DEFAULT:
             # The peer's decoder begins with 4096 until it is told otherwise.
             self._set_pending(table_bytes_max)
         self._report()
@@ -184,6 +227,7 @@ class Encoder:
         self._trailers = False
         self._plain_bytes = 0
         self._place = 0
+        self._repeated = 0
         self._blocks += 1
         self._started_ns = _mem.now_ns() if self._blocks % _TIMED == 0 else 0
         self._block_pending = self._pending
@@ -196,9 +240,12 @@ class Encoder:
 
     def end(self, out: OutputBuffer) -> int:
         """The block is complete: count it."""
+        if self._reference is not None:
+            out.write(self._reference.finish())
         slots = self.counters.slots
         slots[_ENCODED] += out.pos - self._block_pos
         slots[_PLAIN] += self._plain_bytes
+        slots[_REPEATED] += self._repeated
         if self.table.size != self._reported_size or self.table.evictions != self._evictions_counted or self._block_pending >= 0:
             self._report()
         if self._started_ns:
@@ -208,6 +255,8 @@ class Encoder:
     def abort(self, out: OutputBuffer) -> None:
         """Take the block back: nothing of it was sent, and the tables of both sides agree again."""
         dynamic = self.table
+        if self._reference is not None:
+            self._reference.drop()
         out.pos = self._block_pos
         self._pending = self._block_pending
         self._pending_min = self._block_pending_min
@@ -259,8 +308,10 @@ class Encoder:
             raise LocalProtocolError(
                 f"status {status} is not a code from 100 to 599", rule="status_invalid", scope="stream", initiator="user"
             )
+        if not self._static_forms:
+            return self.field(out, _STATUS_NAME, b"%d" % status)
         octet: int = _STATUS_OCTETS[status]
-        if octet == 0:
+        if octet == 0 or self._reference is not None:
             return self.field(out, _STATUS_NAME, _STATUS_VALUES[status])
         out.reserve(1)
         out.put(octet)
@@ -284,17 +335,27 @@ class Encoder:
         else:
             known = self._slots.get(name)
             slot = self._new_slot(name) if known is None else known
-            recent.name = name
-            recent.slot = slot
             recent.entry = _NO_ENTRY
+            if self._name_cache:
+                recent.name = name
+                recent.slot = slot
+            elif known is not None:
+                # The plain way: every name is looked at each time that it is sent.
+                self.counters.slots[_NAMES + 1] += 1
+                if names.flaw_of_name(name):
+                    self._refuse(out, names.flaw_of_name(name), name, value)
         if slot.kind == REGULAR:
             if slot.flaw:
                 self._refuse(out, slot.flaw, name, value)
             self._block_regular = True
         else:
             self._check_order(out, slot, value)
+        if self._reference is not None:
+            return self._hand_over(out, slot, value)
         entry = recent.entry
-        if recent.value is not value or entry.number == GONE:
+        if recent.value is value and entry.number != GONE:
+            self._repeated += 1
+        else:
             found = slot.values.get(value)
             if found is None:
                 return self._literal(out, slot, value)
@@ -308,6 +369,7 @@ class Encoder:
             self.counters.slots[_FIELDS + _INDEXED_STATIC] += 1
             return 0
         slot.unused = 0
+        entry.used = True
         write_integer(out, STATIC_COUNT + self.table.inserted - entry.number, 127, 128)
         self.counters.slots[_FIELDS + _INDEXED_DYNAMIC] += 1
         return 0
@@ -338,6 +400,17 @@ class Encoder:
         self._string(out, value, n)
         if policy == POLICY_INDEX:
             self._insert(slot, value)
+        return 0
+
+    def _hand_over(self, out: OutputBuffer, slot: Slot, value: bytes) -> int:
+        """A checked field for the reference, which codes the block at its end."""
+        n = len(value)
+        flaw = names.flaw_of_value(slot.kind, value, n)
+        if flaw:
+            self._refuse(out, flaw, slot.name.text, value)
+        assert self._reference is not None
+        self._plain_bytes += slot.size - ENTRY_OVERHEAD + n
+        self._reference.add(slot.name.text, value, policies.is_secret(slot, n))
         return 0
 
     def _check_order(self, out: OutputBuffer, slot: Slot, value: bytes) -> int:
@@ -399,7 +472,9 @@ class Encoder:
         return recent
 
     def _new_slot(self, name: bytes) -> Slot:
-        found = names.name_of(name, self._names_cached_max)
+        cached = names.name_of_known(name) if self._name_cache else None
+        found = names.examine(name, self._names_cached_max if self._name_cache else 0) if cached is None else cached
+        self.counters.slots[_NAMES + (1 if cached is None else 0)] += 1
         policy = found.policy
         if not self._adaptive and (policy == POLICY_PLAIN or policy == POLICY_PRIVATE):
             policy = POLICY_INDEX
@@ -426,7 +501,10 @@ class Encoder:
         dynamic = self.table
         size = slot.size + len(value)
         while dynamic.count and not dynamic.fits(size):
-            self._forget(dynamic.evict())
+            entry = dynamic.evict()
+            self._forget(entry)
+            if entry.used:
+                self._entry_lost()
         if dynamic.fits(size):
             entry = table.new_entry(slot.name, value, 0)
             dynamic.insert(entry)
@@ -434,6 +512,22 @@ class Encoder:
             slot.values[value] = entry
             if self._adaptive:
                 slot.unused += 1
+        return 0
+
+    def _entry_lost(self) -> int:
+        """An entry was evicted that had been of use: the table grows where that happens often."""
+        self.counters.slots[_LOST] += 1
+        if self._blocks > self._lost_until:
+            self._lost_until = self._blocks + _LOST_BLOCKS
+            self._lost = 0
+        self._lost += 1
+        capacity = self.table.capacity
+        if self._lost >= _LOST_MAX and self._pending < 0 and 0 < capacity < min(self._allowed, self._grown_max):
+            self._lost = 0
+            self._grown = True
+            self.counters.slots[_GROWTHS] += 1
+            # With the next block: a size update stands before the fields.
+            self._set_pending(min(2 * capacity, self._allowed, self._grown_max))
         return 0
 
     def _forget(self, entry: Entry) -> int:
@@ -462,7 +556,13 @@ class Encoder:
 
     def set_table_size(self, size: int) -> None:
         """The peer's SETTINGS_HEADER_TABLE_SIZE: the next block begins with a size update if the table changes."""
+        self._allowed = size
+        if self._reference is not None:
+            self._reference.resize(min(size, self._table_bytes_max))
+            return
         capacity = min(size, self._table_bytes_max)
+        if self._grown:
+            capacity = max(capacity, min(size, self._grown_max, self.table.capacity if self._pending < 0 else self._pending))
         if self._pending < 0 and capacity == self.table.capacity:
             return
         self._set_pending(capacity)

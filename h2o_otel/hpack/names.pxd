@@ -24,6 +24,9 @@ cdef int flaw_of_value(int kind, const unsigned char *src, Py_ssize_t n) noexcep
 cdef int _flaw_of_special(int kind, const unsigned char *src, Py_ssize_t n) noexcept
 @cython.locals(i="Py_ssize_t")
 cdef bint _is_trailers(const unsigned char *src, Py_ssize_t n) noexcept
-@cython.locals(made=Name)
+@cython.locals(found=Name)
 cpdef Name name_of(bytes name, Py_ssize_t names_cached_max)
+@cython.locals(made=Name)
+cdef Name examine(bytes name, Py_ssize_t names_cached_max)
+cpdef Name name_of_known(bytes name)
 cdef _forget_names()

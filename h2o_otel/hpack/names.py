@@ -49,7 +49,7 @@ from .kinds import (
 )
 from .static import STATIC_NAMES
 
-__all__ = ["FLAWS", "Name", "flaw_of_value", "name_of", "name_of_known"]
+__all__ = ["FLAWS", "Name", "examine", "flaw_of_value", "name_of", "name_of_known"]
 
 FLAWS: tuple[Rule | None, ...] = (
     None,
@@ -299,8 +299,11 @@ _NAMES: dict[bytes, Name] = dict(_KNOWN)
 def name_of(name: bytes, names_cached_max: int) -> Name:
     """``name`` as examined, from the cache where it is there; at most ``names_cached_max`` names beside the known ones are kept."""
     found = _NAMES.get(name)
-    if found is not None:
-        return found
+    return examine(name, names_cached_max) if found is None else found
+
+
+def examine(name: bytes, names_cached_max: int) -> Name:
+    """``name`` examined anew, and kept where there is room for it."""
     made = Name(name)
     if made.flaw == FLAWLESS and len(name) <= _NAME_CACHED_BYTES_MAX and names_cached_max > 0:
         if len(_NAMES) >= _KNOWN_COUNT + names_cached_max:
@@ -316,5 +319,5 @@ def _forget_names() -> None:
 
 
 def name_of_known(name: bytes) -> Name | None:
-    """``name`` if it is cached: for tests and tools."""
+    """``name`` if it is cached."""
     return _NAMES.get(name)

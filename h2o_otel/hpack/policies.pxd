@@ -22,5 +22,6 @@ cdef class Recent:
     cdef Slot slot
     cdef Entry entry
 
+cdef bint is_secret(Slot slot, Py_ssize_t n) noexcept
 @cython.locals(policy=int, size="Py_ssize_t")
 cdef int representation(Slot slot, bytes value, Py_ssize_t n, DynamicTable dynamic, bint adaptive) except -1

@@ -24,7 +24,7 @@ from .names import FLAWS, Name
 from .static import STATIC_NAMES
 from .table import STATIC_ENTRIES, DynamicTable, Entry
 
-__all__ = ["Recent", "Slot", "refusal", "representation"]
+__all__ = ["Recent", "Slot", "is_secret", "refusal", "representation"]
 
 # A shorter cookie could be guessed octet by octet through the sizes of blocks (RFC 7541 section 7.1.3).
 _COOKIE_BYTES_MIN = 20
@@ -119,6 +119,11 @@ def representation(slot: Slot, value: bytes, n: int, dynamic: DynamicTable, adap
             # It would push out nearly everything.
             return POLICY_PLAIN
     return policy
+
+
+def is_secret(slot: Slot, n: int) -> bool:
+    """Whether a value of ``n`` octets is never indexed, whatever the encoder's options are."""
+    return slot.policy == POLICY_SECRET or (slot.policy == POLICY_COOKIE and n < _COOKIE_BYTES_MIN)
 
 
 def refusal(flaw: int, name: bytes, value: bytes) -> LocalProtocolError:

@@ -17,6 +17,7 @@ cdef class Entry:
     cdef readonly int special
     cdef readonly Py_ssize_t size
     cdef readonly long long number
+    cdef bint used
 
 @cython.locals(entry=Entry)
 cdef Entry new_entry(Name name, bytes value, int flaw)

@@ -29,9 +29,10 @@ class Entry:
         special: 0 for a regular field that nothing more is to be looked at.
         size: octets that it counts.
         number: how many entries were inserted before it; of a static entry, its index, negative.
+        used: whether the encoder wrote it as an index since it was inserted.
     """
 
-    __slots__ = ("flaw", "name", "number", "pair", "size", "special", "value")
+    __slots__ = ("flaw", "name", "number", "pair", "size", "special", "used", "value")
 
     name: Name
     value: bytes
@@ -40,6 +41,7 @@ class Entry:
     special: int
     size: int
     number: int
+    used: bool
 
 
 def new_entry(name: Name, value: bytes, flaw: int) -> Entry:
@@ -52,6 +54,7 @@ def new_entry(name: Name, value: bytes, flaw: int) -> Entry:
     entry.special = name.kind | flaw
     entry.size = len(name.text) + len(value) + ENTRY_OVERHEAD
     entry.number = 0
+    entry.used = False
     return entry
 
 

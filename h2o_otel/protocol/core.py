@@ -85,13 +85,31 @@ class ConnectionCore:
         self.stream_states_plain = not config.tuning.stream_state_table
         self.send_frames = (config.role * 2 + counters.SEND) * _FRAME_TYPES
         self.recv_frames = (config.role * 2 + counters.RECV) * _FRAME_TYPES
+        tuning = config.tuning
         # The first block of the output by what is written first: 256 octets hold any frames of control, most
         # field sections fit the next class but one, and DATA asks for what it needs.
-        by_type = config.tuning.frame_size_classes
+        by_type = tuning.frame_size_classes
         self.out = OutputBuffer(self.counters, writer.CONTROL_BLOCK_BYTES if by_type else writer.BLOCK_BYTES)
         self.block_room = writer.FIELDS_ROOM_BYTES if by_type else 9
-        self.encoder = Encoder(self.counters, config.role, limits.encoder_table_bytes_max, limits.names_cached_max)
-        self.decoder = Decoder(self.counters, config.role, limits, config.tuning.frame_validation_cache)
+        self.encoder = Encoder(
+            self.counters,
+            config.role,
+            limits.encoder_table_bytes_max,
+            limits.names_cached_max,
+            adaptive=tuning.protocol_adaptive_compression,
+            table_bytes_grown_max=limits.encoder_table_grown_bytes_max,
+            static_forms=tuning.hpack_static_forms,
+            name_cache=tuning.hpack_name_cache,
+            reference=not tuning.hpack_ring_table,
+        )
+        self.decoder = Decoder(
+            self.counters,
+            config.role,
+            limits,
+            tuning.frame_validation_cache,
+            name_cache=tuning.hpack_name_cache,
+            reference=not tuning.hpack_ring_table,
+        )
         self.streams: dict[int, Stream] = {}
         self.scheduler = Scheduler(config.tuning.stream_priorities)
         self.guards = Guards(limits)

@@ -224,6 +224,13 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("hpack", "h2o.hpack.table.capacity", _G, "By", (_ROLE, _DIRECTION), "SETTINGS_HEADER_TABLE_SIZE in force."),
     _row("hpack", "h2o.hpack.table.evictions", _C, "{entry}", (_DIRECTION,), "Churn: raise the table size or stop indexing volatile fields."),
     _row("hpack", "h2o.hpack.time", _C, "s", (_DIRECTION,), "CPU in the codec (sampled and scaled).", family="hpack_time_ns", scale=1e-9),
+    _row("hpack", "h2o.hpack.names", _C, "{name}", (_DIRECTION, _result(*counters.NAME_RESULTS)),
+         "Names that stood in literal fields, or were new to a connection: the hit rate of the name cache."),
+    _row("hpack", "h2o.hpack.fields.repeated", _C, "{field}", (), "Fields sent again by the same objects in the same place: no table was searched."),
+    _row("hpack", "h2o.hpack.table.lost", _C, "{entry}", (), "Entries evicted from the encoder's tables though they had been of use: the table is too small."),
+    _row("hpack", "h2o.hpack.table.growths", _C, "{resize}", (), "Encoder tables that grew for it, within `Limits.encoder_table_grown_bytes_max`."),
+    _row("hpack", "h2o.hpack.parallel.batches", _C, "{batch}", (_result(*counters.PARALLEL_RESULTS),),
+         "Huffman work handed to threads, or too little for it: whether `hpack_parallel` pays."),
     _row("hpack", "h2o.hpack.errors", _C, "{error}", (_DIRECTION, _RULE_ERROR), "Header blocks that could not be decoded or were too large."),
     # -- frames
     _row("frames", "h2o.frames", _C, "{frame}", (_ROLE, _DIRECTION, _FRAME), "The mix of frames: floods, frames per request."),

@@ -6,6 +6,7 @@ from ..expressions import Count, Level, Number, Rate, is_, like
 from ..model import Dashboard, Panel, Query, Row, Threshold
 
 _ROLE, _DIRECTION, _FORM, _REPRESENTATION = "h2o.role", "network.io.direction", "h2o.hpack.form", "h2o.hpack.representation"
+_RESULT = "h2o.result"
 _ENCODED = Rate("h2o.hpack.size", is_(_FORM, "encoded"), by=_DIRECTION)
 _PLAIN = Rate("h2o.hpack.size", is_(_FORM, "plain"), by=_DIRECTION)
 _BLOCKS = Rate("h2o.frames", is_("h2o.frame.type", "HEADERS"), by=_DIRECTION)
@@ -108,6 +109,45 @@ _TABLES = Row(
                 knob="raise `Limits.header_table_bytes`, or send volatile values without indexing.",
             ),
         ),
+        (
+            Panel(
+                title="Entries lost in use",
+                queries=(Query(Rate("h2o.hpack.table.lost"), "entries lost"), Query(Rate("h2o.hpack.table.growths"), "tables grown")),
+                what="Entries that the encoder's tables evicted though they had been of use, and tables that grew for it.",
+                good="near 0; a burst of losses ends when the table has grown.",
+                knob="`Limits.encoder_table_grown_bytes_max`, where the peer allows it; its switch is `protocol_adaptive_compression`.",
+            ),
+            Panel(
+                title="Fields repeated in place",
+                queries=(
+                    Query(
+                        Rate("h2o.hpack.fields.repeated") / Rate("h2o.hpack.fields", is_(_DIRECTION, "transmit")),
+                        "of the fields sent",
+                    ),
+                ),
+                what="Fields whose name and value were the same objects as in the block before: no table was searched for them.",
+                good="above 50 % where a program sends constants.",
+                knob="make names and values once, and send them in the same order.",
+                maximum=1.0,
+                falling=True,
+                thresholds=(Threshold(0.1, "warning"), Threshold(0.5, "good")),
+            ),
+            Panel(
+                title="Names known",
+                queries=(
+                    Query(
+                        Rate("h2o.hpack.names", is_(_RESULT, "cached"), by=_DIRECTION) / Rate("h2o.hpack.names", by=_DIRECTION),
+                        "{network.io.direction}",
+                    ),
+                ),
+                what="Hit rate of the cache of examined names, among names that stood in literals or were new to a connection.",
+                good="above 95 %. Low: a peer makes up names, or `hpack_name_cache` is off.",
+                knob="`Limits.names_cached_max`.",
+                maximum=1.0,
+                falling=True,
+                thresholds=(Threshold(0.5, "warning"), Threshold(0.9, "good")),
+            ),
+        ),
     ),
 )
 
@@ -136,6 +176,13 @@ _COST = Row(
                 good="nothing.",
                 knob="lists too large: `Limits.header_list_bytes_max`, `Limits.header_fields_max`; anything else: a broken peer.",
                 empty="none seen",
+            ),
+            Panel(
+                title="Batches decoded ahead",
+                queries=(Query(Rate("h2o.hpack.parallel.batches", by=_RESULT)),),
+                what="With `hpack_parallel`: batches whose Huffman strings threads decoded, and those that were too small for it.",
+                good="nothing, by default. With it, parallel ones lead: else the threshold is above what arrives.",
+                knob="`hpack_parallel`; the threshold is measured by benchmarks/hpack_parallel.py.",
             ),
         ),
     ),
