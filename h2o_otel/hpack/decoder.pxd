@@ -35,7 +35,9 @@ cdef class Decoder:
     cdef Py_ssize_t _list_bytes_max, _fields_max, _size_updates_max, _names_cached_max
     cdef int _role
     cdef bint _again, _name_cache
-    cdef object _reference
+    cdef object _reference, _ahead_of
+    cdef dict _strings
+    cdef Py_ssize_t _first, _parallel_bytes_min
     cdef unsigned int _stream_id, _blocks
     cdef long long _evictions_counted
     cdef Py_ssize_t _reported_size, _reported_capacity
@@ -58,6 +60,7 @@ cdef class Decoder:
     cdef Entry _dynamic(self, Py_ssize_t index)
     @cython.locals(n=int, size="Py_ssize_t")
     cdef int _size_updates(self, const unsigned char *buf, Py_ssize_t end) except -1
+    cpdef use_strings(self, dict strings)
     cpdef set_allowed_table_size(self, Py_ssize_t size)
     @cython.locals(pos="Py_ssize_t", value="unsigned long long", shift="unsigned int", octet="unsigned int")
     cdef Py_ssize_t _integer(self, const unsigned char *buf, Py_ssize_t end, unsigned int mask) except -1

@@ -8,6 +8,7 @@ peer's.  Beyond the limits on a field section nothing more is kept of it, for th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import _mem, counters
@@ -77,6 +78,7 @@ class Decoder:
         limits: of field sections and names.
         name_cache: what a name is, is looked up; without it, each literal name is examined.
         reference: the library ``hpack`` decodes in the place of this table.
+        parallel: threads decode the Huffman strings of blocks of ``limits.hpack_parallel_bytes_min`` and more.
 
     Attributes:
         method, scheme, authority, path, status, protocol: values of the pseudo-header fields, None when absent.
@@ -99,13 +101,16 @@ class Decoder:
 
     __slots__ = (
         "_again",
+        "_ahead_of",
         "_allowed",
         "_blocks",
         "_evictions_counted",
         "_fields_max",
+        "_first",
         "_list_bytes_max",
         "_name_cache",
         "_names_cached_max",
+        "_parallel_bytes_min",
         "_pos",
         "_reference",
         "_reported_capacity",
@@ -117,6 +122,7 @@ class Decoder:
         "_shrink_to",
         "_size_updates_max",
         "_stream_id",
+        "_strings",
         "authority",
         "content_length",
         "cookies",
@@ -150,9 +156,19 @@ class Decoder:
         *,
         name_cache: bool = True,
         reference: bool = False,
+        parallel: bool = False,
     ) -> None:
         self.counters = counters
         self._name_cache = name_cache
+        self._parallel_bytes_min = limits.hpack_parallel_bytes_min
+        self._ahead_of: Callable[[bytes, int, Counters], dict[int, bytes] | None] | None = None
+        if parallel:
+            from .parallel import ahead_of
+
+            self._ahead_of = ahead_of
+        # Of the block that is being decoded: where it begins, and the strings in it that are decoded already.
+        self._first = 0
+        self._strings: dict[int, bytes] | None = None
         self._reference: ReferenceDecoder | None = None
         if reference:
             from .reference import ReferenceDecoder
@@ -239,6 +255,9 @@ class Decoder:
             self._hand_over(_mem.to_bytes(buf, pos, end, end))
             pos = end
         self._pos = pos
+        self._first = pos
+        if self._ahead_of is not None and self._strings is None:
+            self._strings = self._ahead_of(_mem.to_bytes(buf, pos, end, end), self._parallel_bytes_min, self.counters)
         if self._shrink_to >= 0 or (pos < end and _mem.u8(buf, pos, end) & 0xE0 == 0x20):
             self._size_updates(buf, end)
         while self._pos < end:
@@ -269,6 +288,8 @@ class Decoder:
                 self._special(entry.name, entry.value, entry.pair, entry.flaw)
             else:
                 self.headers.append(entry.pair)
+        if self._strings is not None:
+            self._strings = None
         slots[_PLAIN] += self.list_bytes - self.fields * ENTRY_OVERHEAD
         if self.table.size != self._reported_size or self.table.evictions != self._evictions_counted:
             self._report()
@@ -288,6 +309,10 @@ class Decoder:
             return self._special(name, entry.value, entry.pair, flaw)
         self.headers.append(entry.pair)
         return 0
+
+    def use_strings(self, strings: dict[int, bytes] | None) -> None:
+        """Huffman strings of the next block that are decoded already, by their position in it."""
+        self._strings = strings
 
     # -- representations (RFC 7541 section 6)
 
@@ -460,9 +485,13 @@ class Decoder:
         self._pos = start + n
         if octet & 0x80 == 0:
             return _mem.to_bytes(buf, start, start + n, end)
+        if self._strings is not None:
+            text = self._strings.get(start - self._first)
+            if text is not None:
+                return text
         if 2 * n + 2 > self._scratch_bytes:
             self._make_room(2 * n + 2)
-        size = huffman.decode(buf, start, start + n, end, self._room, self._scratch_bytes)
+        size = huffman.decode(buf, start, start + n, end, self._room, 0, self._scratch_bytes)
         if size < 0:
             raise self._broken(RULES.hpack_huffman_eos if size == huffman.EOS else RULES.hpack_huffman_padding)
         return _mem.to_bytes(self._room, 0, size, self._scratch_bytes)

@@ -147,12 +147,14 @@ def _find_long(window: int) -> int:
     return (length << 16) | _LONG_SYMBOLS[(window >> (_LENGTH_MAX - length)) - _LONG_OFFSETS[length]]
 
 
-def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, cap: int) -> int:
-    """Octets written to ``dst``, which has room for ``2 * (stop - start) + 2``; or ``EOS`` or ``PADDING`` when ``src`` is not valid."""
+def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, done: int, cap: int) -> int:
+    """Write ``src[start:stop]`` at ``done``, where ``dst`` has room for ``2 * (stop - start) + 2``.
+
+    Returns the position after it, or ``EOS`` or ``PADDING`` when ``src`` is not valid.
+    """
     window = 0
     held = 0
     pos = start
-    done = 0
     while True:
         if stop - pos >= 4 and held <= 32:
             window = ((window & _MASK_32) << 32) | _mem.u32(src, pos, end)
@@ -220,5 +222,5 @@ def decode_bytes(data: bytes) -> bytes | None:
     n = len(data)
     cap = 2 * n + 2
     room = bytearray(cap)
-    size = decode(data, 0, n, n, room, cap)
+    size = decode(data, 0, n, n, room, 0, cap)
     return None if size < 0 else bytes(room[:size])

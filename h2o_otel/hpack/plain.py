@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .huffman import CODES, LENGTHS
 
-__all__ = ["EOS", "PADDING", "decode", "encode", "measure"]
+__all__ = ["EOS", "PADDING", "decode", "encode", "measure", "release", "take"]
 
 # As in ``huffman``, whose own are C integers when it is compiled.
 EOS = -1
@@ -83,8 +83,8 @@ def encode(dst: bytearray, pos: int, cap: int, src: bytes, n: int) -> int:
     return pos + size
 
 
-def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, cap: int) -> int:
-    """Octets written to ``dst``; or ``EOS`` or ``PADDING`` when ``src`` is not valid."""
+def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, done: int, cap: int) -> int:
+    """Write ``src[start:stop]`` at ``done``; returns the position after it, or ``EOS`` or ``PADDING`` when ``src`` is not valid."""
     node = _ROOT
     texts = []
     for octet in src[start:stop]:
@@ -98,5 +98,17 @@ def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, cap: int
     if not node.ends:
         return PADDING
     decoded = b"".join(texts)
-    dst[: len(decoded)] = decoded
-    return len(decoded)
+    dst[done : done + len(decoded)] = decoded
+    return done + len(decoded)
+
+
+# Of ``gil.pxd``: here the interpreter switches threads as it likes.
+
+
+def release() -> object:
+    """Give the GIL up."""
+    return None
+
+
+def take(state: object) -> None:
+    """Take it back."""

@@ -109,6 +109,7 @@ class ConnectionCore:
             tuning.frame_validation_cache,
             name_cache=tuning.hpack_name_cache,
             reference=not tuning.hpack_ring_table,
+            parallel=tuning.hpack_parallel,
         )
         self.streams: dict[int, Stream] = {}
         self.scheduler = Scheduler(config.tuning.stream_priorities)

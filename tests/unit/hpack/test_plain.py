@@ -9,7 +9,7 @@ from h2o_otel.hpack import huffman, plain
 
 def decoded(data: bytes) -> bytes | None:
     room = bytearray(2 * len(data) + 2)
-    size = plain.decode(data, 0, len(data), len(data), room, len(room))
+    size = plain.decode(data, 0, len(data), len(data), room, 0, len(room))
     assert size >= plain.PADDING
     return None if size < 0 else bytes(room[:size])
 
@@ -33,8 +33,8 @@ def test_decoding_as_the_loops(rng: random.Random) -> None:
 
 def test_end_of_string_and_padding_are_told_apart() -> None:
     room = bytearray(64)
-    assert plain.decode(b"\xff\xff\xff\xff", 0, 4, 4, room, 64) == plain.EOS
-    assert plain.decode(b"\xff\xff", 0, 2, 2, room, 64) == plain.PADDING
+    assert plain.decode(b"\xff\xff\xff\xff", 0, 4, 4, room, 0, 64) == plain.EOS
+    assert plain.decode(b"\xff\xff", 0, 2, 2, room, 0, 64) == plain.PADDING
     # The second time the steps are known.
-    assert plain.decode(b"\xff\xff\xff\xff", 0, 4, 4, room, 64) == plain.EOS
-    assert plain.decode(b"", 0, 0, 0, room, 64) == 0
+    assert plain.decode(b"\xff\xff\xff\xff", 0, 4, 4, room, 0, 64) == plain.EOS
+    assert plain.decode(b"", 0, 0, 0, room, 0, 64) == 0
