@@ -64,7 +64,8 @@ cdef class ConnectionCore:
     cdef Py_ssize_t remote_frame_max
     cdef object unacked_settings
     # stream identifiers
-    cdef readonly unsigned int next_stream_id
+    # public: a test of the end of the numbers begins near it
+    cdef public unsigned int next_stream_id
     cdef readonly unsigned int last_remote_stream_id
     cdef readonly unsigned int goaway_last_stream_id
     cdef readonly unsigned int goaway_sent_last

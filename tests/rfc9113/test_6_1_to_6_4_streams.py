@@ -24,6 +24,7 @@ from tests.support.judged import (
     reading_client,
     requirement,
     server,
+    short_server,
     stream_error,
     uploading_client,
     waiting_client,
@@ -81,9 +82,7 @@ def test_padding_alone_can_exceed_a_window() -> None:
     peer = open_server()
     peer.connection.streams[1].recv_window = 20
     stream_error(peer, "flow_control_stream", data(1, b"x" * 10, padding=10))
-    peer = open_server()
-    peer.connection.recv_window = 20
-    connection_error(peer, "flow_control_connection", data(1, b"x" * 10, padding=10))
+    connection_error(short_server(20), "flow_control_connection", data(1, b"x" * 10, padding=10))
 
 
 @requirement("9113-6.1-4")

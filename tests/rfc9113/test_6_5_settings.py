@@ -161,10 +161,10 @@ def test_max_frame_size_outside_its_range(make: Any, value: int) -> None:
 @pytest.mark.parametrize("value", [16_384, 2**24 - 1])
 def test_max_frame_size_at_its_edges(make: Any, value: int) -> None:
     peer = make()
-    assert peer.connection.remote_frame_max == 16_384
+    assert peer.connection.remote_settings[5] == 16_384
     peer.sends(settings({5: value}))
     peer.gets(settings_ack())
-    assert peer.connection.remote_frame_max == value
+    assert peer.connection.remote_settings[5] == value
 
 
 @requirement("9113-6.5.2-9")

@@ -23,6 +23,8 @@ from tests.support.judged import (
     reading_client,
     requirement,
     reset_server,
+    short_client,
+    short_server,
     stream_error,
 )
 from tests.support.wire import DATA, WINDOW_UPDATE, block, data, frame, headers, settings, settings_ack, window_update
@@ -103,8 +105,7 @@ def test_more_than_the_window(make: Any) -> None:
     peer.connection.streams[1].recv_window = 10
     accepted(peer, data(1, b"x" * 10))
     stream_error(peer, "flow_control_stream", data(1, b"x"))
-    peer = make()
-    peer.connection.recv_window = 10
+    peer = short_server(10) if make is open_server else short_client(10)
     accepted(peer, data(1, b"x" * 10), data(1))
     connection_error(peer, "flow_control_connection", data(1, b"x"))
 
@@ -141,8 +142,8 @@ def test_empty_end_needs_no_window(make: Any) -> None:
 @requirement("9113-6.9.1-2")
 @pytest.mark.parametrize("make", RECEIVING)
 def test_empty_end_is_taken_without_a_window(make: Any) -> None:
-    peer = make()
-    peer.connection.recv_window = peer.connection.streams[1].recv_window = 0
+    peer = short_server(0) if make is open_server else short_client(0)
+    peer.connection.streams[1].recv_window = 0
     assert accepted(peer, data(1, end_stream=True))[0] == "data 1  end"
 
 

@@ -19,7 +19,18 @@ from tests.support.judged import (
     stream_error,
     waiting_client,
 )
-from tests.support.wire import block, data, headers, integer, priority, request_block, response_block, rst_stream, window_update
+from tests.support.wire import (
+    block,
+    data,
+    headers,
+    integer,
+    priority,
+    request_block,
+    response_block,
+    rst_stream,
+    settings_ack,
+    window_update,
+)
 
 METHOD, SCHEME, PATH, AUTHORITY = GET
 OPTIONS, CONNECT = (b":method", b"OPTIONS"), (b":method", b"CONNECT")
@@ -268,7 +279,9 @@ def test_refusal_of_a_tunnel_is_a_response_like_any() -> None:
 def test_tunnels_count_as_streams() -> None:
     peer = tunnel(serving)
     assert peer.connection.streams_remote == 1
-    peer.connection.local_streams_max = 1
+    peer.connection.update_settings([(3, 1)], peer.now)
+    peer.sends(settings_ack())
+    peer.forget()
     stream_error(peer, "streams_exceeded", headers(3, request_block(), end_stream=True), stream_id=3)
 
 

@@ -7,10 +7,12 @@ a PING, after a connection error the last frame is GOAWAY and nothing more is pa
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from h2o_otel.rules import CONNECTION, RULES, STREAM
 from h2o_otel.streams.states import State
 from tests.support.engine import GET, POST, Peer, requesting, serving
@@ -47,6 +49,27 @@ def asked_server() -> Peer:
     peer = server()
     peer.sends(headers(1, request_block(), end_stream=True))
     return _at(peer, State.HALF_CLOSED_REMOTE)
+
+
+def short_server(left: int) -> Peer:
+    """Open, and the connection's window has so many octets left, while the stream's has more."""
+    peer = _clean(serving(replace(SERVER_LIMITS, connection_window_bytes=0))[1])
+    peer.sends(headers(1, request_block(b"POST")), *_filling(left))
+    assert peer.connection.recv_window == left < peer.connection.streams[1].recv_window
+    return _clean(peer)
+
+
+def short_client(left: int) -> Peer:
+    """The same for a response."""
+    connection, peer = requesting(replace(CLIENT_LIMITS, connection_window_bytes=0))
+    connection.send_request(GET, True, peer.now)
+    peer.sends(headers(1, response_block()), *_filling(left))
+    assert peer.connection.recv_window == left < peer.connection.streams[1].recv_window
+    return _clean(peer)
+
+
+def _filling(left: int) -> list[bytes]:
+    return [data(1, bytes(16_384)) for _ in range(3)] + [data(1, bytes(16_383 - left))]
 
 
 def answered_server() -> Peer:
