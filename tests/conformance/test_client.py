@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
 
+import anyio
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from h2o_otel import Client
 from h2o_otel.errors import H2OError
@@ -15,7 +16,7 @@ from tests.conformance.cases_client import CASES
 from tests.support import wire
 from tests.support.judged import requirement
 from tests.support.peers import Certificates
-from tests.support.spec import TIMEOUT_S, Background, Case, Conn, background
+from tests.support.spec import TIMEOUT_S, Case, Conn
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +24,21 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture(scope="module")
-def loop() -> Iterator[Background]:
-    with background() as made:
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal]:
+    """The client's event loop, in a thread."""
+    with start_blocking_portal(request.param) as made:
         yield made
 
 
 @pytest.fixture(params=["h2c", "tls"])
-def conn(request: pytest.FixtureRequest, certificates: Certificates, loop: Background) -> Iterator[Conn]:
+def conn(request: pytest.FixtureRequest, certificates: Certificates, portal: BlockingPortal) -> Iterator[Conn]:
     """The server's end of the connection of a client that asks for the root."""
     secure = request.param == "tls"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(TIMEOUT_S)
         url = f"{'https' if secure else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
-        judged = asyncio.Event()
+        judged = anyio.Event()
 
         async def ask() -> None:
             async with Client(verify=certificates.ca) as client:
@@ -45,7 +47,7 @@ def conn(request: pytest.FixtureRequest, certificates: Certificates, loop: Backg
                 # The connection is the suite's until it has judged.
                 await judged.wait()
 
-        asking = asyncio.run_coroutine_threadsafe(ask(), loop.loop)
+        asking = portal.start_task_soon(ask)
         try:
             with listener.accept()[0] as sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -57,7 +59,7 @@ def conn(request: pytest.FixtureRequest, certificates: Certificates, loop: Backg
         finally:
             # What the client tries again finds nobody.
             listener.close()
-            loop.loop.call_soon_threadsafe(judged.set)
+            portal.call(judged.set)
             asking.result(10)
 
 

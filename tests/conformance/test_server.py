@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from h2o_otel.server import Config, Server
 from tests.conformance import cases_generic, cases_http2
 from tests.support.judged import requirement
 from tests.support.peers import Certificates
-from tests.support.spec import Background, Case, Conn, background
+from tests.support.spec import Case, Conn, serving
 
 CASES = [*cases_generic.CASES, *cases_http2.CASES]
 
@@ -33,13 +33,14 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[Background]:
-    with background() as made:
+def portal() -> Iterator[BlockingPortal]:
+    """The server's event loop, in a thread."""
+    with start_blocking_portal("asyncio") as made:
         yield made
 
 
 @pytest.fixture(scope="module", params=["h2c", "tls"])
-def address(request: pytest.FixtureRequest, certificates: Certificates, loop: Background) -> Iterator[Any]:
+def address(request: pytest.FixtureRequest, certificates: Certificates, portal: BlockingPortal) -> Iterator[Any]:
     """Where the server listens, and the context to connect with, or None."""
     settings: dict[str, Any] = {"port": 0, "lifespan": "off", "handle_signals": False, "timeout_graceful_shutdown": 0.1}
     context = None
@@ -49,19 +50,8 @@ def address(request: pytest.FixtureRequest, certificates: Certificates, loop: Ba
         context.set_alpn_protocols(["h2"])
     server = Server(Config(app=app, **settings))
 
-    async def start() -> asyncio.Task[None]:
-        task = asyncio.create_task(server.serve())
-        await server.started.wait()
-        return task
-
-    task = loop.run(start())
-    yield server.addresses[0], context
-
-    async def stop() -> None:
-        server.stop()
-        await task
-
-    loop.run(stop())
+    with serving(portal, server):
+        yield server.addresses[0], context
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ answer a PING afterwards.  Nothing waits unless the judgement is about to fail.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import struct
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from anyio.from_thread import BlockingPortal
 
 from tests.support import wire
 from tests.support.wire import ACK, END_STREAM, PREFACE, Frame, block
@@ -195,27 +195,13 @@ def stream_error(*codes: int) -> Callable[[Conn], object]:
     return lambda conn: conn.stream_error(*codes)
 
 
-class Background:
-    """An event loop in a thread, for a server or a client that the suite talks to from outside."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
-
-    def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
-        self.loop.close()
-
-
 @contextlib.contextmanager
-def background() -> Iterator[Background]:
-    made = Background()
+def serving(portal: BlockingPortal, server: Any) -> Iterator[None]:
+    """Run the server on the portal's loop; it is stopped in the end, if it was not before."""
+    running = portal.start_task_soon(server.serve)
+    portal.call(server.started.wait)
     try:
-        yield made
+        yield
     finally:
-        made.close()
+        portal.call(server.stop)
+        running.result(10)
