@@ -127,6 +127,8 @@ class MessageValidator:
                 raise fail(RULES.pseudo_missing, stream_id, got=":scheme, :path or :authority")
             self.check_path(fields, stream_id)
         self.check_authority(fields.authority, stream_id)
+        if fields.host is not None and fields.host != fields.authority:
+            raise fail(RULES.host_mismatch, stream_id, got=fields.host[:_SHOWN])
         return 0
 
     def response(self, fields: Decoder, stream_id: int) -> int:

@@ -138,14 +138,15 @@ class ReceiveHalf(PushHalf):
 
     def check_header(self, type: int, flags: int, stream_id: int, length: int) -> Violation | None:
         """What the nine octets of a frame header decide, before any of its payload is kept."""
-        if self.need_settings and length == _HTTP1_LENGTH and type == _HTTP1_TYPE:
-            return fail(RULES.preface_http1)
-        if length > self.local_frame_max:
-            return fail(RULES.frame_too_large, stream_id, frame=frame_name(type), actual=length, limit=self.local_frame_max)
         if self.need_settings:
+            # First of all: a peer that does not speak HTTP/2 has no lengths to keep.
+            if length == _HTTP1_LENGTH and type == _HTTP1_TYPE:
+                return fail(RULES.preface_http1)
             if type != _SETTINGS or flags & _ACK:
                 name = "SETTINGS acknowledgement" if type == _SETTINGS else frame_name(type)
                 return fail(RULES.preface_no_settings, stream_id, frame=name)
+        if length > self.local_frame_max:
+            return fail(RULES.frame_too_large, stream_id, frame=frame_name(type), actual=length, limit=self.local_frame_max)
         if self.block_stream and (type != _CONTINUATION or stream_id != self.block_stream):
             return fail(RULES.continuation_expected, stream_id, frame=frame_name(type), expected=self.block_stream)
         scope = _SCOPE[type]

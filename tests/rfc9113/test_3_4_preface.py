@@ -7,7 +7,21 @@ import pytest
 from h2o_otel.protocol.connection import Connection
 from tests.support.engine import GET, Peer, requesting, serving
 from tests.support.judged import alive, connection_error, requirement
-from tests.support.wire import ACK, HEADERS, PREFACE, SETTINGS, frames, headers, ping, request_block, response_block, settings, settings_ack
+from tests.support.wire import (
+    ACK,
+    HEADERS,
+    PING,
+    PREFACE,
+    SETTINGS,
+    frame,
+    frames,
+    headers,
+    ping,
+    request_block,
+    response_block,
+    settings,
+    settings_ack,
+)
 
 
 def fresh_server() -> Peer:
@@ -90,12 +104,18 @@ def test_preface_is_judged_by_its_first_wrong_octet(cut: int) -> None:
         (fresh_client, settings_ack()),
         (fresh_client, headers(1, response_block())),
         (fresh_client, PREFACE),
+        (fresh_client, b"\x15\x03\x01\x00\x02\x02\x46" + bytes(16)),
+        (fresh_client, frame(PING, 0, 0, length=20_000)),
     ],
 )
 def test_first_frame_is_not_settings(make: object, octets: bytes) -> None:
     peer = make()  # type: ignore[operator]
-    rule = "frame_too_large" if octets == PREFACE else "preface_no_settings"
-    connection_error(peer, rule, octets)
+    connection_error(peer, "preface_no_settings", octets)
+
+
+@requirement("9113-3.4-6")
+def test_server_that_speaks_http_1() -> None:
+    connection_error(fresh_client(), "preface_http1", b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 @requirement("9113-3.4-2", "9113-3.4-3")

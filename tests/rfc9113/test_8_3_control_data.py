@@ -168,6 +168,13 @@ def test_path_of_options() -> None:
     malformed("path_invalid", OPTIONS, SCHEME, (b":path", b"**"), AUTHORITY)
 
 
+@requirement("9113-8.3.1-4")
+def test_host_that_differs_in_connect() -> None:
+    malformed("host_mismatch", CONNECT, (b":authority", b"a:1"), (b"host", b"b:1"))
+    malformed("host_mismatch", CONNECT, (b":protocol", b"websocket"), SCHEME, PATH, AUTHORITY, (b"host", b"example.org"))
+    well_formed(CONNECT, (b":authority", b"a:1"), (b"host", b"a:1"))
+
+
 # -- 8.3.2
 
 
