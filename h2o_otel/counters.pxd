@@ -24,6 +24,10 @@ cdef class Trace:
     cpdef void mark(self, int layer, long long start_ns, long long end_ns) noexcept
 
 @cython.final
+cdef class Tally:
+    cdef public long long n
+
+@cython.final
 cdef class Counters:
     cdef bytearray _memory
     cdef long long *slots
@@ -32,4 +36,6 @@ cdef class Counters:
     cdef object __weakref__
     cpdef Histogram histogram(self, str name, int index=*)
     cpdef count(self, str name, tuple key, long long n=*)
+    @cython.locals(tally=Tally)
+    cpdef Tally tally(self, str name, tuple key)
     cpdef Histogram labelled_histogram(self, str name, tuple key)

@@ -31,6 +31,7 @@ __all__ = [
     "Counters",
     "Histogram",
     "Snapshot",
+    "Tally",
     "Trace",
     "blocks",
     "clock",
@@ -353,6 +354,15 @@ HPACK_ENCODE, HPACK_DECODE, FRAMES_WRITE, FRAMES_READ, WAIT_SLOT, WAIT_WINDOW = 
 BUFFERS_ACQUIRE, TLS_ENCRYPT, TLS_DECRYPT, IO_FLUSH, POOL_ACQUIRE = range(6, 11)
 
 
+class Tally:
+    """One labelled counter, for whoever adds to it at every request and does not want to look it up."""
+
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0
+
+
 class Counters:
     """One block: every family of this module, written by one thread only."""
 
@@ -379,7 +389,23 @@ class Counters:
         if value is None and len(family) >= LABELLED_KEYS_MAX:
             key = ("other",) * len(key)
             value = family.get(key)
-        family[key] = n if value is None else value + n
+        if value.__class__ is Tally:
+            value.n += n
+        else:
+            family[key] = n if value is None else value + n
+
+    def tally(self, name: str, key: tuple[str, ...]) -> Tally:
+        """The labelled counter of ``key``, to be kept and added to."""
+        self.count(name, key, 0)
+        family = self._labelled[name]
+        key = key if key in family else ("other",) * len(key)
+        found = family[key]
+        if found.__class__ is not Tally:
+            tally = Tally()
+            tally.n = found
+            family[key] = found = tally
+        made: Tally = found
+        return made
 
     def labelled_histogram(self, name: str, key: tuple[str, ...]) -> Histogram:
         """The labelled histogram of ``key``, made on first use."""
@@ -398,8 +424,11 @@ class Counters:
         return [self.slots[i] for i in range(_SLOTS_USED)]
 
     def read_labelled(self) -> dict[str, dict[tuple[str, ...], Any]]:
-        """Shallow copies of the labelled families, safe against the writing thread."""
-        return {name: family.copy() for name, family in self._labelled.items()}
+        """Copies of the labelled families, safe against the writing thread: integers, or histograms themselves."""
+        return {
+            name: {key: value.n if value.__class__ is Tally else value for key, value in family.copy().items()}
+            for name, family in self._labelled.items()
+        }
 
 
 class HistogramValue(NamedTuple):

@@ -1,5 +1,5 @@
 import cython
-from ..counters cimport Counters, Histogram
+from ..counters cimport Counters, Histogram, Tally
 
 cdef dict _METHOD_INDEX
 cdef int _ACTIVE
@@ -37,12 +37,16 @@ cdef class ServerRequestMetrics:
 cdef class ClientRequestMetrics:
     cdef Counters _block
     cdef str _version, _address, _port
-    cdef list _keys
-    cdef dict _series, _queue
-    @cython.locals(index=int)
+    cdef list _active, _queue
+    cdef dict _series
+    cdef Histogram _last
+    cdef int _last_index, _last_status
+    @cython.locals(index=int, active=Tally)
     cpdef int started(self, object method)
     @cython.locals(histogram=Histogram)
     cpdef object queued(self, int index, double duration_s)
     @cython.locals(histogram=Histogram, key=tuple)
+    cdef Histogram _find(self, int index, int status, str error_type)
+    @cython.locals(histogram=Histogram, active=Tally)
     cpdef object finished(self, int index, int status, str error_type, double duration_s, object span=*)
     cdef Histogram _make(self, tuple key)

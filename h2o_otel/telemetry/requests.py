@@ -12,7 +12,7 @@ from time import time_ns as _time_ns
 from typing import Any
 
 from .. import counters as _counters
-from ..counters import Counters, Histogram
+from ..counters import Counters, Histogram, Tally
 
 __all__ = ["ClientRequestMetrics", "ServerRequestMetrics", "method_label", "origin_label"]
 
@@ -194,7 +194,7 @@ class ClientRequestMetrics:
         origins_max: ``Limits.origins_labelled_max``; later origins share the label ``other``.
     """
 
-    __slots__ = ("_address", "_block", "_keys", "_port", "_queue", "_series", "_version")
+    __slots__ = ("_active", "_address", "_block", "_last", "_last_index", "_last_status", "_port", "_queue", "_series", "_version")
 
     def __init__(
         self,
@@ -207,19 +207,27 @@ class ClientRequestMetrics:
         self._address, self._port = origin_label(server_address, server_port, origins_max)
         self._version = protocol_version
         self._block = _counters.local() if counters is None else counters
-        self._keys = [(method, self._address, self._port) for method in _METHODS]
+        # By method, each made on first use.
+        self._active: list[Tally | None] = [None] * len(_METHODS)
+        self._queue: list[Histogram | None] = [None] * len(_METHODS)
         self._series: dict[tuple[int, int, str | None], Histogram] = {}
-        self._queue: dict[int, Histogram] = {}
+        self._last: Histogram | None = None
+        self._last_index = 0
+        self._last_status = 0
 
     def started(self, method: bytes | str) -> int:
         """A request began; returns what ``queued`` and ``finished`` want back."""
         index = _METHOD_INDEX.get(method, _OTHER)
-        self._block.count("http_client_active_requests", self._keys[index])
+        active = self._active[index]
+        if active is None:
+            key = (_METHODS[index], self._address, self._port)
+            active = self._active[index] = self._block.tally("http_client_active_requests", key)
+        active.n += 1
         return index
 
     def queued(self, index: int, duration_s: float) -> None:
         """The request waited so long for a connection or a stream."""
-        histogram = self._queue.get(index)
+        histogram = self._queue[index]
         if histogram is None:
             histogram = self._queue[index] = self._block.labelled_histogram(
                 "http_client_request_time_in_queue", (_METHODS[index], self._address, self._version)
@@ -236,12 +244,25 @@ class ClientRequestMetrics:
             duration_s: seconds from the call to the end of the response body, or to the failure.
             span: the request's ``RequestSpan``, for exemplars.
         """
-        self._block.count("http_client_active_requests", self._keys[index], -1)
+        active = self._active[index]
+        if active is not None:
+            active.n -= 1
+        histogram = self._last
+        if histogram is None or error_type is not None or status != self._last_status or index != self._last_index:
+            histogram = self._find(index, status, error_type)
+        _record(histogram, duration_s, span)
+
+    def _find(self, index: int, status: int, error_type: str | None) -> Histogram:
+        """The series of this combination, which is the last one from now on unless there was an error."""
         key = (index, status, error_type)
         histogram = self._series.get(key)
         if histogram is None:
             histogram = self._make(key)
-        _record(histogram, duration_s, span)
+        if error_type is None:
+            self._last = histogram
+            self._last_index = index
+            self._last_status = status
+        return histogram
 
     def _make(self, key: tuple[int, int, str | None]) -> Histogram:
         index, status, error_type = key

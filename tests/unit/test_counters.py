@@ -15,6 +15,20 @@ def read(block: Counters) -> Snapshot:
     return snapshot
 
 
+def test_tally_is_the_counter_of_its_key() -> None:
+    block = Counters()
+    block.count("tls_alpn", ("client", "h2"), 2)
+    tally = block.tally("tls_alpn", ("client", "h2"))
+    tally.n += 3
+    block.count("tls_alpn", ("client", "h2"))
+    assert block.tally("tls_alpn", ("client", "h2")) is tally
+    assert block.read_labelled()["tls_alpn"] == {("client", "h2"): 6}
+    for i in range(counters.LABELLED_KEYS_MAX + 1):
+        block.count("tls_alpn", ("client", str(i)))
+    block.tally("tls_alpn", ("client", "one more")).n += 5
+    assert block.read_labelled()["tls_alpn"]["other", "other"] == 7
+
+
 def test_last_dimension_varies_fastest() -> None:
     block = Counters()
     block.add("frames", (counters.SERVER * 2 + counters.RECV) * len(counters.FRAME_TYPES) + 6, 5)
