@@ -85,6 +85,8 @@ COPY_REASONS = ("deliver", "reassembly", "tail", "output", "split", "grow", "asg
 REPRESENTATIONS = ("indexed_static", "indexed_dynamic", "literal_indexed", "literal_plain", "literal_never")
 OUTCOMES = ("completed", "reset_sent", "reset_recv", "refused", "goaway", "conn_lost", "timeout", "push")
 SCOPES = ("connection", "stream")
+GLITCHES = ("unknown_type", "empty_data", "priority", "closed_stream", "after_goaway")
+PUSH_RESULTS = ("accepted", "refused", "cancelled", "disabled")
 URGENCIES = ("0", "1", "2", "3", "4", "5", "6", "7")
 BOOLEANS = ("false", "true")
 NAME_RESULTS = ("cached", "examined")
@@ -145,6 +147,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "frame_payload": (ROLES, DIRECTIONS, FRAME_TYPES),
     "frame_padding": (DIRECTIONS,),
     "frame_control_queue_size": (ROLES,),
+    "frame_glitches": (ROLES, GLITCHES),
     # streams
     "streams": (ROLES, OUTCOMES),
     "stream_active": (ROLES,),
@@ -155,6 +158,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "stream_pending": (ROLES,),
     "flow_control_unread": (ROLES,),
     "priority_streams": (URGENCIES, BOOLEANS),
+    "push_promises": (ROLES, PUSH_RESULTS),
     # tls
     "tls_handshake_active": (ROLES,),
     "tls_records": (DIRECTIONS,),

@@ -54,6 +54,7 @@ class Limits:
     waiting_requests_factor: int = 2
     abusive_requests_factor: int = 4
     push_promises_max: int = 100
+    push_promises_per_connection_max: int = 1000
 
     # -- flow control (RFC 9113 section 5.2)
     stream_window_bytes: int = 262_144

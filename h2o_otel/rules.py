@@ -36,8 +36,8 @@ class Rule(NamedTuple):
 
     @property
     def is_abuse(self) -> bool:
-        """Whether the rule guards against denial of service (RFC 9113 section 10.5)."""
-        return "§10.5" in self.section
+        """Whether the rule guards against denial of service: RFC 9113 section 10.5, and peers that hold a connection without using it."""
+        return "§10.5" in self.section or self.token in ("preface_timeout", "settings_timeout")
 
 
 class Violation(Exception):
@@ -245,6 +245,9 @@ class RULES:
     )
     informational_too_many: Rule = _rule(
         STREAM, _E, "RFC 9113 §10.5", "stream {stream_id}: {actual} informational responses, at most {limit}"
+    )
+    informational_too_large: Rule = _rule(
+        STREAM, _E, "RFC 9113 §10.5", "stream {stream_id}: informational responses of {actual} octets in all, at most {limit}"
     )
 
     # -- floods and slowness (RFC 9113 section 10.5)

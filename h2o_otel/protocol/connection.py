@@ -87,7 +87,7 @@ class Connection(ReceiveHalf):
             (SettingCode.MAX_HEADER_LIST_SIZE, limits.header_list_bytes_max),
         ]
         if self.client:
-            entries.append((SettingCode.ENABLE_PUSH, 1 if self.config.enable_push else 0))
+            entries.append((SettingCode.ENABLE_PUSH, 1 if self.push_enabled else 0))
         else:
             entries.append((SettingCode.MAX_CONCURRENT_STREAMS, limits.streams_max))
             if self.config.enable_connect_protocol:
@@ -159,7 +159,7 @@ class Connection(ReceiveHalf):
         stream_id = violation.stream_id
         self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
         if rule.is_abuse:
-            self.counters.count("abuse_detections", (rule.token, "stream_reset"))
+            self.counters.count("abuse_detections", (rule.token, "reset"))
         try:
             self.guards.fault_reset(stream_id, self.now)
             self.answer_queued()
@@ -191,7 +191,7 @@ class Connection(ReceiveHalf):
         self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
         self.counters.count("connection_errors", (counters.ROLES[self.role], "transmit", rule.code.name))
         if rule.is_abuse:
-            self.counters.count("abuse_detections", (rule.token, "connection_closed"))
+            self.counters.count("abuse_detections", (rule.token, "closed"))
         error = ConnectionTerminated(
             str(violation),
             rule=rule.token,

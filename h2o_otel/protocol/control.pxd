@@ -22,11 +22,11 @@ cdef class ControlHalf(SendHalf):
     cdef int answer_queued(self) except -1
     cdef answers_gone(self)
     cpdef update_settings(self, object entries, double now)
-    @cython.locals(code="unsigned int", value="unsigned int")
+    @cython.locals(code="unsigned int", value="unsigned int", window="long long", highest="long long")
     cdef int on_settings(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
     cdef apply_remote(self, unsigned int code, unsigned int value)
     @cython.locals(stream=Stream)
-    cdef move_send_windows(self, long long delta)
+    cdef move_send_windows(self, long long delta, long long highest)
     cdef settings_acknowledged(self)
     @cython.locals(stream=Stream, delta="long long")
     cdef apply_local(self, unsigned int code, unsigned int value)

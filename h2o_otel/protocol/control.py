@@ -18,6 +18,7 @@ from ..streams.stream import REMOTE, Stream
 from . import settings
 from .config import ConnectionConfig
 from .core import GOAWAY, UNLIMITED, error_slot
+from .guards import RFC7540_PRIORITY
 from .handler import Handler
 from .send import SendHalf
 
@@ -110,6 +111,7 @@ class ControlHalf(SendHalf):
             raise fail(RULES.settings_entries, actual=(end - pos) // 6, limit=self.limits.settings_entries_max)
         self.guards.settings_frame(self.now)
         self.need_settings = False
+        window = highest = self.remote_initial_window
         while pos < end:
             code = _mem.u16(buf, pos, end)
             value = _mem.u32(buf, pos + 2, end)
@@ -117,7 +119,13 @@ class ControlHalf(SendHalf):
             if self.client and code == SettingCode.ENABLE_PUSH and value:
                 raise fail(RULES.settings_enable_push, actual=value)
             if settings.check(code, value):
+                if code == SettingCode.INITIAL_WINDOW_SIZE:
+                    window = value
+                    highest = max(highest, value)
                 self.apply_remote(code, value)
+        if window != self.remote_initial_window or highest != window:
+            self.move_send_windows(window - self.remote_initial_window, highest - self.remote_initial_window)
+            self.remote_initial_window = window
         writer.write_settings_ack(self.out)
         self.sent(_SETTINGS, _ACK, 0, 0)
         self.answer_queued()
@@ -126,10 +134,7 @@ class ControlHalf(SendHalf):
 
     def apply_remote(self, code: int, value: int) -> None:
         """One setting of the peer takes effect at once, before its acknowledgement is sent."""
-        if code == SettingCode.INITIAL_WINDOW_SIZE:
-            self.move_send_windows(value - self.remote_initial_window)
-            self.remote_initial_window = value
-        elif code == SettingCode.MAX_FRAME_SIZE:
+        if code == SettingCode.MAX_FRAME_SIZE:
             self.remote_frame_max = value
         elif code == SettingCode.MAX_CONCURRENT_STREAMS:
             self.remote_streams_max = value
@@ -141,11 +146,14 @@ class ControlHalf(SendHalf):
         name = SettingCode(code).name
         self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.RECV) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
 
-    def move_send_windows(self, delta: int) -> None:
-        """A new INITIAL_WINDOW_SIZE moves every stream's window, below zero if need be (RFC 9113 section 6.9.2)."""
+    def move_send_windows(self, delta: int, highest: int) -> None:
+        """A new INITIAL_WINDOW_SIZE moves every stream's window, below zero if need be (RFC 9113 section 6.9.2).
+
+        One pass for all changes of a SETTINGS frame: ``delta`` is their sum, ``highest`` where the windows went on the way.
+        """
         for stream in self.streams.values():
-            if stream.send_window + delta > _WINDOW_MAX:
-                raise fail(RULES.window_overflow_settings, stream.id, actual=stream.send_window + delta, limit=_WINDOW_MAX)
+            if stream.send_window + highest > _WINDOW_MAX:
+                raise fail(RULES.window_overflow_settings, stream.id, actual=stream.send_window + highest, limit=_WINDOW_MAX)
             stream.send_window += delta
             if stream.queue is not None and stream.send_window > 0:
                 self.unblock(stream)
@@ -254,7 +262,7 @@ class ControlHalf(SendHalf):
         if _mem.u32(buf, pos, end) & 0x7FFFFFFF == stream_id:
             raise fail(RULES.priority_self_dependency, stream_id)
         self.guards.priority(self.requests)
-        return self.guards.glitch("PRIORITY", self.now)
+        return self.guards.glitch(RFC7540_PRIORITY, self.now)
 
     def on_priority_update(self, buf: bytes, pos: int, end: int) -> int:
         """RFC 9218 section 7.1."""

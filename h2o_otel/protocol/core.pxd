@@ -11,7 +11,7 @@ from .guards cimport Guards
 from .handler cimport Handler
 from .recorder cimport FlightRecorder
 
-cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _WINDOW, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES
+cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _WINDOW, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES, _PUSH_PROMISES, _PUSH_RESULTS
 cdef int _SEND_RST, _RECV_RST, _USER, _LOCAL, _REMOTE, _CLOSED, _HALF_CLOSED_REMOTE
 cdef int _RST_STREAM, _WINDOW_UPDATE, _SEND
 cdef bytes _SLOT_B
@@ -95,6 +95,7 @@ cdef class ConnectionCore:
     cdef close_stream(self, Stream stream, int outcome)
     cdef remember_reset(self, unsigned int stream_id, int by)
     cdef write_rst(self, unsigned int stream_id, unsigned int code)
+    cdef promise_ended(self, int outcome)
     cdef release(self, Stream stream)
     cdef credit_connection(self, long long n)
     cdef credit_stream(self, Stream stream, long long n)

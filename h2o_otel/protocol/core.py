@@ -42,6 +42,8 @@ _GOAWAY = counters.slot("goaway")
 _CONNECTION_ACTIVE = counters.slot("connection_active")
 _UNREAD = counters.slot("flow_control_unread")
 _WINDOW = counters.slot("flow_control_window")
+_PUSH_PROMISES = counters.slot("push_promises")
+_PUSH_RESULTS = len(counters.PUSH_RESULTS)
 _SEND_RST = int(Input.SEND_RST)
 _RECV_RST = int(Input.RECV_RST)
 _CLOSED = int(State.CLOSED)
@@ -57,6 +59,9 @@ _SLOT = _SLOT_B
 
 # Positions in ``counters.OUTCOMES``.
 COMPLETED, RESET_SENT, RESET_RECV, REFUSED, GOAWAY, CONN_LOST, TIMEOUT, PUSH = range(8)
+
+# Positions in ``counters.PUSH_RESULTS``.
+PUSH_ACCEPTED, PUSH_REFUSED, PUSH_CANCELLED, PUSH_DISABLED = range(4)
 
 UNLIMITED = 2**32 - 1
 # While a body waits for the peer, its progress is looked at this often.
@@ -113,7 +118,7 @@ class ConnectionCore:
         )
         self.streams: dict[int, Stream] = {}
         self.scheduler = Scheduler(config.tuning.stream_priorities)
-        self.guards = Guards(limits)
+        self.guards = Guards(limits, self.counters, config.role)
         self.recorder = FlightRecorder(limits.flight_recorder_frames)
         self.frames_written = 0
         self._frames_flushed = 0
@@ -217,6 +222,8 @@ class ConnectionCore:
             self.slots[_STREAM_ACTIVE + self.role] -= 1
             self.slots[_STREAMS + self.role * _OUTCOMES + outcome] += 1
         self.streams.pop(stream.id, None)
+        if stream.id & 1 == 0 and stream.closed_by:
+            self.promise_ended(outcome)
         if stream.body_open:
             stream.body_open = False
             self.bodies_open -= 1
@@ -229,6 +236,13 @@ class ConnectionCore:
         self.active_at = self.now
         self.release(stream)
         self.handler.stream_closed(stream)
+
+    def promise_ended(self, outcome: int) -> None:
+        """A promised stream ended before its response did."""
+        if outcome == REFUSED:
+            self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + PUSH_REFUSED] += 1
+        elif outcome == RESET_SENT or outcome == RESET_RECV:
+            self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + PUSH_CANCELLED] += 1
 
     def release(self, stream: Stream) -> None:
         """Give up what the stream still holds: queued body, and window credit for a body nobody will read."""

@@ -1,6 +1,9 @@
 import cython
 from ..counters cimport Counters
 
+cdef int _GLITCHES, _GLITCH_KINDS
+cdef tuple _GLITCH_TEXTS
+
 @cython.final
 cdef class Bucket:
     cdef readonly double tokens
@@ -13,6 +16,9 @@ cdef class Bucket:
 @cython.final
 cdef class Guards:
     cdef object _limits
+    cdef Counters _counters
+    cdef long long *_slots
+    cdef int _glitches
     cdef readonly Bucket resets_received, resets_sent, pings, settings, glitches
     cdef readonly int empty_in_a_row
     cdef readonly long long empty_data
@@ -20,7 +26,7 @@ cdef class Guards:
     cdef readonly long long small_max
     cdef readonly long long window_updates
     cdef readonly long long priorities
-    cdef readonly long long message_frames
+    cdef public long long message_frames
     cdef long long _message_frames_at_ping
     cdef readonly long long late_octets, late_frames
     cdef long long _late_octets_max, _late_frames_max
@@ -36,7 +42,7 @@ cdef class Guards:
     cdef int small_frame(self, unsigned int stream_id, long long overhead) except -1
     cdef int window_update(self, long long streams) except -1
     cdef int priority(self, long long streams) except -1
-    cdef int glitch(self, str kind, double now) except -1
+    cdef int glitch(self, int kind, double now) except -1
     cdef void stream_closed(self, long long window) noexcept
-    cdef int late_frame(self, str kind, long long data_bytes, double now) except -1
+    cdef int late_frame(self, long long data_bytes, double now) except -1
     cdef int control_frame(self, bint paused) except -1

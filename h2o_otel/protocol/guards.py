@@ -6,6 +6,8 @@ its bound is passed.  The clock is passed in.  Numbers are those of ``Limits``.
 
 from __future__ import annotations
 
+from .. import counters
+from ..counters import GLITCHES, Counters
 from ..limits import Limits
 from ..rules import RULES, fail
 
@@ -16,6 +18,11 @@ __all__ = ["SMALL_DATA_BYTES", "Bucket", "Guards"]
 SMALL_DATA_BYTES = 256
 # What a peer may still say about a stream that has just closed: HEADERS, trailers, RST_STREAM, WINDOW_UPDATE.
 _LATE_FRAMES = 4
+# Kinds of glitches, as positions in ``counters.GLITCHES``, and how the text of an error names them.
+UNKNOWN_TYPE, EMPTY_DATA, RFC7540_PRIORITY, CLOSED_STREAM, AFTER_GOAWAY = range(5)
+_GLITCH_TEXTS = ("of an unknown type", "empty DATA", "PRIORITY", "on a closed stream", "on a stream after GOAWAY")
+_GLITCHES = counters.slot("frame_glitches")
+_GLITCH_KINDS = len(GLITCHES)
 
 
 class Bucket:
@@ -52,7 +59,8 @@ class Guards:
     """What one peer has used up.
 
     Attributes:
-        message_frames: HEADERS and DATA sent; they excuse PING and WINDOW_UPDATE of the peer.
+        message_frames: HEADERS and DATA sent; they excuse PING and WINDOW_UPDATE of the peer.  DATA that the
+            peer's own window cut to a crumb does not, or it could dribble window for ever.
         small_unread: what small DATA frames cost beyond their octets, until they are read.
         late_octets, late_frames: what may still be under way on streams that have closed; the peer
             sent it with every right, so it is no glitch.
@@ -61,10 +69,13 @@ class Guards:
 
     __slots__ = (
         "_control_max",
+        "_counters",
+        "_glitches",
         "_late_frames_max",
         "_late_octets_max",
         "_limits",
         "_message_frames_at_ping",
+        "_slots",
         "_updates_base",
         "_updates_per_frame",
         "_updates_per_stream",
@@ -85,8 +96,11 @@ class Guards:
         "window_updates",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, block: Counters, role: int) -> None:
         self._limits = limits
+        self._counters = block
+        self._slots = self._counters.slots
+        self._glitches = _GLITCHES + role * _GLITCH_KINDS
         self.resets_received = Bucket(limits.resets_received_burst, limits.resets_received_refill_per_s)
         self.resets_sent = Bucket(limits.resets_sent_burst, limits.resets_sent_refill_per_s)
         self.pings = Bucket(limits.pings_burst, limits.pings_refill_per_s)
@@ -172,10 +186,11 @@ class Guards:
             raise fail(RULES.priority_flood, actual=self.priorities, limit=limit)
         return 0
 
-    def glitch(self, kind: str, now: float) -> int:
+    def glitch(self, kind: int, now: float) -> int:
         """A legal frame that is of no use."""
+        self._slots[self._glitches + kind] += 1
         if not self.glitches.take(now):
-            raise fail(RULES.glitch_flood, kind=kind, limit=int(self.glitches.burst))
+            raise fail(RULES.glitch_flood, kind=_GLITCH_TEXTS[kind], limit=int(self.glitches.burst))
         return 0
 
     def stream_closed(self, window: int) -> None:
@@ -184,7 +199,7 @@ class Guards:
         if window > 0:
             self.late_octets = min(self.late_octets + window, self._late_octets_max)
 
-    def late_frame(self, kind: str, data_bytes: int, now: float) -> int:
+    def late_frame(self, data_bytes: int, now: float) -> int:
         """A frame on a closed stream; ``data_bytes`` is the length of DATA, -1 for other frames."""
         if data_bytes < 0:
             if self.late_frames > 0:
@@ -195,7 +210,7 @@ class Guards:
             if cost <= self.late_octets:
                 self.late_octets -= cost
                 return 0
-        return self.glitch(kind, now)
+        return self.glitch(CLOSED_STREAM, now)
 
     def control_frame(self, paused: bool) -> int:
         """An answer was queued; while the transport is full they pile up (CVE-2019-9514)."""

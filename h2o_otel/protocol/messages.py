@@ -17,6 +17,7 @@ from ..streams.stream import REMOTE, Stream
 from .config import ConnectionConfig
 from .control import ControlHalf
 from .core import COMPLETED, PROGRESS_INTERVAL_S
+from .guards import AFTER_GOAWAY
 from .handler import Handler
 
 __all__ = ["MessageHalf"]
@@ -171,6 +172,7 @@ class MessageHalf(ControlHalf):
     def open_request(self, fields: Decoder, fin: bool, stream_id: int) -> Stream | None:
         """A new stream of the client; None when our GOAWAY said that it would be ignored."""
         if self.goaway_sent and stream_id > self.goaway_sent_last:
+            self.guards.glitch(AFTER_GOAWAY, self.now)
             return None
         if stream_id != self.last_remote_stream_id + 2:
             self.skipped_from, self.skipped_to = self.last_remote_stream_id, stream_id
@@ -210,6 +212,14 @@ class MessageHalf(ControlHalf):
             if stream.informational > self.limits.informational_responses_max:
                 raise fail(
                     RULES.informational_too_many, stream.id, actual=stream.informational, limit=self.limits.informational_responses_max
+                )
+            stream.informational_bytes += fields.list_bytes
+            if stream.informational_bytes > self.limits.header_list_bytes_max:
+                raise fail(
+                    RULES.informational_too_large,
+                    stream.id,
+                    actual=stream.informational_bytes,
+                    limit=self.limits.header_list_bytes_max,
                 )
             self.handler.informational_received(stream, status, fields.headers)
             return 0
@@ -262,20 +272,20 @@ class MessageHalf(ControlHalf):
                 raise fail(RULES.stream_id_even if type == _HEADERS else RULES.stream_idle, stream_id, frame=frame_name(type))
         elif stream_id > self.last_remote_stream_id:
             if self.goaway_sent and stream_id > self.goaway_sent_last:
-                return self.guards.glitch("on a stream after GOAWAY", self.now)
+                return self.guards.glitch(AFTER_GOAWAY, self.now)
             if type == _HEADERS:
                 raise fail(RULES.stream_id_even, stream_id, frame=frame_name(type))
             raise fail(RULES.stream_idle, stream_id, frame=frame_name(type))
         by = self.reset_streams.get(stream_id)
         if by is None:
             if stream_id <= self.forgotten_below or (type != _DATA and type != _HEADERS):
-                return self.guards.late_frame("on a closed stream", data_bytes, self.now)
+                return self.guards.late_frame(data_bytes, self.now)
             if type == _HEADERS and self.skipped_from < stream_id < self.skipped_to:
                 raise fail(RULES.stream_id_reused, stream_id, frame=frame_name(type), limit=self.last_remote_stream_id)
             raise fail(RULES.stream_closed, stream_id, frame=frame_name(type))
         if by == _REMOTE and (type == _DATA or type == _HEADERS):
             raise fail(RULES.stream_half_closed, stream_id, frame=frame_name(type))
-        return self.guards.late_frame("on a reset stream", data_bytes, self.now)
+        return self.guards.late_frame(data_bytes, self.now)
 
     def not_allowed(self, stream: Stream, type: int) -> Violation:
         """DATA or HEADERS that the stream's state does not take."""

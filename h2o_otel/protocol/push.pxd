@@ -6,9 +6,15 @@ from ..hpack.encoder cimport Encoder
 from ..streams.stream cimport Stream
 from .messages cimport MessageHalf
 
-cdef int _PUSH_PROMISE, _END_HEADERS, _PADDED, _SEND_DATA, _RECV_DATA, _SEND_PROMISE, _RECV_PROMISE
+cdef int _PUSH_PROMISE, _END_HEADERS, _PADDED, _SEND_DATA, _RECV_DATA, _SEND_PROMISE, _RECV_PROMISE, _PUSH_PROMISES, _PUSH_RESULTS
+cdef tuple _IDENTITY
 
 cdef class PushHalf(MessageHalf):
+    cdef readonly bint push_enabled
+    cdef readonly set promised
+
+    cdef count_promise(self, int result)
+    cpdef bint can_push(self)
     @cython.locals(out=OutputBuffer, start="Py_ssize_t", promised=Stream)
     cpdef Stream send_push_promise(self, Stream stream, object headers, double now)
     @cython.locals(fields=Decoder, stream=Stream)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import _mem
+from .. import _mem, counters
+from ..counters import Counters
 from ..errors import ErrorCode, LocalProtocolError
 from ..frames.types import Flag, FrameType, SettingCode
 from ..limits import STREAM_ID_MAX
 from ..rules import RULES, Violation, fail
 from ..streams.states import Input
 from ..streams.stream import LOCAL, REMOTE, Stream
+from .config import ConnectionConfig
+from .core import PUSH_ACCEPTED, PUSH_DISABLED, PUSH_REFUSED
+from .handler import Handler
 from .messages import MessageHalf
 
 __all__ = ["PushHalf"]
@@ -22,13 +26,41 @@ _SEND_DATA = int(Input.SEND_DATA)
 _RECV_DATA = int(Input.RECV_DATA)
 _SEND_PROMISE = int(Input.SEND_PROMISE)
 _RECV_PROMISE = int(Input.RECV_PROMISE)
+_PUSH_PROMISES = counters.slot("push_promises")
+_PUSH_RESULTS = len(counters.PUSH_RESULTS)
+# What tells one promised request from another.
+_IDENTITY = (b":method", b":scheme", b":authority", b":path")
 
 
 class PushHalf(MessageHalf):
     """What PUSH_PROMISE means and does."""
 
+    def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
+        MessageHalf.__init__(self, config, handler, block)
+        self.push_enabled = config.tuning.protocol_push and (config.enable_push or not self.client)
+        # Hashes of what was promised: a second promise of the same is a waste, and the client may have it cached by now.
+        self.promised: set[int] = set()
+
+    def count_promise(self, result: int) -> None:
+        self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + result] += 1
+
+    def can_push(self) -> bool:
+        """Whether ``send_push_promise`` may be called now; the request promised may still be one that was promised before."""
+        return (
+            self.push_enabled
+            and not self.client
+            and not self.closed
+            and not self.goaway_received
+            and bool(self.remote_settings[SettingCode.ENABLE_PUSH])
+            and self.streams_local < self.remote_streams_max
+            and self.next_stream_id <= STREAM_ID_MAX
+            and len(self.promised) < self.limits.push_promises_per_connection_max
+        )
+
     def send_push_promise(self, stream: Stream, headers: Sequence[tuple[bytes, bytes]], now: float) -> Stream:
         """Promise a response to a request that the client has not made.
+
+        Each request is promised at most once on a connection, and only GET and HEAD are (they are safe and cacheable).
 
         Args:
             stream: the request that the promise belongs to.
@@ -38,17 +70,26 @@ class PushHalf(MessageHalf):
             The promised stream; answer it with ``send_response``.
 
         Raises:
-            LocalProtocolError: the client did not enable push, its limit is reached, or the stream is over.
+            LocalProtocolError: the client did not enable push, its limit or ours is reached, the same was
+                promised before, or the stream is over; nothing was sent.
         """
         self.now = now
         if self.client or self.closed or self.goaway_received:
             raise LocalProtocolError("only a server with a live connection promises streams (RFC 9113 §8.4)", initiator="user")
+        if not self.push_enabled:
+            raise LocalProtocolError("push is switched off (Tuning.protocol_push)", initiator="user")
         if not self.remote_settings[SettingCode.ENABLE_PUSH]:
+            self.count_promise(PUSH_DISABLED)
             raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
+        if len(self.promised) >= self.limits.push_promises_per_connection_max:
+            raise LocalProtocolError(f"{len(self.promised)} promises were made, Limits.push_promises_per_connection_max", initiator="user")
         if self.streams_local >= self.remote_streams_max or self.next_stream_id > STREAM_ID_MAX:
             raise LocalProtocolError(self.why_no_stream(), initiator="user")
         if stream.local or not stream.allows(_SEND_DATA):
             raise self.misuse("PUSH_PROMISE", stream)
+        key = hash(tuple([field for field in headers if field[0] in _IDENTITY]))
+        if key in self.promised:
+            raise LocalProtocolError("this request was promised on this connection before (RFC 9113 §8.4)", initiator="user")
         out = self.out
         out.reserve(13)
         start = out.pos
@@ -70,11 +111,13 @@ class PushHalf(MessageHalf):
         promised.step(_SEND_PROMISE)
         promised.head_request = method == b"HEAD"
         self.finish_block(stream, start, False, promised.id)
+        self.promised.add(key)
+        self.count_promise(PUSH_ACCEPTED)
         return promised
 
     def on_push_promise(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int) -> int:
         """RFC 9113 section 6.6."""
-        if not self.client or not self.config.enable_push:
+        if not self.client or not self.push_enabled or not self.local_settings[SettingCode.ENABLE_PUSH]:
             raise fail(RULES.push_promise_unexpected, stream_id)
         fragment = pos
         if flags & _PADDED:
@@ -118,6 +161,7 @@ class PushHalf(MessageHalf):
         if fields.method not in (b"GET", b"HEAD"):
             raise fail(RULES.push_promise_method, promised, got=fields.method)
         if self.streams_remote >= self.limits.push_promises_max:
+            self.count_promise(PUSH_REFUSED)
             self.write_rst(promised, ErrorCode.REFUSED_STREAM)
             self.remember_reset(promised, LOCAL)
             return
@@ -129,4 +173,5 @@ class PushHalf(MessageHalf):
         stream.path = fields.path
         stream.headers = fields.headers
         stream.head_request = fields.method == b"HEAD"
+        self.count_promise(PUSH_ACCEPTED)
         self.handler.push_received(parent, stream)

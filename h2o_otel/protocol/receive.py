@@ -26,7 +26,7 @@ from ..streams.states import Input, State
 from ..streams.stream import REMOTE, Stream
 from .config import ConnectionConfig
 from .core import COMPLETED, REFUSED, RESET_RECV, error_slot
-from .guards import SMALL_DATA_BYTES
+from .guards import EMPTY_DATA, SMALL_DATA_BYTES, UNKNOWN_TYPE
 from .handler import Handler
 from .push import PushHalf
 
@@ -187,7 +187,7 @@ class ReceiveHalf(PushHalf):
         elif type == 0x10:  # PRIORITY_UPDATE
             return self.on_priority_update(buf, pos, end)
         else:
-            return self.guards.glitch("of an unknown type", self.now)
+            return self.guards.glitch(UNKNOWN_TYPE, self.now)
 
     def parse_each(self, buf: bytes, pos: int, end: int) -> int:
         """``parse`` for one frame at a time, each cut out of the read, as plain implementations do."""
@@ -295,7 +295,7 @@ class ReceiveHalf(PushHalf):
         """Frames that cost more than they carry (LIMITS of the small-DATA and empty-DATA budgets)."""
         if n == 0:
             self.guards.empty_frame(stream.id)
-            self.guards.glitch("empty DATA", self.now)
+            self.guards.glitch(EMPTY_DATA, self.now)
             return
         self.guards.empty_in_a_row = 0
         stream.small_unread += SMALL_DATA_BYTES - n

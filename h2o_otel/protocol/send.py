@@ -21,6 +21,7 @@ from ..streams.states import Input, State
 from ..streams.stream import Stream
 from .config import ConnectionConfig
 from .core import COMPLETED, PROGRESS_INTERVAL_S, ConnectionCore
+from .guards import SMALL_DATA_BYTES
 from .handler import Handler
 
 __all__ = ["SendHalf"]
@@ -44,6 +45,7 @@ _HPACK_ENCODE = HPACK_ENCODE
 _FRAMES_WRITE = FRAMES_WRITE
 _WAIT_WINDOW = WAIT_WINDOW
 _COMPLETED = COMPLETED
+_SMALL_DATA_BYTES = SMALL_DATA_BYTES
 # The pseudo-header fields of a request, as the encoder notes them.
 _REQUEST = 1 << METHOD | 1 << SCHEME | 1 << PATH
 _NOT_AUTHORITY = ~(1 << AUTHORITY)
@@ -339,6 +341,9 @@ class SendHalf(ConnectionCore):
             self.sent(_DATA, _END_STREAM if last else 0, stream.id, m)
             if self.frame_metrics:
                 self.data_sizes.record(m)
+            if m < _SMALL_DATA_BYTES and not last and offset + m < n and m < budget:
+                # The peer's own window cut it to a crumb, which earns no further WINDOW_UPDATE.
+                self.guards.message_frames -= 1
             offset += m
             stream.send_window -= m
             self.send_window -= m

@@ -25,6 +25,7 @@ cdef class Stream:
     cdef public long long content_length
     cdef public bint headers_done
     cdef public int informational
+    cdef public long long informational_bytes
     cdef public bint head_request
     cdef public bint headers_sent
     cdef public bint local

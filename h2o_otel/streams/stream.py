@@ -65,6 +65,7 @@ class Stream:
         "id",
         "incremental",
         "informational",
+        "informational_bytes",
         "local",
         "method",
         "opened_at",
@@ -120,6 +121,7 @@ class Stream:
         self.content_length = -1
         self.headers_done = False
         self.informational = 0
+        self.informational_bytes = 0
         self.head_request = False
         self.headers_sent = False
         self.local = False

@@ -239,6 +239,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("frames", "h2o.frame.flush.frames", _H, "{frame}", (_ROLE,), "Frames per write: whether batching works."),
     _row("frames", "h2o.frame.padding", _C, "By", (_DIRECTION,), "Waste."),
     _row("frames", "h2o.frame.control_queue.size", _U, "{frame}", (_ROLE,), "Backlog of control frames: headroom of the flood guard."),
+    _row("frames", "h2o.frame.glitches", _C, "{frame}", (_ROLE, Attribute("h2o.glitch.kind", counters.GLITCHES)),
+         "Legal frames without use: how near peers are to the glitch guard."),
     _row("frames", "h2o.frame.errors", _C, "{error}", (_ROLE, _RULE_ERROR), "Peers that break the framing rules."),
     # -- streams
     _row("streams", "h2o.streams", _C, "{stream}", (_ROLE, Attribute("h2o.stream.outcome", counters.OUTCOMES)), "How streams end."),
@@ -254,6 +256,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("streams", "h2o.priority.streams", _C, "{stream}",
          (Attribute("h2o.priority.urgency", counters.URGENCIES, type="int"), Attribute("h2o.priority.incremental", counters.BOOLEANS, type="boolean")),
          "Use of RFC 9218: whether the scheduler matters."),
+    _row("streams", "h2o.push.promises", _C, "{push}", (_ROLE, _result(*counters.PUSH_RESULTS)), "Promises made or taken, and what became of them."),
     # -- pool
     _row("pool", "http.client.open_connections", _U, "{connection}",
          (Attribute("http.connection.state", ("active", "idle")), _ADDRESS, _PORT, _VERSION), "Size of the pool by state.", stability=_DEV),
@@ -296,7 +299,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("protocol", "h2o.settings.ack.duration", _H, "s", (_ROLE,), "One round trip after connecting."),
     _row("protocol", "h2o.ping.rtt", _H, "s", (_ROLE,), "Round trip through the peer's application."),
     _row("protocol", "h2o.ping.timeouts", _C, "{timeout}", (_ROLE,), "Dead peers."),
-    _row("protocol", "h2o.abuse.detections", _C, "{detection}", (Attribute("h2o.abuse.kind", bound="guards of the engine"), _result("refused", "closed", "limited")), "Attacks and broken peers."),
+    _row("protocol", "h2o.abuse.detections", _C, "{detection}", (Attribute("h2o.abuse.kind", bound="guards of the engine"), _result("refused", "reset", "closed")), "Attacks and broken peers."),
     # -- io
     _row("io", "h2o.io.transferred", _C, "By", (_ROLE, _DIRECTION), "Throughput on the wire."),
     _row("io", "h2o.io.operations", _C, "{operation}", (_DIRECTION, _result(*counters.IO_RESULTS)), "System calls per request."),

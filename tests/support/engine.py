@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from h2o_otel.counters import Counters
+from h2o_otel.counters import Counters, Snapshot
 from h2o_otel.errors import ErrorCode
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
 from h2o_otel.protocol import events
@@ -59,6 +59,12 @@ class Peer:
         found = [*self.events, *self.connection.take_events()]
         self.events = []
         return [told(event) for event in found]
+
+    def read(self, family: str, *labels: str) -> int:
+        """One slot of the counters by its labels."""
+        snapshot = Snapshot()
+        snapshot.add_block(self.block)
+        return snapshot.value(family, *labels)
 
     def errors(self) -> list[Any]:
         """The errors of what happened since the last look."""

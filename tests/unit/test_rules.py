@@ -749,6 +749,12 @@ CASES = [
         "stream 1: 17 informational responses, at most 16 (ENHANCE_YOUR_CALM, RFC 9113 §10.5)",
     ),
     Case(
+        "informational_too_large",
+        open_client,
+        headers(1, block((b":status", b"103"), (b"link", b"x" * 15_000))) * 5,
+        "stream 1: informational responses of 75390 octets in all, at most 65536 (ENHANCE_YOUR_CALM, RFC 9113 §10.5)",
+    ),
+    Case(
         "preface_timeout",
         fresh_server,
         PREFACE,

@@ -122,6 +122,14 @@ _FAULTS = Row(
                 empty="none seen",
             ),
             Panel(
+                title="Useless frames",
+                queries=(Query(Rate("h2o.frame.glitches", by=(_ROLE, "h2o.glitch.kind"))),),
+                what="Legal frames that do nothing: unknown types, empty DATA, RFC 7540 PRIORITY, frames on closed streams.",
+                good="now and then; browsers send PRIORITY, and what was under way when a stream was cancelled arrives late.",
+                knob="`Limits.glitches_burst` and `Limits.glitches_refill_per_s` end the connection.",
+                empty="none seen",
+            ),
+            Panel(
                 title="Control frames that wait",
                 queries=(Query(Level("h2o.frame.control_queue.size", by=_ROLE)),),
                 good="near 0. It grows when a peer asks faster than it reads.",

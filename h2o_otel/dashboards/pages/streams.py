@@ -139,9 +139,17 @@ _FLOW = Row(
 )
 
 _PRIORITY = Row(
-    "Priorities (RFC 9218)",
+    "Priorities (RFC 9218) and push",
     (
         (
+            Panel(
+                title="Promises",
+                queries=(Query(Rate("h2o.push.promises", by=(_ROLE, "h2o.result"))),),
+                what="Pushed responses: promised or taken, refused at a limit, cancelled by either side, not allowed by the client.",
+                good="0 unless you push; then few cancelled, since each of those was sent for nothing.",
+                knob="103 Early Hints instead; `Tuning.protocol_push`, `Limits.push_promises_max`.",
+                empty="none made",
+            ),
             Panel(
                 title="Streams by urgency",
                 queries=(Query(Rate("h2o.priority.streams", by="h2o.priority.urgency"), "urgency {h2o.priority.urgency}"),),

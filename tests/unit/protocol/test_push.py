@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from h2o_otel.counters import Counters
 from h2o_otel.errors import LocalProtocolError
-from h2o_otel.limits import CLIENT_LIMITS
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
+from h2o_otel.protocol.config import DEFAULT_TUNING, client_config, server_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.streams.states import State
 from tests.support.engine import GET, POST, Peer, requesting, serving
 from tests.support.wire import (
     END_HEADERS,
+    PREFACE,
     PUSH_PROMISE,
     continuation,
     data,
@@ -24,6 +27,7 @@ from tests.support.wire import (
     response_block,
     rst_stream,
     settings,
+    settings_ack,
     window_update,
 )
 
@@ -39,7 +43,7 @@ def asked(limit: int = 100) -> tuple[Connection, Peer]:
 def answering(**more: int) -> tuple[Connection, Peer]:
     """A server whose client accepts pushes, with an open request."""
     server, peer = serving()
-    peer.sends(settings({2: 1, 3: more.get("streams", 100)}), headers(1, request_block(), end_stream=True))
+    peer.sends(settings({2: more.get("push", 1), 3: more.get("streams", 100)}), headers(1, request_block(), end_stream=True))
     peer.forget()
     return server, peer
 
@@ -198,3 +202,65 @@ def test_no_promise_after_goaway() -> None:
     peer.sends(goaway(0))
     with pytest.raises(LocalProtocolError, match=r"^only a server with a live connection promises streams"):
         server.send_push_promise(server.streams[1], GET, peer.now)
+
+
+def test_never_twice_on_a_connection() -> None:
+    server, peer = answering()
+    stream = server.streams[1]
+    server.send_push_promise(stream, [*GET, (b"accept", b"text/css")], peer.now)
+    with pytest.raises(LocalProtocolError, match="promised on this connection before"):
+        server.send_push_promise(stream, [*GET, (b"accept", b"*/*")], peer.now)
+    server.send_push_promise(stream, [*GET[:2], (b":path", b"/other"), GET[3]], peer.now)
+    assert peer.read("push_promises", "server", "accepted") == 2
+
+
+def test_promises_of_a_connection_are_bounded() -> None:
+    block = Counters()
+    server = Connection(server_config(replace(SERVER_LIMITS, push_promises_per_connection_max=1)), None, block)
+    peer = Peer(server, block)
+    server.start(peer.now)
+    peer.sends(PREFACE, settings(), settings_ack(), headers(1, request_block(), end_stream=True))
+    assert server.can_push()
+    server.send_push_promise(server.streams[1], GET, peer.now)
+    assert not server.can_push()
+    with pytest.raises(LocalProtocolError, match="push_promises_per_connection_max"):
+        server.send_push_promise(server.streams[1], [*GET[:2], (b":path", b"/other"), GET[3]], peer.now)
+
+
+def test_cancelled_promises_are_counted() -> None:
+    server, peer = answering()
+    for n, code in enumerate((8, 7)):
+        promised = server.send_push_promise(server.streams[1], [*GET[:2], (b":path", b"/%d" % n), GET[3]], peer.now)
+        peer.sends(rst_stream(promised.id, code))
+    assert peer.read("push_promises", "server", "cancelled") == 1
+    assert peer.read("push_promises", "server", "refused") == 1
+
+
+def test_attempts_at_a_client_that_disabled_push_are_counted() -> None:
+    server, peer = answering(push=0)
+    assert not server.can_push()
+    with pytest.raises(LocalProtocolError, match="disabled push"):
+        server.send_push_promise(server.streams[1], GET, peer.now)
+    assert peer.read("push_promises", "server", "disabled") == 1
+
+
+def test_switched_off() -> None:
+    server, peer = serving(tuning=replace(DEFAULT_TUNING, protocol_push=False))
+    peer.sends(headers(1, request_block(), end_stream=True))
+    assert not server.can_push()
+    with pytest.raises(LocalProtocolError, match=r"Tuning\.protocol_push"):
+        server.send_push_promise(server.streams[1], GET, peer.now)
+    client = Connection(client_config(enable_push=True, tuning=replace(DEFAULT_TUNING, protocol_push=False)))
+    client.start(1.0)
+    assert b"\x00\x02\x00\x00\x00\x00" in client.data_to_send()
+
+
+def test_client_that_disabled_push_later() -> None:
+    client, peer = requesting(push=True)
+    client.send_request(GET, True, peer.now)
+    client.update_settings([(2, 0)], peer.now)
+    # Until the acknowledgement the server cannot know.
+    peer.sends(push_promise(1, 2, request_block()))
+    assert not client.closed
+    peer.sends(settings_ack(), push_promise(1, 4, request_block()))
+    assert client.closed
