@@ -173,6 +173,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "io_operations": (DIRECTIONS, IO_RESULTS),
     "io_write_queue_size": (ROLES,),
     "io_pauses": (ROLES,),
+    "io_yields": (ROLES,),
     # runtime
     "loop_busy_ns": (),
     "asgi_wait_ns": (("receive", "send"),),
@@ -187,6 +188,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
 HISTOGRAMS: dict[str, tuple[tuple[float, ...], tuple[tuple[str, ...], ...]]] = {
     "frame_data_size": (SIZE_BY, (DIRECTIONS,)),
     "frame_flush_frames": (COUNT, (ROLES,)),
+    "frame_turn_frames": (COUNT, (ROLES,)),
     "stream_time_in_queue": (MICRO_S, (ROLES,)),
     "flow_control_stall_duration": (MICRO_S, (ROLES, SCOPES)),
     "connection_requests": (COUNT, (ROLES,)),

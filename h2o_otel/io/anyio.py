@@ -187,16 +187,18 @@ class AnyioTransport(Transport):
         try:
             while True:
                 await self._may_read.wait()
-                self._take(await self.stream.receive(_READ_BYTES))
+                await self._take(await self.stream.receive(_READ_BYTES))
         except anyio.EndOfStream:
             # The writer goes on until the driver closes.
             self.driver.eof_received()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
             self._fail(error)
 
-    def _take(self, data: bytes) -> None:
+    async def _take(self, data: bytes) -> None:
         start = 0
         while start < len(data) and not self._scope.cancel_called:
+            if start:
+                await self._may_read.wait()
             view = self.driver.get_buffer(-1)
             n = min(len(view), len(data) - start)
             view[:n] = data[start : start + n]

@@ -7,7 +7,7 @@ from .loop cimport LentBuffer, Loop
 from .transport cimport Transport
 
 cdef int _TRANSFERRED, _OPERATIONS, _RESULTS, _READS, _WRITES, _FULL, _PARTIAL, _WOULD_BLOCK, _EOF, _ERROR
-cdef int _WRITE_QUEUE, _PAUSES, _COPIED_TAIL, _FRAME_HEADER_BYTES, _INTERNAL_ERROR
+cdef int _WRITE_QUEUE, _PAUSES, _YIELDS, _COPIED_TAIL, _FRAME_HEADER_BYTES, _INTERNAL_ERROR
 cdef int _TLS_ENCRYPT, _TLS_DECRYPT, _IO_FLUSH
 cdef list _NOTHING_TRACED
 cdef int _NEW, _HANDSHAKE, _OPEN, _CLOSING, _CLOSED
@@ -44,7 +44,7 @@ cdef class Driver:
     cdef double _turn_s, _streak_since
     cdef bytes _tail
     cdef Py_ssize_t _tail_size
-    cdef bint _in_batch, _woken, _writing_paused, _reading_paused, _peer_eof, _logged, _ended
+    cdef bint _yielded, _eof_waits, _in_batch, _woken, _writing_paused, _reading_paused, _peer_eof, _logged, _ended
     cdef double _paused_at
     cdef Py_ssize_t _queued, _drained
     cdef double _deadline, _armed
@@ -62,10 +62,13 @@ cdef class Driver:
     cpdef buffer_updated(self, Py_ssize_t n)
     @cython.locals(start="Py_ssize_t", kept="Py_ssize_t")
     cdef _parse(self, LentBuffer buffer, Py_ssize_t end)
-    @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace)
+    @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace, waits=bint)
     cdef _decrypt(self, Py_ssize_t n)
     cdef _check_turn(self)
+    cdef bint _turn_is_over(self) except -1
     cpdef _next_turn(self)
+    @cython.locals(buffer=LentBuffer, kept="Py_ssize_t")
+    cdef _go_on(self)
     cdef _discard(self, Py_ssize_t n)
     cpdef eof_received(self)
     cdef _peer_ended(self, object error)
@@ -93,5 +96,6 @@ cdef class Driver:
     cdef _cut(self)
     cdef _end_engine(self, object error)
     cpdef connection_lost(self, object error)
+    cdef _read_out(self)
     cdef _failed(self, object error)
     cdef _log(self, object error)

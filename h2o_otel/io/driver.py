@@ -33,6 +33,7 @@ _WRITES = _OPERATIONS + counters.SEND * _RESULTS
 _FULL, _PARTIAL, _WOULD_BLOCK, _EOF, _ERROR = range(5)
 _WRITE_QUEUE = counters.slot("io_write_queue_size")
 _PAUSES = counters.slot("io_pauses")
+_YIELDS = counters.slot("io_yields")
 _COPIED_TAIL = counters.slot("buffer_copied") + counters.COPY_REASONS.index("tail")
 _FRAME_HEADER_BYTES = 9
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
@@ -52,6 +53,11 @@ class Engine(Protocol):
     def closed(self) -> bool: ...
     def start(self, now: float) -> None: ...
     def receive_into(self, buffer: bytearray, start: int, end: int, now: float) -> int: ...
+    @property
+    def turn_over(self) -> bool:
+        """``receive_into`` stopped before the end of what it could parse, so that others have their turn."""
+        ...
+
     def connection_lost(self, error: Exception | None, now: float) -> None: ...
     def out_size(self) -> int: ...
     def chunks_to_send(self) -> list[bytes | memoryview]: ...
@@ -140,6 +146,9 @@ class Driver:
         self._high_water = limits.output_high_water_bytes
         self._turn_s = limits.turn_s_max
         self._streak_since = 0.0
+        # Frames of a turn that was cut short wait in the tail, reading is paused, and an end of file waits behind them.
+        self._yielded = False
+        self._eof_waits = False
         self._tail = b""
         self._tail_size = 0
         self._in_batch = False
@@ -264,12 +273,14 @@ class Driver:
             self._failed(error)
 
     def _parse(self, buffer: LentBuffer, end: int) -> None:
-        """Give ``buffer[:end]`` to the engine and keep what it leaves: an incomplete frame."""
+        """Give ``buffer[:end]`` to the engine and keep what it leaves: an incomplete frame, or the frames of the next turn."""
         start = 0
         while start < end:
             connection = self.connection
             start += connection.receive_into(buffer.memory, start, end, self.now)
-            if connection is self.connection:
+            if connection is not self.connection:
+                continue
+            if start == end or not connection.turn_over or self._turn_is_over():
                 break
         kept = end - start
         if kept and self.connection.closed:
@@ -284,7 +295,8 @@ class Driver:
     def _decrypt(self, n: int) -> None:
         """Records in, frames out: handshake first, then every record that is complete."""
         pump = self._pump
-        pump.feed(self.loop.cipher.view[:n])
+        if n:
+            pump.feed(self.loop.cipher.view[:n])
         if self._state == _HANDSHAKE:
             self._shake()
         if self._state != _OPEN:
@@ -293,7 +305,8 @@ class Driver:
         buffer = self.loop.plain
         got = 1
         error = None
-        while got > 0 and self._tail_size < buffer.size:
+        waits = n == 0
+        while got > 0 and self._tail_size < buffer.size and not self._yielded:
             kept = end = self._tail_size
             if kept:
                 _mem.copy(buffer.memory, 0, buffer.size, self._tail, 0, kept, kept)
@@ -306,7 +319,8 @@ class Driver:
             except ReadError as caught:
                 error = caught
                 got = -1
-            if end > kept:
+            if end > kept or waits:
+                waits = False
                 decrypted_ns = _mem.now_ns()
                 self._parse(buffer, end)
                 for trace in self._traced:
@@ -315,12 +329,12 @@ class Driver:
         self._in_batch = False
         self._flush()
         self._write_records()
-        if got < 0:
+        if got < 0 and not self._yielded:
             self._peer_ended(error)
 
     def _check_turn(self) -> None:
         """A transport that reads on without returning to the loop gets ``turn_s_max``, then the others have theirs."""
-        if self.transport is None or not self.transport.greedy or self._reading_paused:
+        if self.transport is None or not self.transport.greedy or self._reading_paused or self._yielded:
             return
         if self._streak_since == 0.0:
             self._streak_since = self.now
@@ -329,9 +343,57 @@ class Driver:
             self.transport.pause_reading()
             self.loop.call_soon(self._next_turn)
 
+    def _turn_is_over(self) -> bool:
+        """The engine has parsed what it does at once: go on only while this turn is young.
+
+        Which others are ready is not known here, so the connection queues behind all of them, at
+        the price of one turn of the loop in ``turn_s_max``.
+        """
+        # What the frames asked for is begun first, so that its time counts, too.
+        self.handler.batch_finished(self.now)
+        if self.loop.now() - self.now < self._turn_s or self.transport is None:
+            return False
+        self._yielded = True
+        self._slots[_YIELDS + self.role] += 1
+        if not self._reading_paused:
+            self.transport.pause_reading()
+        self.loop.call_soon(self._next_turn)
+        return True
+
     def _next_turn(self) -> None:
-        if self.transport is not None and not self._reading_paused:
+        """The others have had their turn."""
+        if self.transport is None:
+            return
+        if self._yielded:
+            self.now = self.loop.now()
+            try:
+                self._go_on()
+            except Exception as error:
+                self._failed(error)
+            if self._yielded or self.transport is None:
+                return
+        if not self._reading_paused:
             self.transport.resume_reading()
+        if self._eof_waits:
+            self._eof_waits = False
+            self.eof_received()
+
+    def _go_on(self) -> None:
+        """Parse what waits in the tail since the turn that was cut short."""
+        self._yielded = False
+        if self._state != _OPEN:
+            return
+        if self._pump is not None:
+            self._decrypt(0)
+            return
+        kept = self._tail_size
+        buffer = self.loop.plain
+        _mem.copy(buffer.memory, 0, buffer.size, self._tail, 0, kept, kept)
+        self._in_batch = True
+        self._parse(buffer, kept)
+        self.handler.batch_finished(self.now)
+        self._in_batch = False
+        self._flush()
 
     def _discard(self, n: int) -> None:
         """What arrives after the end is read and dropped within bounds: closing with unread input would reset the GOAWAY away."""
@@ -341,6 +403,9 @@ class Driver:
 
     def eof_received(self) -> None:
         """The peer will send nothing more."""
+        if self._yielded:
+            self._eof_waits = True
+            return
         self.now = self.loop.now()
         self._slots[_READS + _EOF] += 1
         try:
@@ -369,13 +434,15 @@ class Driver:
         """Read nothing until ``resume_reading``; for engines without flow control of their own."""
         if self.transport is not None and not self._reading_paused:
             self._reading_paused = True
-            self.transport.pause_reading()
+            if not self._yielded:
+                self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Undo ``pause_reading``."""
         if self.transport is not None and self._reading_paused:
             self._reading_paused = False
-            self.transport.resume_reading()
+            if not self._yielded:
+                self.transport.resume_reading()
 
     # -- writing
 
@@ -561,9 +628,13 @@ class Driver:
         if self._pump is not None:
             self._pump.close()
             self._write_records()
+        if self._yielded:
+            self._yielded = False
+            if not self._reading_paused:
+                self.transport.resume_reading()
         if self._reading_paused:
             self.resume_reading()
-        if self._peer_eof:
+        if self._peer_eof or self._eof_waits:
             self.transport.close()
         else:
             try:
@@ -591,8 +662,9 @@ class Driver:
         """The transport is gone: whatever is open fails, once."""
         if self._state == _CLOSED:
             return
-        self._state = _CLOSED
         self.now = self.loop.now()
+        self._read_out()
+        self._state = _CLOSED
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -618,6 +690,18 @@ class Driver:
         self._tail = b""
         self._tail_size = 0
         self._in_batch = False
+
+    def _read_out(self) -> None:
+        """What arrived before the end counts, however long it had to wait for its turn."""
+        try:
+            if self._yielded:
+                # One that takes what is written and does nothing with it.
+                self.transport = Transport()
+                self._turn_s = math.inf
+                self._go_on()
+        except Exception as error:
+            self._yielded = False
+            self._log(error)
 
     def _failed(self, error: Exception) -> None:
         """A mistake of ours or of a handler ends this connection, and nothing else."""

@@ -12,9 +12,12 @@ cdef class Connection(ReceiveHalf):
     cdef bint _receiving
 
     cpdef start(self, double now)
+    @cython.locals(used="Py_ssize_t")
     cpdef list receive(self, bytes data, double now)
     @cython.locals(mem="const unsigned char *")
     cpdef Py_ssize_t receive_into(self, bytearray buffer, Py_ssize_t start, Py_ssize_t end, double now) except -1
+    @cython.locals(before="long long")
+    cdef Py_ssize_t take_turn(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
     @cython.locals(pos="Py_ssize_t")
     cdef Py_ssize_t consume(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
     @cython.locals(stream=Stream)

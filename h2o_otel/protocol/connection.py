@@ -112,25 +112,40 @@ class Connection(ReceiveHalf):
         if self._rest:
             data = self._rest + data
             self._rest = b""
-        used = self.consume(data, 0, len(data))
+        used = self.take_turn(data, 0, len(data))
+        while self.turn_over:
+            # Whoever calls this has no other connection to turn to.
+            used = self.take_turn(data, used, len(data))
         if used < len(data):
             self._rest = data[used:]
         return self.take_events()
 
     def receive_into(self, buffer: bytearray, start: int, end: int, now: float) -> int:
-        """Take octets in place from ``buffer[start:end]``.
+        """Take octets in place from ``buffer[start:end]``, at most one turn's worth of frames and streams.
 
         Nothing refers to the buffer afterwards.  Use either this or ``receive`` on a connection.
 
         Returns:
             Octets consumed; the caller keeps the rest, an incomplete frame, and presents it again in
-            front of what comes next.
+            front of what comes next.  When ``turn_over`` is set the rest has complete frames, too, and
+            the caller presents it again when it has looked after others (``Limits.turn_frames_max``).
         """
         self.now = now
         if self._receiving or not 0 <= start <= end <= len(buffer):
             raise LocalProtocolError("receive_into() inside a handler, or outside its buffer", initiator="user")
         mem: Any = buffer
-        return self.consume(mem, start, end) - start
+        return self.take_turn(mem, start, end) - start
+
+    def take_turn(self, buf: bytes, pos: int, end: int) -> int:
+        """Parse what one turn allows; returns where it stopped, with ``turn_over`` set when frames are left."""
+        before = self.frames_received
+        self.turn_end = before + self.turn_frames
+        self.turn_streams = 0
+        self.turn_over = False
+        pos = self.consume(buf, pos, end)
+        if self.frames_received > before:
+            self.turn_sizes.record(self.frames_received - before)
+        return pos
 
     def consume(self, buf: bytes, pos: int, end: int) -> int:
         """Parse, turning violations into resets or the end of the connection."""

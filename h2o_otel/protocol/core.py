@@ -117,7 +117,7 @@ class ConnectionCore:
             parallel=tuning.hpack_parallel,
         )
         self.streams: dict[int, Stream] = {}
-        self.scheduler = Scheduler(config.tuning.stream_priorities)
+        self.scheduler = Scheduler(config.tuning.stream_priorities, 16 if config.tuning.protocol_fair_scheduling else 0)
         self.guards = Guards(limits, self.counters, config.role)
         self.recorder = FlightRecorder(limits.flight_recorder_frames)
         self.frames_written = 0

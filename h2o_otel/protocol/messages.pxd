@@ -21,6 +21,9 @@ cdef class MessageHalf(ControlHalf):
     cdef int block_empty
     cdef readonly double block_since
     cdef public bint trace_requests
+    # bounds of one turn, see ``ReceiveHalf.parse``
+    cdef long long turn_end
+    cdef int turn_streams, turn_streams_max
 
     @cython.locals(pad="Py_ssize_t")
     cdef Py_ssize_t unpad(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t used, int type, unsigned int stream_id) except -1

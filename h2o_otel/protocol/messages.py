@@ -59,6 +59,9 @@ class MessageHalf(ControlHalf):
         self.block_empty = 0
         self.block_since = 0.0
         self.trace_requests = False
+        self.turn_end = 0
+        self.turn_streams = 0
+        self.turn_streams_max = self.limits.turn_streams_max
 
     def unpad(self, buf: bytes, pos: int, end: int, used: int, type: int, stream_id: int) -> int:
         """End of the payload without padding; ``used`` octets follow the pad length and are not padding."""
@@ -185,6 +188,10 @@ class MessageHalf(ControlHalf):
         if fin and fields.content_length > 0:
             raise fail(RULES.content_length_mismatch, stream_id, actual=0, limit=fields.content_length)
         stream = self.new_stream(stream_id, False)
+        self.turn_streams += 1
+        if self.turn_streams == self.turn_streams_max and self.config.tuning.protocol_fair_scheduling:
+            # This frame is the last of its turn.
+            self.turn_end = 0
         stream.step(_RECV_HEADERS)
         stream.method = fields.method
         stream.scheme = fields.scheme

@@ -14,6 +14,7 @@ cdef long long _WINDOW_MAX
 cdef Py_ssize_t _HTTP1_LENGTH
 cdef int _HTTP1_TYPE
 cdef bytes _SLOT_B, _SCOPE_B, _LENGTH_B, _CHECK_B, _PREFACE
+cdef long long _ENDLESS
 cdef const unsigned char *_SLOT
 cdef const unsigned char *_SCOPE
 cdef const unsigned char *_LENGTH
@@ -23,6 +24,9 @@ cdef class ReceiveHalf(PushHalf):
     cdef bint need_preface
     cdef Py_ssize_t next_frame
     cdef readonly long long frames_received
+    cdef long long turn_frames
+    cdef readonly bint turn_over
+    cdef Histogram turn_sizes
     cdef Histogram data_received_sizes
     # switches
     cdef bint frame_batching, frame_dispatch_table

@@ -63,6 +63,7 @@ _REMOTE = REMOTE
 _REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
 _WINDOW_MAX = WINDOW_BYTES_MAX
 _PREFACE = CLIENT_PREFACE
+_ENDLESS = 2**62
 _SLOT_B, _SCOPE_B, _LENGTH_B, _CHECK_B = SLOT_OF_TYPE, SCOPE_OF_TYPE, LENGTH_OF_TYPE, CHECK_OF_TYPE
 _SLOT = _SLOT_B
 _SCOPE = _SCOPE_B
@@ -81,6 +82,12 @@ class ReceiveHalf(PushHalf):
         self.need_preface = not self.client
         self.next_frame = 0
         self.frames_received = 0
+        # A turn ends when frames_received reaches turn_end, and the rest of what was read is for the next one.
+        fair = config.tuning.protocol_fair_scheduling
+        self.turn_frames = self.limits.turn_frames_max if fair else _ENDLESS
+        self.turn_end = _ENDLESS
+        self.turn_over = False
+        self.turn_sizes = self.counters.histogram("frame_turn_frames", self.role)
         self.data_received_sizes = self.counters.histogram("frame_data_size", counters.RECV)
         self.frame_batching = config.tuning.frame_batching
         self.frame_dispatch_table = config.tuning.frame_dispatch_table
@@ -90,6 +97,7 @@ class ReceiveHalf(PushHalf):
     def parse(self, buf: bytes, pos: int, end: int) -> int:
         """Handle every complete frame of ``buf[pos:end]``; returns where the incomplete rest begins.
 
+        Stops early, with ``turn_over`` set, at the bounds of a turn (``Limits.turn_frames_max``, ``turn_streams_max``).
         ``next_frame`` is kept at the end of the frame being handled, so that the caller can go on
         behind one that broke a rule of its stream.
         """
@@ -101,6 +109,9 @@ class ReceiveHalf(PushHalf):
         if not self.frame_dispatch_table:
             return self.parse_plain(buf, pos, end)
         while end - pos >= 9:
+            if self.frames_received >= self.turn_end:
+                self.turn_over = True
+                break
             length = _mem.u24(buf, pos, end)
             type = _mem.u8(buf, pos + 3, end)
             flags = _mem.u8(buf, pos + 4, end)
@@ -211,6 +222,9 @@ class ReceiveHalf(PushHalf):
     def parse_plain(self, buf: bytes, pos: int, end: int) -> int:
         """``parse`` without tables: each header unpacked by ``struct``, and every check made for every frame."""
         while end - pos >= 9:
+            if self.frames_received >= self.turn_end:
+                self.turn_over = True
+                break
             length, type, flags, stream_id = read_header(_mem.to_bytes(buf, pos, pos + 9, end))
             broken = self.check_header(type, flags, stream_id, length)
             if broken is not None:

@@ -60,6 +60,7 @@ class ReferenceConnection:
         self.streams: dict[int, Stream] = {}
         self.now = self.opened_at = self.active_at = 0.0
         self.requests = self.frames_received = 0
+        self.turn_over = False
         self.started = self.closed = self.goaway_sent = self.goaway_received = self.shutting_down = self.counted = False
         self.paused = self.trace_requests = False
         self.need_settings = True

@@ -38,6 +38,7 @@ class Preface:
     """
 
     started = True
+    turn_over = False
 
     def __init__(self, driver: Driver, limits: Limits, http2: Callable[[Driver], object]) -> None:
         self.closed = False

@@ -24,7 +24,7 @@ class Scheduler:
 
     Args:
         priorities: whether the streams' priorities count; without, all of them take turns.
-        starved_every: how many picks apart the queues that wait are served whatever their urgency.
+        starved_every: how many picks apart the queues that wait are served whatever their urgency; 0 for never.
     """
 
     __slots__ = ("_nonempty", "_picks", "_priorities", "_queues", "_starved_every", "_starved_last", "waiting")
@@ -77,7 +77,7 @@ class Scheduler:
         mask = self._nonempty
         self._picks += 1
         index = 0
-        if self._picks % self._starved_every == 0:
+        if self._starved_every and self._picks % self._starved_every == 0:
             # Downwards from the queue served last time: the least urgent comes first.
             index = (self._starved_last + _LAST) % _QUEUES
             while not mask >> index & 1:

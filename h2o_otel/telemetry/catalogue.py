@@ -237,6 +237,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("frames", "h2o.frame.payload", _C, "By", (_ROLE, _DIRECTION, _FRAME), "DATA against overhead."),
     _row("frames", "h2o.frame.data.size", _H, "By", (_DIRECTION,), "Tiny DATA frames are bad coalescing; tune the frame size."),
     _row("frames", "h2o.frame.flush.frames", _H, "{frame}", (_ROLE,), "Frames per write: whether batching works."),
+    _row("frames", "h2o.frame.turn.frames", _H, "{frame}", (_ROLE,), "Frames parsed at once: at turn_frames_max a peer floods, and its turn is cut short."),
     _row("frames", "h2o.frame.padding", _C, "By", (_DIRECTION,), "Waste."),
     _row("frames", "h2o.frame.control_queue.size", _U, "{frame}", (_ROLE,), "Backlog of control frames: headroom of the flood guard."),
     _row("frames", "h2o.frame.glitches", _C, "{frame}", (_ROLE, Attribute("h2o.glitch.kind", counters.GLITCHES)),
@@ -306,6 +307,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("io", "h2o.io.size", _H, "By", (_DIRECTION,), "Batching at the socket."),
     _row("io", "h2o.io.write_queue.size", _U, "By", (_ROLE,), "Octets that wait on the transport."),
     _row("io", "h2o.io.pauses", _C, "{pause}", (_ROLE,), "How often the high-water mark stopped writers."),
+    _row("io", "h2o.io.yields", _C, "{yield}", (_ROLE,), "Turns that were cut short so that other connections have theirs."),
     _row("io", "h2o.io.pause.duration", _H, "s", (_ROLE,), "For how long."),
     # -- runtime
     _row("runtime", "h2o.loop.lag", _H, "s", (), "Scheduling delay of the event loop: blocking code."),

@@ -33,6 +33,13 @@ _MIX = Row(
                 knob="more: many small `send()` calls of the application, or credit in small steps.",
                 unit="{frame}",
             ),
+            Panel(
+                title="Frames per turn",
+                queries=quantiles("h2o.frame.turn.frames", by=_ROLE),
+                what="Frames that the engine parsed at once.",
+                good="grows with load. At `Limits.turn_frames_max` reads are parsed in slices.",
+                knob="`Limits.turn_frames_max`; Turns cut short, on the I/O dashboard, shows when that was needed.",
+            ),
         ),
     ),
 )

@@ -57,6 +57,13 @@ _SOCKETS = Row(
                 knob="as Size of reads and writes.",
                 unit="By",
             ),
+            Panel(
+                title="Turns cut short",
+                queries=(Query(Rate("h2o.io.yields", by=_ROLE)),),
+                what="Connections that had parsed for `Limits.turn_s_max` and queued behind the others with frames left.",
+                good="0 but for bursts of small frames; steady on one peer it is a flood, which the others do not feel.",
+                knob="`Limits.turn_frames_max`, `Limits.turn_s_max`; `Tuning.protocol_fair_scheduling`.",
+            ),
         ),
     ),
 )

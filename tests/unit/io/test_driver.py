@@ -191,7 +191,7 @@ def test_bind_inside_a_batch_hands_over_what_is_unread() -> None:
     class Sniffer:
         """An engine that looks at the first octets, then makes way."""
 
-        started, closed = True, False
+        started, closed, turn_over = True, False, False
 
         def __init__(self, driver: Driver) -> None:
             self.driver = driver

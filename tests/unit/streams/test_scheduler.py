@@ -108,3 +108,8 @@ def test_reset_stream_is_forgotten() -> None:
     assert order(server, peer) == [5, 5]
     assert server.scheduler.waiting == 0
     assert server.queued == 0
+
+
+def test_without_fairness_the_urgent_come_first_whatever_waits() -> None:
+    served = order(*queued(b"u=0", b"u=7", frames=40, tuning=Tuning(protocol_fair_scheduling=False)))
+    assert served == [3] * 40 + [5] * 40
