@@ -86,6 +86,7 @@ REPRESENTATIONS = ("indexed_static", "indexed_dynamic", "literal_indexed", "lite
 OUTCOMES = ("completed", "reset_sent", "reset_recv", "refused", "goaway", "conn_lost", "timeout", "push")
 SCOPES = ("connection", "stream")
 GLITCHES = ("unknown_type", "empty_data", "priority", "closed_stream", "after_goaway")
+RETUNES = ("grow", "shrink")
 PUSH_RESULTS = ("accepted", "refused", "cancelled", "disabled")
 URGENCIES = ("0", "1", "2", "3", "4", "5", "6", "7")
 BOOLEANS = ("false", "true")
@@ -155,6 +156,8 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "stream_resets": (ROLES, DIRECTIONS, ERROR_CODES),
     "flow_control_stalls": (ROLES, SCOPES),
     "flow_control_window": (ROLES, DIRECTIONS),
+    "flow_control_target": (ROLES, SCOPES),
+    "flow_control_retunes": (ROLES, RETUNES),
     "stream_pending": (ROLES,),
     "flow_control_unread": (ROLES,),
     "priority_streams": (URGENCIES, BOOLEANS),

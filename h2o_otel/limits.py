@@ -60,6 +60,7 @@ class Limits:
     stream_window_bytes: int = 262_144
     connection_window_bytes: int = 1_048_576
     window_bytes_max: int = 16_777_216
+    window_probe_interval_s: float = 0.1
     send_buffer_stream_bytes: int = 65_536
     send_buffer_connection_bytes: int = 524_288
     output_high_water_bytes: int = 262_144

@@ -76,6 +76,9 @@ class Connection(ReceiveHalf):
             self.sent(FrameType.WINDOW_UPDATE, 0, 0, 4)
             self.recv_window = window
             self.recv_target = window
+        self.stream_target = self.local_initial_window
+        self.set_batches()
+        self.report_targets(self.recv_target, self.stream_target)
         self.report_streams_max(self.remote_streams_max if self.client else self.local_streams_max)
 
     def _first_settings(self) -> Sequence[tuple[int, int]]:
@@ -255,6 +258,7 @@ class Connection(ReceiveHalf):
         role = counters.ROLES[self.role]
         self.slots[_CONNECTION_ACTIVE + self.role] -= 1
         self._report_windows(0, 0)
+        self.report_targets(0, 0)
         self.report_streams_max(0)
         self.answers_gone()
         self.counters.labelled_histogram("connection_duration", (role, "2", error_type)).record(self.now - self.opened_at)

@@ -8,15 +8,19 @@ from ..hpack.encoder cimport Encoder
 from ..buffers.output cimport OutputBuffer
 from ..streams.stream cimport Stream
 from .send cimport SendHalf
+from .windows cimport WindowTuner
 
 cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _RECV_RST
 cdef int _STREAM_LIMIT, _CONTROL_QUEUE, _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES
 cdef long long _WINDOW_MAX
+cdef int _RETUNES
+cdef bytes _PROBE
 
 cdef class ControlHalf(SendHalf):
     cdef readonly bint need_settings
     cdef MessageValidator validator
     cdef readonly dict idle_priorities
+    cdef long long _tuned_connection
 
     cdef report_streams_max(self, long long limit)
     cdef int answer_queued(self) except -1
@@ -25,12 +29,20 @@ cdef class ControlHalf(SendHalf):
     @cython.locals(code="unsigned int", value="unsigned int", window="long long", highest="long long")
     cdef int on_settings(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
     cdef apply_remote(self, unsigned int code, unsigned int value)
+    @cython.locals(before="long long")
+    cdef take_initial_window(self, long long window, long long highest)
     @cython.locals(stream=Stream)
     cdef move_send_windows(self, long long delta, long long highest)
     cdef settings_acknowledged(self)
     @cython.locals(stream=Stream, delta="long long")
     cdef apply_local(self, unsigned int code, unsigned int value)
     cdef int on_ping(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
+    cdef probe(self, Stream stream)
+    @cython.locals(tuner=WindowTuner, unread="long long", stream=Stream)
+    cdef probe_returned(self)
+    cpdef limit_windows(self, long long bytes_max, double now)
+    @cython.locals(grown="long long", grows=bint)
+    cdef retarget(self, Stream stream)
     cdef write_goaway(self, unsigned int last_stream_id, unsigned int code, bytes debug)
     @cython.locals(last="unsigned int", code="unsigned int", stream=Stream)
     cdef int on_goaway(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1

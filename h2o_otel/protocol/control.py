@@ -36,6 +36,8 @@ _STREAM_LIMIT = counters.slot("stream_limit")
 _CONTROL_QUEUE = counters.slot("frame_control_queue_size")
 _ERROR_CODES = len(counters.ERROR_CODES)
 _WINDOW_MAX = WINDOW_BYTES_MAX
+_RETUNES = counters.slot("flow_control_retunes")
+_PROBE = b"\x00h2o-bdp"
 
 
 class ControlHalf(SendHalf):
@@ -44,6 +46,7 @@ class ControlHalf(SendHalf):
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
         SendHalf.__init__(self, config, handler, block)
         self.need_settings = True
+        self._tuned_connection = self.tuner.connection_bytes
         self.validator = MessageValidator(config.enable_connect_protocol, config.tuning.frame_validation_cache)
         # PRIORITY_UPDATE for streams that are not open yet (RFC 9218 section 7.1); bounded by streams_max
         self.idle_priorities: dict[int, tuple[int, bool]] = {}
@@ -112,20 +115,20 @@ class ControlHalf(SendHalf):
         self.guards.settings_frame(self.now)
         self.need_settings = False
         window = highest = self.remote_initial_window
-        while pos < end:
-            code = _mem.u16(buf, pos, end)
-            value = _mem.u32(buf, pos + 2, end)
-            pos += 6
-            if self.client and code == SettingCode.ENABLE_PUSH and value:
-                raise fail(RULES.settings_enable_push, actual=value)
-            if settings.check(code, value):
-                if code == SettingCode.INITIAL_WINDOW_SIZE:
-                    window = value
-                    highest = max(highest, value)
-                self.apply_remote(code, value)
-        if window != self.remote_initial_window or highest != window:
-            self.move_send_windows(window - self.remote_initial_window, highest - self.remote_initial_window)
-            self.remote_initial_window = window
+        try:
+            while pos < end:
+                code = _mem.u16(buf, pos, end)
+                value = _mem.u32(buf, pos + 2, end)
+                pos += 6
+                if self.client and code == SettingCode.ENABLE_PUSH and value:
+                    raise fail(RULES.settings_enable_push, actual=value)
+                if settings.check(code, value):
+                    if code == SettingCode.INITIAL_WINDOW_SIZE:
+                        window = value
+                        highest = max(highest, value)
+                    self.apply_remote(code, value)
+        finally:
+            self.take_initial_window(window, highest)
         writer.write_settings_ack(self.out)
         self.sent(_SETTINGS, _ACK, 0, 0)
         self.answer_queued()
@@ -145,6 +148,13 @@ class ControlHalf(SendHalf):
         self.remote_settings[code] = value
         name = SettingCode(code).name
         self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.RECV) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
+
+    def take_initial_window(self, window: int, highest: int) -> None:
+        """The peer's INITIAL_WINDOW_SIZE is ``window`` now, after all entries of a SETTINGS frame; on the way it was ``highest``."""
+        before = self.remote_initial_window
+        if window != before or highest != window:
+            self.remote_initial_window = window
+            self.move_send_windows(window - before, highest - before)
 
     def move_send_windows(self, delta: int, highest: int) -> None:
         """A new INITIAL_WINDOW_SIZE moves every stream's window, below zero if need be (RFC 9113 section 6.9.2).
@@ -170,10 +180,16 @@ class ControlHalf(SendHalf):
     def apply_local(self, code: int, value: int) -> None:
         if code == SettingCode.INITIAL_WINDOW_SIZE:
             delta = value - self.local_initial_window
-            for stream in self.streams.values():
-                stream.recv_window += delta
             self.local_initial_window = value
             self.stream_target = value
+            self.tuner.begin_with(value)
+            self.set_batches()
+            self.report_targets(self.recv_target, self.stream_target)
+            for stream in list(self.streams.values()):
+                stream.recv_window += delta
+                stream.recv_target += delta
+                # Credit that was too little to return for the old window may be enough for the new one.
+                self.credit_stream(stream, 0)
         elif code == SettingCode.HEADER_TABLE_SIZE:
             self.decoder.set_allowed_table_size(value)
         elif code == SettingCode.MAX_FRAME_SIZE:
@@ -192,6 +208,9 @@ class ControlHalf(SendHalf):
         """RFC 9113 section 6.7."""
         payload = _mem.to_bytes(buf, pos, end, end)
         if flags & _ACK:
+            if self.tuner.probing and payload == _PROBE:
+                self.probe_returned()
+                return 0
             sent = self.pings.pop(payload, None)
             if sent is not None:
                 self.counters.histogram("ping_rtt", self.role).record(self.now - sent)
@@ -202,6 +221,49 @@ class ControlHalf(SendHalf):
         writer.write_ping(self.out, payload, True)
         self.sent(_PING, _ACK, 0, 8)
         return self.answer_queued()
+
+    # -- windows
+
+    def probe(self, stream: Stream) -> None:
+        """Measure what arrives in one round trip, for ``windows.WindowTuner``."""
+        if not self.closed:
+            writer.write_ping(self.out, _PROBE, False)
+            self.sent(_PING, 0, 0, 8)
+            self.tuner.begin(stream.id, stream.body_received, self.now)
+
+    def probe_returned(self) -> None:
+        """The answer to ``probe`` is here: windows that were used up grow, idle ones shrink."""
+        tuner = self.tuner
+        stream = self.streams.get(tuner.stream_id)
+        unread = self.recv_target - self.recv_window - self.recv_uncredited
+        if tuner.end(-1 if stream is None else stream.body_received, unread, self.now):
+            self.retarget(stream)
+        self.counters.histogram("ping_rtt", self.role).record(tuner.rtt_s)
+
+    def limit_windows(self, bytes_max: int, now: float) -> None:
+        """Let the receive windows grow to ``bytes_max`` at most from now on; larger ones shrink as their octets are read.
+
+        What the windows began with (``Limits.stream_window_bytes``, ``connection_window_bytes``) stays.
+        """
+        self.now = now
+        if self.tuner.limit(bytes_max):
+            self.retarget(None)
+
+    def retarget(self, stream: Stream | None) -> None:
+        """Take over the tuner's targets; ``stream``, which was measured, learns of it at once, the others with their next credit."""
+        grown = self.tuner.connection_bytes - self._tuned_connection
+        grows = grown > 0 or self.tuner.stream_bytes > self.stream_target
+        self.slots[_RETUNES + self.role * 2 + (0 if grows else 1)] += 1
+        self._tuned_connection += grown
+        self.recv_target += grown
+        self.recv_uncredited += grown
+        self.stream_target = self.tuner.stream_bytes
+        self.set_batches()
+        self.guards.scale(self.recv_target)
+        self.credit_connection(0)
+        if stream is not None:
+            self.credit_stream(stream, 0)
+        self.report_targets(self.recv_target, self.stream_target)
 
     # -- GOAWAY
 

@@ -10,8 +10,9 @@ from ..streams.stream cimport Stream
 from .guards cimport Guards
 from .handler cimport Handler
 from .recorder cimport FlightRecorder
+from .windows cimport WindowTuner
 
-cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _WINDOW, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES, _PUSH_PROMISES, _PUSH_RESULTS
+cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _WINDOW, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES, _PUSH_PROMISES, _PUSH_RESULTS, _TARGET
 cdef int _SEND_RST, _RECV_RST, _USER, _LOCAL, _REMOTE, _CLOSED, _HALF_CLOSED_REMOTE
 cdef int _RST_STREAM, _WINDOW_UPDATE, _SEND
 cdef bytes _SLOT_B
@@ -80,7 +81,10 @@ cdef class ConnectionCore:
     cdef readonly long long recv_uncredited
     cdef readonly long long recv_target
     cdef readonly long long queued
-    cdef long long stream_target
+    cdef readonly WindowTuner tuner
+    cdef readonly long long stream_target
+    cdef bint batching
+    cdef long long connection_batch, stream_batch, _reported_target, _reported_stream_target
     cdef readonly double blocked_since
     # output
     cdef readonly bint paused
@@ -97,6 +101,7 @@ cdef class ConnectionCore:
     cdef write_rst(self, unsigned int stream_id, unsigned int code)
     cdef promise_ended(self, int outcome)
     cdef release(self, Stream stream)
+    cdef set_batches(self)
     cdef credit_connection(self, long long n)
     cdef credit_stream(self, Stream stream, long long n)
     @cython.locals(small="long long")
@@ -108,5 +113,7 @@ cdef class ConnectionCore:
     cdef report(self)
     @cython.locals(place=int)
     cdef _report_windows(self, long long send, long long recv)
+    @cython.locals(place=int)
+    cdef report_targets(self, long long connection, long long stream)
     cpdef bytes data_to_send(self)
     cpdef list chunks_to_send(self)

@@ -27,6 +27,7 @@ from .guards import Guards
 from .handler import Handler
 from .recorder import FlightRecorder
 from .settings import Settings
+from .windows import WindowTuner
 
 __all__ = ["ConnectionCore"]
 
@@ -42,6 +43,7 @@ _GOAWAY = counters.slot("goaway")
 _CONNECTION_ACTIVE = counters.slot("connection_active")
 _UNREAD = counters.slot("flow_control_unread")
 _WINDOW = counters.slot("flow_control_window")
+_TARGET = counters.slot("flow_control_target")
 _PUSH_PROMISES = counters.slot("push_promises")
 _PUSH_RESULTS = len(counters.PUSH_RESULTS)
 _SEND_RST = int(Input.SEND_RST)
@@ -166,8 +168,14 @@ class ConnectionCore:
         self.send_window = 65_535
         self.recv_window = 65_535
         self.recv_uncredited = 0
+        self.batching = config.tuning.stream_window_batching
+        self.tuner = WindowTuner(limits, config.tuning.protocol_window_tuning)
         self.recv_target = 65_535
         self.stream_target = limits.stream_window_bytes
+        self.connection_batch = self.stream_batch = 1
+        self.set_batches()
+        self._reported_target = 0
+        self._reported_stream_target = 0
         self.queued = 0
         self.blocked_since = 0.0
 
@@ -304,10 +312,15 @@ class ConnectionCore:
 
     # -- flow control of what is received
 
+    def set_batches(self) -> None:
+        """Credit goes out in batches of half a window; one by one without ``Tuning.stream_window_batching``."""
+        self.connection_batch = max(1, (self.recv_target + 1) // 2) if self.batching else 1
+        self.stream_batch = max(1, (self.stream_target + 1) // 2) if self.batching else 1
+
     def credit_connection(self, n: int) -> None:
         """Return ``n`` octets to the connection's receive window, in batches of half of it (RFC 9113 section 6.9)."""
         self.recv_uncredited += n
-        if self.recv_uncredited * 2 >= self.recv_target and not self.closed:
+        if self.recv_uncredited >= self.connection_batch and not self.closed:
             writer.write_window_update(self.out, 0, self.recv_uncredited)
             self.sent(_WINDOW_UPDATE, 0, 0, 4)
             self.recv_window += self.recv_uncredited
@@ -334,7 +347,11 @@ class ConnectionCore:
         if stream.state == _CLOSED or stream.state == _HALF_CLOSED_REMOTE:
             return
         stream.recv_uncredited += n
-        if stream.recv_uncredited * 2 >= self.stream_target and not self.closed:
+        if stream.recv_target != self.stream_target:
+            # The target has moved: a larger one is granted on top, a smaller one is reached by holding credit back.
+            stream.recv_uncredited += self.stream_target - stream.recv_target
+            stream.recv_target = self.stream_target
+        if stream.recv_uncredited >= self.stream_batch and not self.closed:
             writer.write_window_update(self.out, stream.id, stream.recv_uncredited)
             self.sent(_WINDOW_UPDATE, 0, stream.id, 4)
             stream.recv_window += stream.recv_uncredited
@@ -373,6 +390,14 @@ class ConnectionCore:
         self._reported_send = send
         self._reported_recv = recv
 
+    def report_targets(self, connection: int, stream: int) -> None:
+        """The windows that are aimed at, as sums over connections."""
+        place = _TARGET + self.role * 2
+        self.slots[place] += connection - self._reported_target
+        self.slots[place + 1] += stream - self._reported_stream_target
+        self._reported_target = connection
+        self._reported_stream_target = stream
+
     @property
     def streams_open(self) -> int:
         """Streams that count against the two concurrency limits."""
@@ -385,6 +410,10 @@ class ConnectionCore:
             "streams_open": self.streams_local + self.streams_remote,
             "send_window": self.send_window,
             "recv_window": self.recv_window,
+            "recv_target": self.recv_target,
+            "stream_target": self.stream_target,
+            "rtt_s": self.tuner.rtt_s,
+            "bandwidth_delay_bytes": self.tuner.bandwidth_delay_bytes,
             "queued_bytes": self.queued,
             "requests": self.requests,
             "local_settings": dict(self.local_settings),

@@ -34,6 +34,7 @@ cdef class Guards:
     cdef int _control_max
     cdef int _updates_base, _updates_per_stream, _updates_per_frame
 
+    cdef scale(self, long long connection_window)
     cdef int reset_received(self, unsigned int stream_id, double now) except -1
     cdef int fault_reset(self, unsigned int stream_id, double now) except -1
     cdef int ping(self, double now) except -1

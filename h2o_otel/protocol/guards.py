@@ -126,6 +126,11 @@ class Guards:
         self._updates_per_stream = limits.window_updates_per_stream
         self._updates_per_frame = limits.window_updates_per_data
 
+    def scale(self, connection_window: int) -> None:
+        """Budgets that follow the connection's receive window, which may be tuned."""
+        self.small_max = max(self._limits.small_data_bytes_min, connection_window // 2)
+        self._late_octets_max = 2 * connection_window
+
     def reset_received(self, stream_id: int, now: float) -> int:
         """RST_STREAM for a stream whose response was not complete (CVE-2023-44487)."""
         if not self.resets_received.take(now):

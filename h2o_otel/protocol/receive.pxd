@@ -4,7 +4,7 @@ from ..counters cimport Counters, Histogram
 from ..streams.stream cimport Stream
 from .push cimport PushHalf
 
-cdef int _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _WINDOW_UPDATE, _CONTINUATION
+cdef int _DATA, _RST_STREAM, _SETTINGS, _WINDOW_UPDATE, _CONTINUATION
 cdef int _RECV, _END_STREAM, _ACK, _END_HEADERS, _PADDED
 cdef int _RECV_DATA, _RECV_END, _RECV_RST, _RESERVED_REMOTE, _CLOSED
 cdef int _FRAMES, _FRAME_PAYLOAD, _STREAM_RESETS, _UNREAD, _COPIED_DELIVER, _COPIED_REASSEMBLY, _ERROR_CODES

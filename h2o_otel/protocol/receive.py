@@ -33,7 +33,6 @@ from .push import PushHalf
 __all__ = ["ReceiveHalf"]
 
 _DATA = int(FrameType.DATA)
-_HEADERS = int(FrameType.HEADERS)
 _RST_STREAM = int(FrameType.RST_STREAM)
 _SETTINGS = int(FrameType.SETTINGS)
 _WINDOW_UPDATE = int(FrameType.WINDOW_UPDATE)
@@ -291,6 +290,8 @@ class ReceiveHalf(PushHalf):
         self.count_body(stream, n, fin)
         if self.frame_metrics:
             self.data_received_sizes.record(n)
+        if self.tuner.received(length, self.now):
+            self.probe(stream)
         self.slots[_COPIED_DELIVER] += n
         data = _mem.to_bytes(buf, pos, end, end)
         if fin:

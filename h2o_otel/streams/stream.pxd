@@ -33,6 +33,7 @@ cdef class Stream:
     # flow control
     cdef public long long send_window
     cdef public long long recv_window
+    cdef public long long recv_target
     cdef public long long recv_uncredited
     cdef public long long recv_unread
     cdef public long long body_received

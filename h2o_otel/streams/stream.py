@@ -37,6 +37,7 @@ class Stream:
         trailers: the same for the trailer section, None before.
         content_length: as announced by the peer, -1 when it was not.
         send_window, recv_window: octets (RFC 9113 section 5.2); ``send_window`` may be negative.
+        recv_target: what ``recv_window``, ``recv_unread`` and credit that is held back add up to.
         recv_unread: octets delivered that the layer above has not credited yet.
         body_received, body_sent: octets of DATA without padding.
         queued: octets of DATA waiting for a window or for room in the output.
@@ -78,6 +79,7 @@ class Stream:
         "queued",
         "recv_mark",
         "recv_since",
+        "recv_target",
         "recv_uncredited",
         "recv_unread",
         "recv_window",
@@ -128,6 +130,7 @@ class Stream:
         self.refused = False
         self.send_window = send_window
         self.recv_window = recv_window
+        self.recv_target = recv_window
         self.recv_uncredited = 0
         self.recv_unread = 0
         self.body_received = 0

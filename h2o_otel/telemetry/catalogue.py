@@ -253,6 +253,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("streams", "h2o.flow_control.stalls", _C, "{stall}", (_ROLE, _SCOPE), "Writes that a closed window stopped."),
     _row("streams", "h2o.flow_control.stall.duration", _H, "s", (_ROLE, _SCOPE), "Time lost to windows: raise the initial window."),
     _row("streams", "h2o.flow_control.window", _G, "By", (_ROLE, _DIRECTION), "Sum of the connections' own windows: how far they are open."),
+    _row("streams", "h2o.flow_control.target", _G, "By", (_ROLE, _SCOPE), "Sum of the receive windows that connections aim at: what auto-tuning made of them."),
+    _row("streams", "h2o.flow_control.retunes", _C, "{change}", (_ROLE, _result(*counters.RETUNES)), "Receive windows that a measured round trip or the memory budget changed."),
     _row("streams", "h2o.flow_control.unread", _U, "By", (_ROLE,), "Received and not read by the application: where back-pressure comes from."),
     _row("streams", "h2o.priority.streams", _C, "{stream}",
          (Attribute("h2o.priority.urgency", counters.URGENCIES, type="int"), Attribute("h2o.priority.incremental", counters.BOOLEANS, type="boolean")),

@@ -37,7 +37,8 @@ def test_numbers_that_a_client_gives() -> None:
 @requirement("9113-5.1.1-1", "9113-5.1.1-3")
 def test_numbers_that_a_server_gives() -> None:
     peer = asked_server()
-    promised = [peer.connection.send_push_promise(peer.connection.streams[1], GET, peer.now).id for _ in range(3)]
+    asked = [[*GET[:2], (b":path", b"/%d" % n), GET[3]] for n in range(3)]
+    promised = [peer.connection.send_push_promise(peer.connection.streams[1], fields, peer.now).id for fields in asked]
     assert promised == [2, 4, 6]
 
 

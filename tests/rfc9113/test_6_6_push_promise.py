@@ -221,7 +221,7 @@ def test_promise_on_a_request_that_is_not_answered(make: Any) -> None:
     peer.connection.send_push_promise(peer.connection.streams[1], GET, peer.now)
     assert sent(peer) == [(PUSH_PROMISE, 1)]
     peer.connection.send_response(peer.connection.streams[1], 200, [], False, peer.now)
-    peer.connection.send_push_promise(peer.connection.streams[1], GET, peer.now)
+    peer.connection.send_push_promise(peer.connection.streams[1], [*GET[:2], (b":path", b"/other"), GET[3]], peer.now)
     assert sent(peer) == [(HEADERS, 1), (PUSH_PROMISE, 1)]
 
 

@@ -97,6 +97,14 @@ _FLOW = Row(
                 knob="windows of the receiver: at least bandwidth times round trip.",
             ),
             Panel(
+                title="Windows retuned",
+                queries=(Query(Rate("h2o.flow_control.retunes", by=(_ROLE, "h2o.result"))),),
+                what="Receive windows that grew to a measured bandwidth-delay product, or shrank for want of use or of memory.",
+                good="a few when large bodies begin; steady shrinking is memory pressure.",
+                knob="`Limits.window_bytes_max`, `Limits.window_probe_interval_s`.",
+                empty="none",
+            ),
+            Panel(
                 title="Length of a stall",
                 queries=(
                     Query(Quantile(0.5, "h2o.flow_control.stall.duration", by=_SCOPE), "p50 {h2o.flow_control.scope}"),
@@ -113,6 +121,13 @@ _FLOW = Row(
                 queries=(Query(Level("h2o.flow_control.window", by=(_ROLE, _DIRECTION))),),
                 good="transmit well above 0: room to write at once.",
                 knob="`Limits.stream_window_bytes`, `Limits.connection_window_bytes`.",
+            ),
+            Panel(
+                title="Receive windows aimed at",
+                queries=(Query(Level("h2o.flow_control.target", by=(_ROLE, _SCOPE))),),
+                what="Sum over connections: of the connection's window, and of the window that each gives a stream.",
+                good="where it began on fast short paths; larger on long ones, after large bodies.",
+                knob="`Limits.window_bytes_max` bounds each; `Tuning.protocol_window_tuning` keeps them where they begin.",
             ),
             Panel(
                 title="Received, not yet read",
