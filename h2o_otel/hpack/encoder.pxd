@@ -16,7 +16,7 @@ cdef int _TIMED, _LOST_MAX, _LOST_BLOCKS
 cdef bytes _STATUS_OCTETS_OWNER, _STATUS_NAME
 cdef const unsigned char *_STATUS_OCTETS
 cdef list _STATUS_VALUES
-cdef int PROTOCOL, REGULAR, STATUS, PSEUDO_AFTER, PSEUDO_TRAILERS, PSEUDO_TWICE, STATUS_MIN, STATUS_MAX
+cdef int PRIORITY, PROTOCOL, REGULAR, STATUS, PSEUDO_AFTER, PSEUDO_TRAILERS, PSEUDO_TWICE, STATUS_MIN, STATUS_MAX
 cdef int POLICY_INDEX, POLICY_PLAIN, POLICY_PRIVATE
 cdef Py_ssize_t ENTRY_OVERHEAD, STATIC_COUNT
 
@@ -38,6 +38,7 @@ cdef class Encoder:
     cdef Py_ssize_t _block_pos, _block_pending, _block_pending_min
     cdef long long _block_inserted, _block_evictions, _evictions_counted
     cdef unsigned int _block_pseudo
+    cdef readonly bytes priority
     cdef bint _block_regular, _trailers
     cdef unsigned int _blocks
     cdef Py_ssize_t _plain_bytes, _reported_size, _reported_capacity

@@ -24,6 +24,7 @@ from .kinds import (
     POLICY_INDEX,
     POLICY_PLAIN,
     POLICY_PRIVATE,
+    PRIORITY,
     PROTOCOL,
     PSEUDO_AFTER,
     PSEUDO_TRAILERS,
@@ -127,6 +128,7 @@ class Encoder:
         "_table_bytes_max",
         "_trailers",
         "counters",
+        "priority",
         "table",
     )
 
@@ -177,6 +179,8 @@ class Encoder:
         self._block_pending = _NONE
         self._block_pending_min = _NONE
         self._block_pseudo = 0
+        # The priority field of the block, None when it has none.
+        self.priority: bytes | None = None
         self._block_regular = False
         self._trailers = False
         self._blocks = 0
@@ -223,6 +227,7 @@ class Encoder:
         """Begin a block at ``out.pos``, with the size updates that are due."""
         self._block_pos = out.pos
         self._block_pseudo = 0
+        self.priority = None
         self._block_regular = False
         self._trailers = False
         self._plain_bytes = 0
@@ -418,6 +423,8 @@ class Encoder:
         flaw = slot.flaw
         if slot.kind > PROTOCOL:
             self._block_regular = True
+            if slot.kind == PRIORITY:
+                self.priority = value
         elif self._trailers:
             flaw = PSEUDO_TRAILERS
         elif self._block_regular:

@@ -50,4 +50,5 @@ cdef class ControlHalf(SendHalf):
     cdef int on_priority(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
     @cython.locals(stream_id="unsigned int")
     cdef int on_priority_update(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
+    cdef remember_priority(self, unsigned int stream_id, tuple priority)
     cpdef send_priority_update(self, Stream stream, int urgency, bint incremental, double now)

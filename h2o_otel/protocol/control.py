@@ -333,16 +333,27 @@ class ControlHalf(SendHalf):
         if end - pos < 4:
             raise fail(RULES.frame_size_wrong, frame="PRIORITY_UPDATE", actual=end - pos, limit=4)
         stream_id = _mem.u32(buf, pos, end) & 0x7FFFFFFF
-        if stream_id == 0 or stream_id & 1 == 0:
+        if stream_id == 0 or (stream_id & 1 == 0 and stream_id >= self.next_stream_id):
             raise fail(RULES.priority_update_stream, stream_id)
         self.guards.priority(self.requests)
         urgency, incremental = parse_priority(_mem.to_bytes(buf, pos + 4, end, end))
         stream = self.streams.get(stream_id)
         if stream is not None:
             self.scheduler.moved(stream, urgency, incremental)
-        elif stream_id > self.last_remote_stream_id and len(self.idle_priorities) < self.limits.streams_max:
-            self.idle_priorities[stream_id] = (urgency, incremental)
+        elif stream_id & 1 and stream_id > self.last_remote_stream_id:
+            self.remember_priority(stream_id, (urgency, incremental))
         return 0
+
+    def remember_priority(self, stream_id: int, priority: tuple[int, bool]) -> None:
+        """Keep the priority of a request that is still to come, of as many as may be open at once."""
+        idle = self.idle_priorities
+        if stream_id not in idle and len(idle) >= self.limits.streams_max:
+            # Numbers that were passed over will not come any more.
+            for passed in [i for i in idle if i <= self.last_remote_stream_id]:
+                del idle[passed]
+            if len(idle) >= self.limits.streams_max:
+                return
+        idle[stream_id] = priority
 
     def send_priority_update(self, stream: Stream, urgency: int, incremental: bool, now: float) -> None:
         """Tell the server a request's new priority (RFC 9218 section 7.1).

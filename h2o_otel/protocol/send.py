@@ -17,6 +17,7 @@ from ..frames import writer
 from ..frames.types import Flag, FrameType, SettingCode
 from ..hpack.kinds import AUTHORITY, METHOD, PATH, PROTOCOL, SCHEME
 from ..limits import STREAM_ID_MAX
+from ..streams.priority import merge_priority, parse_priority
 from ..streams.states import Input, State
 from ..streams.stream import Stream
 from .config import ConnectionConfig
@@ -117,6 +118,8 @@ class SendHalf(ConnectionCore):
         stream.head_request = method == b"HEAD"
         stream.step(_SEND_HEADERS)
         stream.headers_sent = True
+        if self.encoder.priority is not None:
+            stream.urgency, stream.incremental = parse_priority(self.encoder.priority)
         if trace is not None:
             stream.trace = trace
             self.traced_open += 1
@@ -190,6 +193,10 @@ class SendHalf(ConnectionCore):
         stream.step(_SEND_HEADERS)
         stream.headers_sent = True
         stream.status = status
+        if self.encoder.priority is not None:
+            # What the response says prevails, and what it does not say stays (RFC 9218 section 8).
+            urgency, incremental = merge_priority(self.encoder.priority, stream.urgency, stream.incremental)
+            self.scheduler.moved(stream, urgency, incremental)
         if stream.trace is not None:
             stream.trace.mark(_HPACK_ENCODE, t0, _mem.now_ns())
         self.finish_block(stream, start, end_stream, 0)

@@ -6,7 +6,7 @@ cdef int _LAST
 
 @cython.final
 cdef class Scheduler:
-    cdef list _queues
+    cdef list _oldest, _newest
     cdef readonly int waiting
     cdef unsigned int _nonempty
     cdef unsigned int _picks
@@ -14,12 +14,11 @@ cdef class Scheduler:
     cdef int _starved_every
     cdef int _starved_last
     cdef int index(self, Stream stream)
-    @cython.locals(index=int)
+    @cython.locals(index=int, before=Stream, behind=Stream, first=Stream)
     cdef void push(self, Stream stream)
-    @cython.locals(at=Py_ssize_t, other=Stream)
-    cdef void insert(self, object queue, Stream stream)
     @cython.locals(index=int, mask="unsigned int", stream=Stream)
     cdef Stream pop(self)
-    @cython.locals(index=int)
+    @cython.locals(before=Stream, behind=Stream)
+    cdef void take(self, Stream stream, int index)
     cpdef remove(self, Stream stream)
     cpdef moved(self, Stream stream, int urgency, bint incremental)

@@ -8,8 +8,6 @@ them, so that nothing waits for ever behind a peer that declares everything else
 
 from __future__ import annotations
 
-from collections import deque
-
 from .stream import Stream
 
 __all__ = ["Scheduler"]
@@ -22,16 +20,19 @@ _LAST = _QUEUES - 1
 class Scheduler:
     """Streams with something to send and a window to send it into.
 
+    A queue is a chain through the streams themselves, so that one of them leaves it in one step.
+
     Args:
         priorities: whether the streams' priorities count; without, all of them take turns.
         starved_every: how many picks apart the queues that wait are served whatever their urgency; 0 for never.
     """
 
-    __slots__ = ("_nonempty", "_picks", "_priorities", "_queues", "_starved_every", "_starved_last", "waiting")
+    __slots__ = ("_newest", "_nonempty", "_oldest", "_picks", "_priorities", "_starved_every", "_starved_last", "waiting")
 
     def __init__(self, priorities: bool = True, starved_every: int = 16) -> None:
         # The queue of a stream is twice its urgency, one more when it is incremental.
-        self._queues: list[deque[Stream]] = [deque() for _ in range(_QUEUES)]
+        self._oldest: list[Stream | None] = [None] * _QUEUES
+        self._newest: list[Stream | None] = [None] * _QUEUES
         self._nonempty = 0
         self._picks = 0
         self._priorities = priorities
@@ -51,26 +52,29 @@ class Scheduler:
             return
         stream.scheduled = True
         index = self.index(stream)
-        queue = self._queues[index]
-        if index & 1 or not queue:
-            queue.append(stream)
+        before = self._newest[index]
+        behind = None
+        if not index & 1:
+            # Request order: one that was just written was the first, and a new one is the last.
+            first = self._oldest[index]
+            if first is not None and stream.id < first.id:
+                before, behind = None, first
+            else:
+                while before is not None and stream.id < before.id:
+                    behind = before
+                    before = before.ahead
+        stream.ahead = before
+        stream.behind = behind
+        if before is None:
+            self._oldest[index] = stream
         else:
-            self.insert(queue, stream)
+            before.behind = stream
+        if behind is None:
+            self._newest[index] = stream
+        else:
+            behind.ahead = stream
         self._nonempty |= 1 << index
         self.waiting += 1
-
-    def insert(self, queue: deque[Stream], stream: Stream) -> None:
-        """Put ``stream`` into request order; one that was just written was the first, a new one is the last."""
-        other = queue[0]
-        if stream.id < other.id:
-            queue.appendleft(stream)
-            return
-        at = len(queue)
-        other = queue[at - 1]
-        while stream.id < other.id:
-            at -= 1
-            other = queue[at - 1]
-        queue.insert(at, stream)
 
     def pop(self) -> Stream:
         """The stream to write next; call only while ``waiting`` is not 0."""
@@ -86,25 +90,34 @@ class Scheduler:
         else:
             while not mask >> index & 1:
                 index += 1
-        queue = self._queues[index]
-        stream = queue.popleft()
-        if not queue:
-            self._nonempty &= ~(1 << index)
-        stream.scheduled = False
-        self.waiting -= 1
+        stream = self._oldest[index]
+        assert stream is not None
+        self.take(stream, index)
         return stream
 
-    def remove(self, stream: Stream) -> None:
-        """Forget ``stream``, wherever it stands; linear in the streams of its queue, of which ``Limits.streams_max`` bounds the number."""
-        if not stream.scheduled:
-            return
-        index = self.index(stream)
-        queue = self._queues[index]
-        queue.remove(stream)
-        if not queue:
+    def take(self, stream: Stream, index: int) -> None:
+        """Out of the queue ``index``."""
+        before = stream.ahead
+        behind = stream.behind
+        if before is None:
+            self._oldest[index] = behind
+        else:
+            before.behind = behind
+        if behind is None:
+            self._newest[index] = before
+        else:
+            behind.ahead = before
+        if before is None and behind is None:
             self._nonempty &= ~(1 << index)
+        stream.ahead = None
+        stream.behind = None
         stream.scheduled = False
         self.waiting -= 1
+
+    def remove(self, stream: Stream) -> None:
+        """Forget ``stream``, wherever it stands."""
+        if stream.scheduled:
+            self.take(stream, self.index(stream))
 
     def moved(self, stream: Stream, urgency: int, incremental: bool) -> None:
         """Change the priority of ``stream``, re-queueing it when it waits (RFC 9218 §7)."""

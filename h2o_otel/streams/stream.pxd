@@ -45,6 +45,7 @@ cdef class Stream:
     cdef public bint queue_end
     cdef public list queue_trailers
     cdef public bint scheduled
+    cdef Stream ahead, behind
     cdef public bint writable_wanted
     cdef public double blocked_since
     # progress of the body each way, looked at by ``Connection.check_progress``

@@ -42,13 +42,16 @@ class Stream:
         body_received, body_sent: octets of DATA without padding.
         queued: octets of DATA waiting for a window or for room in the output.
         urgency, incremental: RFC 9218 priority.
+        ahead, behind: neighbours in the scheduler's queue.
         opened_at, headers_at, closed_at: times on the caller's clock, in seconds; 0.0 when not yet.
         stalled_s: seconds for which queued DATA waited for a window.
         trace: layer marks at telemetry level ``detail``, else None.
     """
 
     __slots__ = (
+        "ahead",
         "authority",
+        "behind",
         "blocked_since",
         "body_open",
         "body_received",
@@ -141,6 +144,8 @@ class Stream:
         self.queue_end = False
         self.queue_trailers: list[tuple[bytes, bytes]] | None = None
         self.scheduled = False
+        self.ahead: Stream | None = None
+        self.behind: Stream | None = None
         self.writable_wanted = False
         self.blocked_since = 0.0
         self.body_open = False

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from h2o_otel.streams.priority import format_priority, parse_priority
+from h2o_otel.streams.priority import format_priority, merge_priority, parse_priority
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,56 @@ from h2o_otel.streams.priority import format_priority, parse_priority
         (b"u=10", (3, False)),
         (b"u", (3, False)),
         (b"u=1, u=2", (2, False)),
+        (b"u=1, u=9", (3, False)),
         (b"colour=red, u=2", (2, False)),
         (b"\xff\x00,,==", (3, False)),
     ],
 )
 def test_reading_leniently(value: bytes, expected: tuple[int, bool]) -> None:
     assert parse_priority(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'a="x, u=7", u=1',
+        b"a=(1 2;p), u=1",
+        b"a=(), u=1",
+        b"a=tok/en:*, u=1",
+        b"a=:aGk=:, u=1",
+        b"a=@1659578233, u=1",
+        b'a=%"f%c3%bc", u=1',
+        b"a=-1.5;b=2;c, u=1",
+        b"u=1;u=5",
+        b" u=1 ",
+        b"u=3\t,\tu=1",
+        b"*a-b._*=?0,u=1",
+    ],
+)
+def test_types_of_other_members(value: bytes) -> None:
+    assert parse_priority(value) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"u=1,", b"u=1,,i", b"u=1 i", b"U=1", b"u=1, i=", b"u=1;", b'u=1, a="', b"u=1, a=(1", b"u=1, 1a", b"=1", b"u=1\n"],
+)
+def test_what_is_no_dictionary_says_nothing(value: bytes) -> None:
+    """RFC 9651 section 4.2: a field that does not parse is ignored as a whole."""
+    assert parse_priority(value) == (3, False)
+
+
+def test_merging() -> None:
+    assert merge_priority(b"u=1", 5, True) == (1, True)
+    assert merge_priority(b"i=?0", 5, True) == (5, False)
+    assert merge_priority(b"", 5, True) == (5, True)
+    assert merge_priority(b"u=9, i=2", 5, True) == (5, True)
+
+
+def test_long_values_are_read_in_linear_time() -> None:
+    assert parse_priority(b"a, " * 20_000 + b"u=1") == (1, False)
+    assert parse_priority(b'a="' + b"x" * 60_000) == (3, False)
+    assert parse_priority(b"u=1;" + b"a" * 60_000 + b"=") == (3, False)
 
 
 @pytest.mark.parametrize("urgency", range(8))

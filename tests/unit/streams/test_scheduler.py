@@ -8,7 +8,7 @@ from h2o_otel.limits import SERVER_LIMITS
 from h2o_otel.protocol.config import DEFAULT_TUNING
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.tuning import Tuning
-from tests.support.engine import Peer, serving
+from tests.support.engine import GET, POST, Peer, requesting, serving
 from tests.support.wire import DATA, headers, priority_update, request_block, settings, window_update
 
 FRAME = 16_384
@@ -113,3 +113,79 @@ def test_reset_stream_is_forgotten() -> None:
 def test_without_fairness_the_urgent_come_first_whatever_waits() -> None:
     served = order(*queued(b"u=0", b"u=7", frames=40, tuning=Tuning(protocol_fair_scheduling=False)))
     assert served == [3] * 40 + [5] * 40
+
+
+def test_any_of_those_that_wait_may_leave() -> None:
+    """First, last, in between, alone: the chain holds together and the rest keeps its order."""
+    for gone in ([3], [9], [5, 7], [3, 5, 7, 9], [7, 3, 9]):
+        server, peer = queued(b"", b"", b"", b"", frames=1)
+        for stream_id in gone:
+            server.reset_stream(server.streams[stream_id], 8, peer.now)
+        peer.forget()
+        assert order(server, peer) == [stream_id for stream_id in (3, 5, 7, 9) if stream_id not in gone]
+        assert server.scheduler.waiting == 0
+
+
+# -- where priorities come from
+
+
+def answered(server: Connection, peer: Peer, request: bytes, response: bytes) -> tuple[int, bool]:
+    peer.sends(headers(1, request_block(b"GET", b"/", (b"priority", request)), end_stream=True))
+    stream = server.streams[1]
+    server.send_response(stream, 200, [(b"priority", response)], False, peer.now)
+    return stream.urgency, stream.incremental
+
+
+def test_response_prevails() -> None:
+    assert answered(*serving(), b"u=5", b"u=1, i") == (1, True)
+
+
+def test_what_a_response_does_not_say_stays() -> None:
+    assert answered(*serving(), b"u=5, i", b"u=1") == (1, True)
+    assert answered(*serving(), b"u=5, i", b"i=?0") == (5, False)
+    assert answered(*serving(), b"u=5, i", b"?!") == (5, True)
+
+
+def test_response_without_the_field_leaves_the_next_one_alone() -> None:
+    server, peer = serving()
+    answered(server, peer, b"u=5", b"u=0")
+    peer.sends(headers(3, request_block(b"GET", b"/", (b"priority", b"u=6")), end_stream=True))
+    server.send_response(server.streams[3], 200, [], False, peer.now)
+    assert server.streams[3].urgency == 6
+
+
+def test_uploads_go_out_by_the_priority_of_their_requests() -> None:
+    client, peer = requesting()
+    peer.sends(settings({4: 2**20}))
+    client.send_data(client.send_request(POST, False, peer.now), bytes(65_535), True, peer.now)
+    for value in (b"u=6", b"u=1"):
+        stream = client.send_request([*POST, (b"priority", value)], False, peer.now)
+        client.send_data(stream, bytes(FRAME), True, peer.now)
+    peer.forget()
+    assert order(client, peer) == [5, 3]
+
+
+def test_priority_update_of_a_promised_stream() -> None:
+    server, peer = serving()
+    peer.sends(settings({2: 1, 4: 2**20}), headers(1, request_block(), end_stream=True))
+    promised = server.send_push_promise(server.streams[1], GET, peer.now)
+    peer.sends(priority_update(promised.id, b"u=0, i"))
+    assert (promised.urgency, promised.incremental) == (0, True)
+    server.reset_stream(promised, 8, peer.now)
+    peer.sends(priority_update(promised.id, b"u=1"))
+    assert not server.closed
+    peer.sends(priority_update(4, b"u=1"))
+    assert [error.rule for error in peer.errors()][-1] == "priority_update_stream"
+
+
+def test_priorities_of_requests_that_never_come_make_room() -> None:
+    limits = replace(SERVER_LIMITS, streams_max=3)
+    server, peer = serving(limits)
+    peer.sends(*(priority_update(stream_id, b"u=1") for stream_id in (1, 3, 5, 7)))
+    assert set(server.idle_priorities) == {1, 3, 5}
+    # Known ones are renewed all the same.
+    peer.sends(priority_update(5, b"u=2"))
+    assert server.idle_priorities[5] == (2, False)
+    peer.sends(headers(9, request_block(), end_stream=True), priority_update(11, b"u=4"))
+    assert set(server.idle_priorities) == {11}
+    assert not server.closed
