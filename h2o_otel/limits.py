@@ -15,6 +15,8 @@ __all__ = ["CLIENT_LIMITS", "SERVER_LIMITS", "Limits"]
 # RFC 9113 section 6.9.1 and section 5.1.1: neither is a matter of taste, so neither is a field.
 WINDOW_BYTES_MAX = 2**31 - 1
 STREAM_ID_MAX = 2**31 - 1
+# A server drains a connection whose identifiers are half used up, long before they can run out.
+STREAM_ID_DRAIN = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,8 @@ class Connection(ReceiveHalf):
         self.stream_target = self.local_initial_window
         self.set_batches()
         self.report_targets(self.recv_target, self.stream_target)
+        if not self.client and self.limits.connection_age_max_s is not None:
+            self.age_at = now + self.limits.connection_age_max_s
         self.report_streams_max(self.remote_streams_max if self.client else self.local_streams_max)
 
     def _first_settings(self) -> Sequence[tuple[int, int]]:
@@ -241,7 +243,7 @@ class Connection(ReceiveHalf):
             stream.closed_by = by
             stream.closed_code = code
             # What the peer did not even see may be sent again elsewhere.
-            stream.refused = stream.local and self.goaway_received and stream.id > self.goaway_last_stream_id
+            stream.refused = self.recovery and stream.local and self.goaway_received and stream.id > self.goaway_last_stream_id
             self.handler.stream_reset(
                 stream,
                 StreamReset(text, rule=rule, code=code, scope="connection", stream_id=stream.id, initiator=INITIATORS[by], flight=flight),
@@ -336,6 +338,12 @@ class Connection(ReceiveHalf):
             deadline = min(deadline, min(self.pings.values()) + limits.ping_timeout_s)
         if not self.client and (self.bodies_open or self.queued):
             deadline = min(deadline, self.progress_at)
+        if self.age_at:
+            deadline = min(deadline, self.age_at)
+        if self.drain_at:
+            deadline = min(deadline, self.drain_at)
+        if self.drained and not self.streams:
+            deadline = min(deadline, self.now)
         if not self.client and not self.streams and limits.idle_timeout_s is not None:
             deadline = min(deadline, self.active_at + limits.idle_timeout_s)
         return deadline
@@ -347,6 +355,14 @@ class Connection(ReceiveHalf):
             return
         limits = self.limits
         violation = None
+        if self.age_at and now >= self.age_at:
+            self.begin_drain(b"this connection has reached its age")
+            return
+        if self.drain_at and now >= self.drain_at:
+            self.drain_at = 0.0
+            self.drained = True
+            self.finish_shutdown(now)
+            return
         if self.need_settings and now >= self.opened_at + limits.preface_timeout_s:
             violation = fail(RULES.preface_timeout, actual=now - self.opened_at, limit=limits.preface_timeout_s)
         elif self.unacked_settings and now >= self.unacked_settings[0][1] + limits.settings_ack_timeout_s:
@@ -364,7 +380,7 @@ class Connection(ReceiveHalf):
         if violation is not None:
             self.connection_violation(violation)
         else:
-            self.close(ErrorCode.NO_ERROR, now, b"idle")
+            self.close(ErrorCode.NO_ERROR, now, b"drained" if self.drained else b"idle")
 
     def check_progress(self) -> None:
         """Reset streams whose peer neither sends the body it owes nor takes the one it asked for.

@@ -43,6 +43,7 @@ cdef class ControlHalf(SendHalf):
     cpdef limit_windows(self, long long bytes_max, double now)
     @cython.locals(grown="long long", grows=bint)
     cdef retarget(self, Stream stream)
+    cdef begin_drain(self, bytes reason)
     cdef write_goaway(self, unsigned int last_stream_id, unsigned int code, bytes debug)
     @cython.locals(last="unsigned int", code="unsigned int", stream=Stream)
     cdef int on_goaway(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1

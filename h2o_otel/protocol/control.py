@@ -10,7 +10,7 @@ from ..errors import ErrorCode, LocalProtocolError, StreamReset
 from ..frames import writer
 from ..frames.types import Flag, FrameType, SettingCode
 from ..frames.validation import MessageValidator
-from ..limits import WINDOW_BYTES_MAX
+from ..limits import STREAM_ID_MAX, WINDOW_BYTES_MAX
 from ..rules import RULES, Violation, fail
 from ..streams.priority import format_priority, parse_priority
 from ..streams.states import Input
@@ -36,6 +36,8 @@ _STREAM_LIMIT = counters.slot("stream_limit")
 _CONTROL_QUEUE = counters.slot("frame_control_queue_size")
 _ERROR_CODES = len(counters.ERROR_CODES)
 _WINDOW_MAX = WINDOW_BYTES_MAX
+# Requests that cross the first GOAWAY of a drain are still taken; then the last stream is named.
+DRAIN_WAIT_S = 1.0
 _RETUNES = counters.slot("flow_control_retunes")
 _PROBE = b"\x00h2o-bdp"
 
@@ -275,6 +277,15 @@ class ControlHalf(SendHalf):
         self.goaway_sent = True
         self.goaway_sent_last = last_stream_id
 
+    def begin_drain(self, reason: bytes) -> None:
+        """End gracefully of our own accord: no new streams, then the last one is named, then the end (RFC 9113 section 6.8)."""
+        self.drain_stream_id = UNLIMITED
+        self.age_at = 0.0
+        if not self.closed and not self.shutting_down:
+            self.shutting_down = True
+            self.drain_at = self.now + DRAIN_WAIT_S
+            self.write_goaway(STREAM_ID_MAX, ErrorCode.NO_ERROR, reason)
+
     def on_goaway(self, buf: bytes, pos: int, end: int) -> int:
         """RFC 9113 section 6.8: streams above the last one were not seen by the peer and may be sent again."""
         if end - pos < 8:
@@ -298,7 +309,7 @@ class ControlHalf(SendHalf):
         stream.step(_RECV_RST)
         stream.closed_by = REMOTE
         stream.closed_code = ErrorCode.REFUSED_STREAM
-        stream.refused = True
+        stream.refused = self.recovery
         self.remember_reset(stream.id, REMOTE)
         name = ErrorCode.label(code)
         self.handler.stream_reset(

@@ -90,6 +90,10 @@ cdef class ConnectionCore:
     cdef readonly bint paused
     cdef Py_ssize_t high_water
     cdef long long stream_low_water
+    cdef bint recovery, tracking
+    cdef unsigned int drain_stream_id
+    cdef double age_at, drain_at
+    cdef readonly bint drained
 
     cdef touch(self, Trace trace)
     cdef void sent(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept

@@ -19,6 +19,7 @@ from ..frames import writer
 from ..frames.types import SLOT_OF_TYPE, FrameType
 from ..hpack.decoder import Decoder
 from ..hpack.encoder import Encoder
+from ..limits import STREAM_ID_DRAIN
 from ..streams.scheduler import Scheduler
 from ..streams.states import Input, State
 from ..streams.stream import LOCAL, REMOTE, USER, Stream
@@ -140,6 +141,8 @@ class ConnectionCore:
         self.goaway_received = False
         self.shutting_down = False
         self.counted = False
+        self.recovery = config.tuning.protocol_recovery
+        self.tracking = config.tuning.stream_tracking
         self.error: Exception | None = None
         self.opened_at = 0.0
         self.active_at = 0.0
@@ -181,6 +184,12 @@ class ConnectionCore:
 
         self.paused = False
         self.high_water = limits.output_high_water_bytes
+        # A drain that the engine began itself: from which stream or when it begins, and when it names the last stream.
+        requests_max = limits.requests_per_connection_max
+        self.drain_stream_id = STREAM_ID_DRAIN if requests_max is None else min(STREAM_ID_DRAIN, max(1, 2 * requests_max - 1))
+        self.age_at = 0.0
+        self.drain_at = 0.0
+        self.drained = False
         self.stream_low_water = limits.send_buffer_stream_bytes // 2
 
     # -- counting
@@ -216,7 +225,8 @@ class ConnectionCore:
             self.streams_remote += 1
         self.requests += 1
         self.streams[id] = stream
-        self.slots[_STREAM_ACTIVE + self.role] += 1
+        if self.tracking:
+            self.slots[_STREAM_ACTIVE + self.role] += 1
         return stream
 
     def close_stream(self, stream: Stream, outcome: int) -> None:
@@ -227,8 +237,9 @@ class ConnectionCore:
                 self.streams_local -= 1
             else:
                 self.streams_remote -= 1
-            self.slots[_STREAM_ACTIVE + self.role] -= 1
-            self.slots[_STREAMS + self.role * _OUTCOMES + outcome] += 1
+            if self.tracking:
+                self.slots[_STREAM_ACTIVE + self.role] -= 1
+                self.slots[_STREAMS + self.role * _OUTCOMES + outcome] += 1
         self.streams.pop(stream.id, None)
         if stream.id & 1 == 0 and stream.closed_by:
             self.promise_ended(outcome)

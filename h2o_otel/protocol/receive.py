@@ -391,7 +391,7 @@ class ReceiveHalf(PushHalf):
         stream.step(_RECV_RST)
         stream.closed_by = _REMOTE
         stream.closed_code = code
-        stream.refused = code == _REFUSED_STREAM
+        stream.refused = code == _REFUSED_STREAM and self.recovery
         self.remember_reset(stream_id, _REMOTE)
         name = ErrorCode.label(code)
         self.handler.stream_reset(
@@ -406,5 +406,5 @@ class ReceiveHalf(PushHalf):
                 flight=self.recorder.log(),
             ),
         )
-        self.close_stream(stream, _REFUSED if stream.refused else _RESET_RECV)
+        self.close_stream(stream, _REFUSED if code == _REFUSED_STREAM else _RESET_RECV)
         return 0
