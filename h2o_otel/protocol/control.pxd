@@ -29,6 +29,7 @@ cdef class ControlHalf(SendHalf):
     @cython.locals(code="unsigned int", value="unsigned int", window="long long", highest="long long")
     cdef int on_settings(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
     cdef apply_remote(self, unsigned int code, unsigned int value)
+    cdef note_remote(self, unsigned int code, unsigned int value)
     @cython.locals(before="long long")
     cdef take_initial_window(self, long long window, long long highest)
     @cython.locals(stream=Stream)

@@ -18,7 +18,7 @@ from ..streams.stream import REMOTE, Stream
 from . import settings
 from .config import ConnectionConfig
 from .core import GOAWAY, UNLIMITED, error_slot
-from .guards import RFC7540_PRIORITY
+from .guards import RFC7540_PRIORITY, UNASKED_PONG
 from .handler import Handler
 from .send import SendHalf
 
@@ -124,10 +124,13 @@ class ControlHalf(SendHalf):
                 pos += 6
                 if self.client and code == SettingCode.ENABLE_PUSH and value:
                     raise fail(RULES.settings_enable_push, actual=value)
-                if settings.check(code, value):
-                    if code == SettingCode.INITIAL_WINDOW_SIZE:
-                        window = value
-                        highest = max(highest, value)
+                if not settings.check(code, value):
+                    continue
+                if code == SettingCode.INITIAL_WINDOW_SIZE:
+                    window = value
+                    highest = max(highest, value)
+                    self.note_remote(code, value)
+                else:
                     self.apply_remote(code, value)
         finally:
             self.take_initial_window(window, highest)
@@ -139,7 +142,9 @@ class ControlHalf(SendHalf):
 
     def apply_remote(self, code: int, value: int) -> None:
         """One setting of the peer takes effect at once, before its acknowledgement is sent."""
-        if code == SettingCode.MAX_FRAME_SIZE:
+        if code == SettingCode.INITIAL_WINDOW_SIZE:
+            self.take_initial_window(value, value)
+        elif code == SettingCode.MAX_FRAME_SIZE:
             self.remote_frame_max = value
         elif code == SettingCode.MAX_CONCURRENT_STREAMS:
             self.remote_streams_max = value
@@ -147,6 +152,10 @@ class ControlHalf(SendHalf):
                 self.report_streams_max(value)
         elif code == SettingCode.HEADER_TABLE_SIZE:
             self.encoder.set_table_size(value)
+        self.note_remote(code, value)
+
+    def note_remote(self, code: int, value: int) -> None:
+        """What the peer said last, for whoever asks and for the gauge."""
         self.remote_settings[code] = value
         name = SettingCode(code).name
         self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.RECV) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
@@ -218,7 +227,7 @@ class ControlHalf(SendHalf):
                 self.counters.histogram("ping_rtt", self.role).record(self.now - sent)
                 self.handler.ping_acknowledged(payload, self.now - sent)
                 return 0
-            return self.guards.glitch("an answer to no PING", self.now)
+            return self.guards.glitch(UNASKED_PONG, self.now)
         self.guards.ping(self.now)
         writer.write_ping(self.out, payload, True)
         self.sent(_PING, _ACK, 0, 8)

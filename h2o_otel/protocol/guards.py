@@ -19,8 +19,8 @@ SMALL_DATA_BYTES = 256
 # What a peer may still say about a stream that has just closed: HEADERS, trailers, RST_STREAM, WINDOW_UPDATE.
 _LATE_FRAMES = 4
 # Kinds of glitches, as positions in ``counters.GLITCHES``, and how the text of an error names them.
-UNKNOWN_TYPE, EMPTY_DATA, RFC7540_PRIORITY, CLOSED_STREAM, AFTER_GOAWAY = range(5)
-_GLITCH_TEXTS = ("of an unknown type", "empty DATA", "PRIORITY", "on a closed stream", "on a stream after GOAWAY")
+UNKNOWN_TYPE, EMPTY_DATA, RFC7540_PRIORITY, CLOSED_STREAM, AFTER_GOAWAY, UNASKED_PONG = range(6)
+_GLITCH_TEXTS = ("of an unknown type", "empty DATA", "PRIORITY", "on a closed stream", "on a stream after GOAWAY", "an answer to no PING")
 _GLITCHES = counters.slot("frame_glitches")
 _GLITCH_KINDS = len(GLITCHES)
 

@@ -11,7 +11,7 @@ cdef tuple _IDENTITY
 
 cdef class PushHalf(MessageHalf):
     cdef readonly bint push_enabled
-    cdef readonly set promised
+    cdef readonly set pushed
 
     cdef count_promise(self, int result)
     cpdef bint can_push(self)

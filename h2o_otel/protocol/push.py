@@ -39,7 +39,7 @@ class PushHalf(MessageHalf):
         MessageHalf.__init__(self, config, handler, block)
         self.push_enabled = config.tuning.protocol_push and (config.enable_push or not self.client)
         # Hashes of what was promised: a second promise of the same is a waste, and the client may have it cached by now.
-        self.promised: set[int] = set()
+        self.pushed: set[int] = set()
 
     def count_promise(self, result: int) -> None:
         self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + result] += 1
@@ -54,7 +54,7 @@ class PushHalf(MessageHalf):
             and bool(self.remote_settings[SettingCode.ENABLE_PUSH])
             and self.streams_local < self.remote_streams_max
             and self.next_stream_id <= STREAM_ID_MAX
-            and len(self.promised) < self.limits.push_promises_per_connection_max
+            and len(self.pushed) < self.limits.push_promises_per_connection_max
         )
 
     def send_push_promise(self, stream: Stream, headers: Sequence[tuple[bytes, bytes]], now: float) -> Stream:
@@ -81,14 +81,14 @@ class PushHalf(MessageHalf):
         if not self.remote_settings[SettingCode.ENABLE_PUSH]:
             self.count_promise(PUSH_DISABLED)
             raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
-        if len(self.promised) >= self.limits.push_promises_per_connection_max:
-            raise LocalProtocolError(f"{len(self.promised)} promises were made, Limits.push_promises_per_connection_max", initiator="user")
+        if len(self.pushed) >= self.limits.push_promises_per_connection_max:
+            raise LocalProtocolError(f"{len(self.pushed)} promises were made, Limits.push_promises_per_connection_max", initiator="user")
         if self.streams_local >= self.remote_streams_max or self.next_stream_id > STREAM_ID_MAX:
             raise LocalProtocolError(self.why_no_stream(), initiator="user")
         if stream.local or not stream.allows(_SEND_DATA):
             raise self.misuse("PUSH_PROMISE", stream)
         key = hash(tuple([field for field in headers if field[0] in _IDENTITY]))
-        if key in self.promised:
+        if key in self.pushed:
             raise LocalProtocolError("this request was promised on this connection before (RFC 9113 §8.4)", initiator="user")
         out = self.out
         out.reserve(13)
@@ -111,7 +111,7 @@ class PushHalf(MessageHalf):
         promised.step(_SEND_PROMISE)
         promised.head_request = method == b"HEAD"
         self.finish_block(stream, start, False, promised.id)
-        self.promised.add(key)
+        self.pushed.add(key)
         self.count_promise(PUSH_ACCEPTED)
         return promised
 

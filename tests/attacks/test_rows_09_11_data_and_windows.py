@@ -216,6 +216,7 @@ class TestRow11Priorities:
 
 USELESS: dict[str, tuple[Callable[[int], bytes], str]] = {
     "unknown types": (lambda n: frame(0xFA, 0, 0, b"x"), "unknown_type"),
+    "answers to no ping": (lambda n: ping(ack=True), "unasked_pong"),
     "window updates on closed streams": (lambda n: window_update(1, 1), "closed_stream"),
     "data on a reset stream": (lambda n: data(3, b"late"), "closed_stream"),
 }

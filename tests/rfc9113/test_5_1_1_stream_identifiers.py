@@ -11,6 +11,7 @@ from h2o_otel.limits import SERVER_LIMITS
 from tests.support.engine import GET, Peer, serving
 from tests.support.judged import (
     accepted,
+    alive,
     answered_server,
     asked_server,
     client,
@@ -23,7 +24,7 @@ from tests.support.judged import (
     stream_error,
     waiting_client,
 )
-from tests.support.wire import HEADERS, data, headers, push_promise, request_block, response_block, rst_stream, settings
+from tests.support.wire import HEADERS, data, goaway, headers, push_promise, request_block, response_block, rst_stream, settings
 
 
 @requirement("9113-5.1.1-1", "9113-5.1.1-3")
@@ -130,7 +131,11 @@ def test_numbers_run_out() -> None:
 @requirement("9113-5.1.1-6")
 def test_last_number_of_a_client() -> None:
     peer = server()
-    assert accepted(peer, headers(2**31 - 1, request_block(), end_stream=True)) == [f"request {2**31 - 1} end"]
+    peer.sends(headers(2**31 - 1, request_block(), end_stream=True))
+    assert peer.happened() == [f"request {2**31 - 1} end"]
+    # No other can follow, and the server says so.
+    peer.gets(goaway(2**31 - 1, 0, b"this connection has served its requests"))
+    alive(peer)
 
 
 # -- 5.1.2

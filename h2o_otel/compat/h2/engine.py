@@ -24,6 +24,7 @@ from ...frames.types import Flag, FrameType, SettingCode
 from ...hpack.decoder import Decoder
 from ...limits import WINDOW_BYTES_MAX
 from ...protocol.connection import Connection
+from ...protocol.guards import UNKNOWN_TYPE
 from ...protocol.handler import Handler
 from ...rules import RULES, Violation, fail
 from ...streams.states import Input
@@ -149,19 +150,19 @@ class Engine(SendingEngine):
         if mine:
             newest -= 2
         if type == _RST_STREAM:
-            return self.guards.late_frame("on a closed stream", -1, self.now)
+            return self.guards.late_frame(-1, self.now)
         if stream_id > newest:
             if type == _HEADERS:
                 raise ProtocolError(f"HEADERS on stream {stream_id}, which is not the peer's to open (RFC 9113 §5.1.1)")
             raise NoSuchStreamError(stream_id)
         if type == _WINDOW_UPDATE:
-            return self.guards.late_frame("on a closed stream", -1, self.now)
+            return self.guards.late_frame(-1, self.now)
         by = self.closed_streams.get(stream_id)
         if type == _HEADERS and by not in _RESETS:
             if by is None:
                 raise StreamIDTooLowError(stream_id, newest)
             raise StreamClosedError(stream_id)
-        self.guards.late_frame("on a closed stream", data_bytes, self.now)
+        self.guards.late_frame(data_bytes, self.now)
         self.write_rst(stream_id, _STREAM_CLOSED)
         return 0
 
@@ -178,7 +179,7 @@ class Engine(SendingEngine):
         if type == _ALTSVC:
             return self.on_alt_svc(payload, stream_id)
         self.tell(events.UnknownFrameReceived(frame=ExtensionFrame(type=type, stream_id=stream_id, flag_byte=flags, body=payload)))
-        return self.guards.glitch("of an unknown type", self.now)
+        return self.guards.glitch(UNKNOWN_TYPE, self.now)
 
     def on_data(self, buf: bytes, pos: int, end: int, flags: int, stream_id: int) -> int:
         self.machine.process_input(ConnectionInputs.RECV_DATA)
