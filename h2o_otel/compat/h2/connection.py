@@ -37,6 +37,7 @@ __all__ = ["ConnectionInputs", "ConnectionState", "H2Connection", "H2ConnectionS
 
 _ALTSVC = 0x0A
 _WEIGHT_DEFAULT = 16
+_SEND_HEADERS = int(Input.SEND_HEADERS)
 _SENDING = (State.OPEN, State.HALF_CLOSED_REMOTE)
 
 
@@ -155,7 +156,7 @@ class H2Connection(ConnectionBase):
         stream = view.stream
         if stream is None:
             raise StreamClosedError(stream_id)
-        if not stream.allows(int(Input.SEND_HEADERS)):
+        if not stream.allows(_SEND_HEADERS) or (informational and stream.state == State.RESERVED_LOCAL):
             raise ProtocolError(f"HEADERS cannot be sent on stream {stream_id} ({view.state.name}, RFC 9113 §5.1)")
         if not stream.headers_sent:
             return False

@@ -316,6 +316,9 @@ class Engine(SendingEngine):
             self.decoder._list_bytes_max = value
         if code in _SETTING_CODES:
             self.apply_local(code, value)
+        if code == SettingCodes.HEADER_TABLE_SIZE and value >= self.decoder.table.capacity:
+            # ``Settings`` takes any acknowledgement for that of its oldest values: the peer may never have seen a smaller one.
+            self.decoder._shrink_to = -1
 
     # -- field blocks
 

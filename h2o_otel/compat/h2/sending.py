@@ -50,13 +50,15 @@ _LOCAL = LOCAL
 _CONN_LOST = CONN_LOST
 _SETTINGS = int(FrameType.SETTINGS)
 
-# The library's windows, and its bound of 64 frames in one field block; the other bounds are the engine's.
+# The library's windows, and its bound of 64 frames in one field block; most other bounds are the engine's.
 _LIMITS = Limits(
     stream_window_bytes=65_535,
     connection_window_bytes=65_535,
     encoder_table_bytes_max=65_536,
     header_fields_max=2048,
     continuation_frames_max=63,
+    # Peers whose users open windows by hand do it more often than ours would.
+    window_updates_base=100,
     closed_streams_remembered_max=_CLOSED_STREAMS_MAX,
 )
 
