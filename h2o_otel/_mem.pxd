@@ -106,6 +106,13 @@ cdef extern from *:
             found |= (b[i] == 0) | (b[i] == 10) | (b[i] == 13);
         return found == 0;
     }
+    static inline long long h2o_decimal(const unsigned char *b, Py_ssize_t n, Py_ssize_t end) {
+        long long value = 0;
+        H2O_CHECK("read", 0, n, end);
+        for (Py_ssize_t i = 0; i < n; i++)
+            value = value * 10 + (b[i] - '0');
+        return value;
+    }
     static inline long long h2o_now_ns(void) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -128,6 +135,8 @@ cdef extern from *:
     # Whether each octet has `bit` in its class; whether none is NUL, LF or CR.
     bint all_in "h2o_all_in"(const unsigned char *classes, const unsigned char *src, Py_ssize_t n, Py_ssize_t end, unsigned int bit) noexcept nogil
     bint no_breaks "h2o_no_breaks"(const unsigned char *src, Py_ssize_t n, Py_ssize_t end) noexcept nogil
+    # At most 18 digits, and nothing else.
+    long long decimal "h2o_decimal"(const unsigned char *src, Py_ssize_t n, Py_ssize_t end) noexcept nogil
     void check_read "H2O_CHECK"(const char *what, Py_ssize_t pos, Py_ssize_t n, Py_ssize_t end) noexcept nogil
     long long now_ns "h2o_now_ns"() noexcept nogil
 

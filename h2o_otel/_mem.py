@@ -14,6 +14,7 @@ from time import monotonic_ns as now_ns
 __all__ = [
     "all_in",
     "copy",
+    "decimal",
     "floats",
     "hex_u64",
     "integers",
@@ -76,6 +77,11 @@ def same(src: bytes | bytearray, pos: int, end: int, other: bytes, n: int) -> bo
 
 def lower_hex(src: bytes | bytearray, pos: int, end: int, n: int) -> bool:
     return not src[pos : pos + n].translate(None, b"0123456789abcdef")
+
+
+def decimal(src: bytes, n: int, end: int) -> int:
+    """``src`` as a number: ``n`` digits, at most 18."""
+    return int(src)
 
 
 def hex_u64(src: bytes | bytearray, pos: int, end: int) -> int:

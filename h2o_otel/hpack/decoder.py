@@ -542,7 +542,8 @@ class Decoder:
         elif kind == CONTENT_LENGTH:
             if self.content_length >= 0:
                 return self._violated(FLAWS[LENGTH_INVALID], {"got": value})
-            self.content_length = int(value)
+            # 18 digits at most, as names.flaw_of_value has made sure.
+            self.content_length = _mem.decimal(value, len(value), len(value))
         elif kind == HOST:
             if self.host is not None:
                 return self._violated(RULES.host_mismatch, {"got": value[:_SHOWN_BYTES]})

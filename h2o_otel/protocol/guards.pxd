@@ -3,6 +3,7 @@ from ..counters cimport Counters
 
 cdef int _GLITCHES, _GLITCH_KINDS
 cdef tuple _GLITCH_TEXTS
+cdef long long _LATE_FRAMES
 
 @cython.final
 cdef class Bucket:

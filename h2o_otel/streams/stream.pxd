@@ -63,5 +63,6 @@ cdef class Stream:
     cdef public object user
     cdef public Trace trace
     cdef void begin(self, unsigned int id, long long send_window, long long recv_window, double now)
+    @cython.locals(state=int)
     cpdef int step(self, int input) noexcept
     cpdef bint allows(self, int input) noexcept

@@ -165,7 +165,10 @@ class Stream:
 
     def step(self, input: int) -> int:
         """Take ``input``: the state changes and is returned, or ``FORBIDDEN`` is and nothing changes."""
-        state: int = plain_step(self.state, input) if self.states_plain else _STEP[self.state * 16 + input]
+        if self.states_plain:
+            state = plain_step(self.state, input)
+        else:
+            state = _STEP[self.state * 16 + input]
         if state != _FORBIDDEN:
             self.state = state
         return state
