@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--no-whole", action="store_true", help="leave out the comparison of the whole with everything off and with h2")
     parser.add_argument("--list", action="store_true", help="name the rows and end")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--markdown", type=Path, help="write the tables there")
+    parser.add_argument("--markdown", type=Path, help="write a page there")
     arguments = parser.parse_args(argv)
     rows = find_rows(arguments.rows)
     if arguments.list:
@@ -114,8 +114,9 @@ def _write(result: dict[str, Any], json_path: Path | None, markdown_path: Path |
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if markdown_path is not None:
-        text = "\n\n".join([heading + ".", *map(report.markdown, tables)])
-        markdown_path.write_text(text + "\n", encoding="utf-8")
+        markdown_path.write_text(
+            report.page(result, heading, "python -m benchmarks.ablation --markdown docs/ablation.md"), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["markdown", "rows_table", "whole_table"]
+__all__ = ["page", "plain", "rows_table", "whole_table"]
 
 Cells = list[list[str]]
 
@@ -35,7 +35,7 @@ def rows_table(rows: Sequence[dict[str, Any]]) -> Cells:
             [
                 row["number"],
                 row["name"],
-                row["switch"],
+                row["switch"] + ("" if row["default"] else " (off by default)"),
                 _pair(row, "cpu_us", 2),
                 _times(ratios["cpu"]),
                 _times(ratios["cpu_median"]),
@@ -101,3 +101,33 @@ def markdown(cells: Cells) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(cell or " " for cell in row) + " |" for row in cells]
     return "\n".join([lines[0], "|" + "---|" * len(cells[0]), *lines[1:]])
+
+
+_PAGE = """# What each optimisation is worth
+
+Written by `{command}`; do not edit.
+{heading}.
+
+Each row does the same work with its switch on and off, in turns.
+Pairs are on / off, and a number behind a pair is on as a part of off, so below 1 the optimisation pays.
+`best` compares the least CPU time of the rounds and `median` the middle one; allocations and octets on the wire are exact.
+The verdict is about the row's goal and begins at two per cent: `pays`, `even` or `costs`.
+The estimate is the goal that was set for the row's layer as a whole.
+Switches are fields of `h2o_otel.Tuning`."""
+
+
+def page(result: dict[str, Any], heading: str, command: str) -> str:
+    """The whole result as a page of the documentation."""
+    parts = [_PAGE.format(command=command, heading=heading), "## Row by row", markdown(rows_table(result["rows"]))]
+    notes = [f"- {row['number']} {row['name']}, {row['note']}" for row in result["rows"] if row["note"]]
+    if notes:
+        parts += ["What the other side of a row is:", "\n".join(notes)]
+    if result["whole"]:
+        parts.append("## The whole")
+        parts.append(
+            "The runtime as it is, with everything off, and with everything off on the `h2` library, beside the goal that was set."
+        )
+        parts += [markdown(whole_table(whole)) for whole in result["whole"]]
+    if result["missing"]:
+        parts.append(result["missing"] + ".")
+    return "\n\n".join(parts) + "\n"
