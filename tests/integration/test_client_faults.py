@@ -251,6 +251,31 @@ async def test_body_that_cannot_be_replayed_is_not(serve: Any, client: Any) -> N
         assert (await c.post(server.url, content=[b"a", b"b"])).content == b"ab"
 
 
+class Dying(Peer):
+    """The first connection answers once, and dies with the second request."""
+
+    def ended(self, stream_id: int) -> None:
+        if self.number == 1 and stream_id > 1:
+            self.hang_up()
+        else:
+            super().ended(stream_id)
+
+
+async def test_lost_connection_is_replayed_only_where_that_is_safe(serve: Any, client: Any) -> None:
+    """RFC 9110 section 9.2.2: the server may have acted on a POST; a GET may be asked again."""
+    server = serve(Dying)
+    async with client() as c:
+        await c.get(server.url)
+        with pytest.raises(h2o_otel.TransportError):
+            await c.post(server.url, content=b"once")
+        assert [len(peer.requests) for peer in server.peers] == [2]
+    again = serve(Dying)
+    async with client() as c:
+        await c.get(again.url)
+        assert (await c.get(again.url)).status_code == 200
+        assert [len(peer.requests) for peer in again.peers] == [2, 1]
+
+
 # -- 4. streams exhausted
 
 
@@ -431,6 +456,40 @@ async def test_early_response_stops_the_upload(serve: Any, client: Any) -> None:
         response = await c.post(server.url, content=b"x" * 1_000_000)
         assert response.status_code == 413
         assert len(server.peers) == 1
+
+
+async def test_send_read_send_on_one_stream(serve: Any, client: Any) -> None:
+    """Bidirectional streaming: each piece goes out when the answer to the one before is here."""
+
+    class Echo(Peer):
+        def request(self, stream_id: int) -> None:
+            self.head(stream_id)
+
+        def data(self, stream_id: int, size: int) -> None:
+            super().data(stream_id, size)
+            self.body(stream_id, bytes(self.bodies[stream_id]))
+            self.bodies[stream_id].clear()
+
+        def ended(self, stream_id: int) -> None:
+            self.body(stream_id, b"", end=True)
+
+    server = serve(Echo)
+    answers, turn = anyio.create_memory_object_stream[bytes](1)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"0"
+        async for answer in turn:
+            if answer == b"5":
+                return
+            yield b"%d" % (int(answer) + 1)
+
+    async with client() as c, answers, turn:
+        seen: list[bytes] = []
+        async with c.stream("POST", server.url, content=chunks()) as response:
+            async for piece in response.aiter_raw():
+                seen.append(piece)
+                await answers.send(piece)
+        assert seen == [b"0", b"1", b"2", b"3", b"4", b"5"]
 
 
 async def test_failing_upload_is_the_callers_error(serve: Any, client: Any) -> None:

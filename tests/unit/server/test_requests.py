@@ -74,6 +74,12 @@ async def test_host_equal_to_authority_stands_once_and_first() -> None:
     assert scope["headers"] == [(b"host", b"test.example"), (b"accept", b"*/*")]
 
 
+async def test_repeated_fields_keep_their_order() -> None:
+    fields = [("accept", "a"), ("x", "1"), ("accept", "b"), ("x", "2"), ("x", "")]
+    scope = await scope_of(headers=fields)
+    assert scope["headers"][1:] == [(name.encode(), value.encode()) for name, value in fields]
+
+
 async def test_unknown_method_arrives_in_upper_case() -> None:
     assert (await scope_of(method="PURGE"))["method"] == "PURGE"
 
