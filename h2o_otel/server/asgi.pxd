@@ -1,39 +1,15 @@
 import cython
 from .. cimport _mem
 from ..counters cimport Counters, Histogram
-from ..io.driver cimport Driver, DriverHandler
-from ..io.loop cimport Loop
-from ..protocol.connection cimport Connection
 from ..streams.stream cimport Stream
 from ..telemetry.requests cimport ServerRequestMetrics
+from .carrier cimport AsgiConnection
+from .scope cimport make_scope
 from .service cimport Service
 
 cdef int _WAIT_RECEIVE, _WAIT_SEND, _HANDLERS_RUNNING, _FIELDS_DROPPED, _COPIED_ASGI, _NO_ERROR, _INTERNAL_ERROR
-cdef dict _METHODS
-cdef bytes _HOST, _COOKIE
 cdef Py_ssize_t _SMALL_BYTES, _JOINED_BYTES_MAX
 cdef tuple _TEXT
-cdef object _unquote
-
-cdef class AsgiConnection(DriverHandler):
-    cdef readonly Service service
-    cdef readonly Loop loop
-    cdef readonly Driver driver
-    cdef readonly object connection
-    cdef readonly Connection native
-    cdef readonly dict template
-    cdef readonly bytes scheme
-    cdef readonly dict span_base
-    cdef long long send_stream_max, send_connection_max
-
-    cdef handler_ended(self)
-    cdef respond(self, Stream stream, int status, list fields, bint end, double now)
-    @cython.locals(queued="long long", total="long long")
-    cdef bint data(self, Stream stream, bytes body, bint end, double now) except -1
-    @cython.locals(waiting="Py_ssize_t")
-    cdef credit(self, Stream stream, long long n, double now)
-    cdef reset(self, Stream stream, unsigned int code, double now)
-    cdef wake(self)
 
 @cython.final
 @cython.freelist(128)
@@ -58,10 +34,6 @@ cdef class AsgiRequest:
 
     @cython.locals(service=Service, stream=Stream)
     cdef start(self)
-    @cython.locals(owner=AsgiConnection, service=Service, stream=Stream, scope=dict, raw=bytes, query=bytes, path=str, mark="Py_ssize_t")
-    cdef dict make_scope(self)
-    @cython.locals(fields=list, name=bytes, cookies=int, hosts=int, authority=bytes, pair=tuple)
-    cdef list make_headers(self)
     cpdef _task_done(self, object task)
     @cython.locals(owner=AsgiConnection, service=Service, seconds=double)
     cdef _app_ended(self, object error)

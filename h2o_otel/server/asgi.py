@@ -1,4 +1,4 @@
-"""One ASGI request on one stream: its scope, ``receive()`` and ``send()``, and every way it can end.
+"""One ASGI request on one stream: ``receive()`` and ``send()``, and every way it can end.
 
 A request has two lives that end apart: the stream's (the engine says so with ``closed``) and the
 application's (its task is done).  Metrics and span follow the stream, the handler limit both.
@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any
-from urllib.parse import unquote_to_bytes as _unquote
 
 from .. import _mem
 from .. import counters as _counters
 from ..errors import ClientDisconnected, ErrorCode, LocalProtocolError, StreamReset
-from ..hpack.kinds import CONNECTION_SPECIFIC
-from ..hpack.names import FLAWS
-from ..io.driver import Driver, DriverHandler
-from ..protocol.connection import Connection
 from ..streams.stream import Stream
-from .service import Service
+from .carrier import AsgiConnection
+from .checks import caused_by_disconnect, normalised
+from .scope import make_scope
 
-__all__ = ["AsgiConnection", "AsgiRequest"]
+__all__ = ["AsgiRequest"]
 
 _WAIT_RECEIVE = _counters.slot("asgi_wait_ns")
 _WAIT_SEND = _WAIT_RECEIVE + 1
@@ -30,82 +27,10 @@ _FIELDS_DROPPED = _counters.slot("asgi_fields_dropped")
 _COPIED_ASGI = _counters.slot("buffer_copied") + _counters.COPY_REASONS.index("asgi")
 _NO_ERROR = int(ErrorCode.NO_ERROR)
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
-_METHODS: dict[bytes, str] = {method.encode(): method for method in _counters.HTTP_METHODS if method != "_OTHER"}
-_HOST = b"host"
-_COOKIE = b"cookie"
 # Pieces below this are joined with what waits before them: memory follows octets, not frames.
 _SMALL_BYTES = 1024
 _JOINED_BYTES_MAX = 16_384
-_DROPPED_RULE = FLAWS[CONNECTION_SPECIFIC]
 _TEXT: Any = (b"content-type", b"text/plain; charset=utf-8")
-
-
-class AsgiConnection(DriverHandler):
-    """What requests need of their connection; ``protocol.ServerProtocol`` is the rest of it.
-
-    Attributes:
-        connection: the engine; ``native`` is the same object when it is ours, for typed calls.
-        template: the part of the scope that all requests of the connection share.
-    """
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.loop = service.loop
-        self.driver: Driver | None = None
-        self.connection: Any = None
-        self.native: Connection | None = None
-        self.template: dict[str, Any] = {}
-        self.scheme = b"http"
-        self.span_base: dict[str, Any] | None = None
-        self.send_stream_max = service.limits.send_buffer_stream_bytes
-        self.send_connection_max = service.limits.send_buffer_connection_bytes
-
-    def handler_ended(self) -> None:
-        """A handler no longer counts against the connection's limit."""
-
-    # The engine's verbs, by the short way when it is ours.
-
-    def respond(self, stream: Stream, status: int, fields: list[tuple[bytes, bytes]], end: bool, now: float) -> None:
-        if self.native is not None:
-            self.native.send_response(stream, status, fields, end, now)
-        else:
-            self.connection.send_response(stream, status, fields, end, now)
-
-    def data(self, stream: Stream, body: bytes, end: bool, now: float) -> bool:
-        """Send or queue ``body``; true when the producer must wait."""
-        if self.native is not None:
-            queued = self.native.send_data(stream, body, end, now)
-            total = self.native.queued
-        else:
-            queued = self.connection.send_data(stream, body, end, now)
-            total = self.connection.queued if queued else 0
-        if queued == 0 or end:
-            return False
-        if queued > self.send_stream_max or total > self.send_connection_max:
-            stream.writable_wanted = True
-            return True
-        return False
-
-    def credit(self, stream: Stream, n: int, now: float) -> None:
-        if self.native is not None:
-            self.native.credit(stream, n, now)
-            waiting = self.native.out_size()
-        else:
-            self.connection.credit(stream, n, now)
-            waiting = self.connection.out_size()
-        if waiting:
-            self.wake()
-
-    def reset(self, stream: Stream, code: int, now: float) -> None:
-        if self.native is not None:
-            self.native.reset_stream(stream, code, now)
-        else:
-            self.connection.reset_stream(stream, code, now)
-        self.wake()
-
-    def wake(self) -> None:
-        if self.driver is not None:
-            self.driver.wake()
 
 
 class AsgiRequest:
@@ -195,7 +120,7 @@ class AsgiRequest:
         """Run the application's first step; what it sends goes into the output of this batch."""
         service = self.owner.service
         stream = self.stream
-        scope = self.scope = self.make_scope()
+        scope = self.scope = make_scope(self.owner, stream)
         self._running = True
         self._counted = True
         service.handlers += 1
@@ -222,65 +147,6 @@ class AsgiRequest:
             self._task = task
             service.tasks.add(task)
             task.add_done_callback(self._task_done)
-
-    def make_scope(self) -> dict[str, Any]:
-        """The scope of ASGI 3 (type ``http``)."""
-        owner = self.owner
-        service = owner.service
-        stream = self.stream
-        scope = owner.template.copy()
-        name = stream.method
-        raw = stream.path
-        # The engine delivers complete requests only.
-        assert name is not None
-        assert raw is not None
-        method = _METHODS.get(name)
-        scope["method"] = name.decode("ascii").upper() if method is None else method
-        query = b""
-        mark = raw.find(b"?")
-        if mark >= 0:
-            query = raw[mark + 1 :]
-            raw = raw[:mark]
-        if b"%" in raw:
-            path = _unquote(raw).decode("utf-8", "replace")
-        else:
-            path = raw.decode("utf-8", "replace")
-        if service.raw_root_path:
-            path = service.root_path + path
-            raw = service.raw_root_path + raw
-        scope["path"] = path
-        scope["raw_path"] = raw
-        scope["query_string"] = query
-        scope["headers"] = self.make_headers()
-        scope["extensions"] = owner.template["extensions"].copy()
-        if service.state is not None:
-            scope["state"] = service.state.copy()
-        return scope
-
-    def make_headers(self) -> list[tuple[bytes, bytes]]:
-        """The fields as applications know them: ``host`` first, one ``cookie``."""
-        fields: list[tuple[bytes, bytes]] = self.stream.headers or []
-        authority = self.stream.authority
-        cookies = 0
-        hosts = 0
-        for name, _ in fields:
-            if name == _COOKIE:
-                cookies += 1
-            elif name == _HOST:
-                hosts += 1
-        if authority is None:
-            fields = fields.copy()
-        else:
-            if hosts:
-                # The engine has seen that they are equal.
-                fields = [pair for pair in fields if pair[0] != _HOST]
-            fields = [(_HOST, authority), *fields]
-        if cookies > 1:
-            joined = b"; ".join([pair[1] for pair in fields if pair[0] == _COOKIE])
-            place = [pair[0] for pair in fields].index(_COOKIE)
-            fields = [pair for pair in fields if pair[0] != _COOKIE]
-            fields.insert(place, (_COOKIE, joined))
-        return fields
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         if self._task is not None:
@@ -659,16 +525,9 @@ class AsgiRequest:
         self._fields = None
 
     def _normalised(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Lower-case names, values without white space at their edges, no connection-specific fields (RFC 9113 section 8.2.2)."""
-        kept = []
-        for name, value in fields:
-            if not isinstance(name, (bytes, bytearray)) or not isinstance(value, (bytes, bytearray, memoryview)):
-                raise TypeError(f"field ({name!r}, {value!r}): ASGI applications send names and values as bytes")
-            low = bytes(name).lower()
-            if is_connection_specific(low, value):
-                self.owner.service.counters.slots[_FIELDS_DROPPED] += 1
-            else:
-                kept.append((low, bytes(value).strip(b" \t")))
+        """What of ``fields`` HTTP/2 can carry."""
+        kept = normalised(fields)
+        self.owner.service.counters.slots[_FIELDS_DROPPED] += len(fields) - len(kept)
         return kept
 
     def _send_trailers(self, message: dict[str, Any]) -> None:
@@ -731,23 +590,3 @@ def wake_all(waiters: list[Any]) -> None:
 
 def gone(request: AsgiRequest) -> ClientDisconnected:
     return ClientDisconnected(f"the client is gone: stream {request.stream.id} ended ({request.error_type or 'reset'})")
-
-
-def is_connection_specific(name: bytes, value: Any) -> bool:
-    if name in (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"):
-        return True
-    return name == b"te" and bytes(value).strip().lower() != b"trailers"
-
-
-def caused_by_disconnect(error: BaseException) -> bool:
-    """Whether ``error`` is how an application or framework passes on that the client went away."""
-    seen = 0
-    found: BaseException | None = error
-    while found is not None and seen < 16:
-        if isinstance(found, ClientDisconnected) or type(found).__name__ == "ClientDisconnect":
-            return True
-        if isinstance(found, BaseExceptionGroup):
-            return all(caused_by_disconnect(each) for each in found.exceptions)
-        found = found.__cause__ or found.__context__
-        seen += 1
-    return False

@@ -3,7 +3,8 @@ from ..counters cimport Counters
 from ..io.driver cimport Driver
 from ..protocol.connection cimport Connection
 from ..streams.stream cimport Stream
-from .asgi cimport AsgiConnection, AsgiRequest
+from .asgi cimport AsgiRequest
+from .carrier cimport AsgiConnection
 from .service cimport Service
 
 cdef dict _ASGI

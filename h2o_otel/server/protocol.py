@@ -13,7 +13,8 @@ from ..errors import ConnectionTerminated, ErrorCode, StreamReset
 from ..io.driver import Driver
 from ..protocol.connection import Connection
 from ..streams.stream import Stream
-from .asgi import AsgiConnection, AsgiRequest
+from .asgi import AsgiRequest
+from .carrier import AsgiConnection
 from .service import Service
 
 __all__ = ["ServerProtocol"]

@@ -1,0 +1,26 @@
+import cython
+from ..io.driver cimport Driver, DriverHandler
+from ..io.loop cimport Loop
+from ..protocol.connection cimport Connection
+from ..streams.stream cimport Stream
+from .service cimport Service
+
+cdef class AsgiConnection(DriverHandler):
+    cdef readonly Service service
+    cdef readonly Loop loop
+    cdef readonly Driver driver
+    cdef readonly object connection
+    cdef readonly Connection native
+    cdef readonly dict template
+    cdef readonly bytes scheme
+    cdef readonly dict span_base
+    cdef long long send_stream_max, send_connection_max
+
+    cdef handler_ended(self)
+    cdef respond(self, Stream stream, int status, list fields, bint end, double now)
+    @cython.locals(queued="long long", total="long long")
+    cdef bint data(self, Stream stream, bytes body, bint end, double now) except -1
+    @cython.locals(waiting="Py_ssize_t")
+    cdef credit(self, Stream stream, long long n, double now)
+    cdef reset(self, Stream stream, unsigned int code, double now)
+    cdef wake(self)

@@ -1,0 +1,80 @@
+"""What an ASGI request needs of its connection: the engine's verbs, by the short way when the engine is ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..io.driver import Driver, DriverHandler
+from ..protocol.connection import Connection
+from ..streams.stream import Stream
+from .service import Service
+
+__all__ = ["AsgiConnection"]
+
+
+class AsgiConnection(DriverHandler):
+    """What requests need of their connection; ``protocol.ServerProtocol`` is the rest of it.
+
+    Attributes:
+        connection: the engine; ``native`` is the same object when it is ours, for typed calls.
+        template: the part of the scope that all requests of the connection share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.loop = service.loop
+        self.driver: Driver | None = None
+        self.connection: Any = None
+        self.native: Connection | None = None
+        self.template: dict[str, Any] = {}
+        self.scheme = b"http"
+        self.span_base: dict[str, Any] | None = None
+        self.send_stream_max = service.limits.send_buffer_stream_bytes
+        self.send_connection_max = service.limits.send_buffer_connection_bytes
+
+    def handler_ended(self) -> None:
+        """A handler no longer counts against the connection's limit."""
+
+    # The engine's verbs, by the short way when it is ours.
+
+    def respond(self, stream: Stream, status: int, fields: list[tuple[bytes, bytes]], end: bool, now: float) -> None:
+        if self.native is not None:
+            self.native.send_response(stream, status, fields, end, now)
+        else:
+            self.connection.send_response(stream, status, fields, end, now)
+
+    def data(self, stream: Stream, body: bytes, end: bool, now: float) -> bool:
+        """Send or queue ``body``; true when the producer must wait."""
+        if self.native is not None:
+            queued = self.native.send_data(stream, body, end, now)
+            total = self.native.queued
+        else:
+            queued = self.connection.send_data(stream, body, end, now)
+            total = self.connection.queued if queued else 0
+        if queued == 0 or end:
+            return False
+        if queued > self.send_stream_max or total > self.send_connection_max:
+            stream.writable_wanted = True
+            return True
+        return False
+
+    def credit(self, stream: Stream, n: int, now: float) -> None:
+        if self.native is not None:
+            self.native.credit(stream, n, now)
+            waiting = self.native.out_size()
+        else:
+            self.connection.credit(stream, n, now)
+            waiting = self.connection.out_size()
+        if waiting:
+            self.wake()
+
+    def reset(self, stream: Stream, code: int, now: float) -> None:
+        if self.native is not None:
+            self.native.reset_stream(stream, code, now)
+        else:
+            self.connection.reset_stream(stream, code, now)
+        self.wake()
+
+    def wake(self) -> None:
+        if self.driver is not None:
+            self.driver.wake()
