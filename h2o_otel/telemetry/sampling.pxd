@@ -1,0 +1,12 @@
+cdef int _OFF, _ON, _CUSTOM, _RATIO
+
+cdef class Sampling:
+    cdef readonly bint detail
+    cdef object _provider, _access, _sampler, _ids, _trace_ids, _span_ids
+    cdef int _random_flag
+    cdef list _bounds
+    cdef int _root, _remote_on, _remote_off, _local_on, _local_off
+    cdef int _rule(self, object rule) except -1
+    cdef bint _resolve(self) except -1
+    cdef object _new_trace_id(self)
+    cdef object _new_span_id(self)

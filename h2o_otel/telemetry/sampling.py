@@ -1,0 +1,79 @@
+"""The application's SDK behind our spans: its sampler read as rules, its ids, and access to its processors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry import trace as _trace_api
+
+from . import _sdk, attributes
+
+__all__ = ["Sampling"]
+
+# A sampler's rule for one kind of parent; RATIO and above is an index into Sampling._bounds.
+OFF, ON, CUSTOM, RATIO = range(4)
+_OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
+
+
+class Sampling:
+    """What ``Tracing`` knows of the provider.
+
+    Args:
+        provider: of the application; by default the global one, looked up until it is set.
+        detail: level ``detail``: a child span for each layer's work.
+    """
+
+    def __init__(self, provider: Any = None, detail: bool = False) -> None:
+        self.detail = detail
+        self._provider = provider
+        self._access: Any = None
+        self._sampler: Any = None
+        self._ids: Any = None
+        self._trace_ids: Any = None
+        self._span_ids: Any = None
+        self._random_flag = 0
+        self._bounds: list[int] = []
+        self._root = _OFF
+        self._remote_on = _OFF
+        self._remote_off = _OFF
+        self._local_on = _OFF
+        self._local_off = _OFF
+        self._resolve()
+
+    def _resolve(self) -> bool:
+        """Find the SDK behind the provider; False while the application has set none."""
+        provider = _trace_api.get_tracer_provider() if self._provider is None else self._provider
+        access = _sdk.tracer_access(provider, "h2o_otel", attributes.VERSION, attributes.SCHEMA_URL)
+        if access is None:
+            return False
+        rules = access.rules
+        self._sampler = access.sampler
+        self._ids = access.ids
+        self._trace_ids = access.ids.generate_trace_id
+        self._span_ids = access.ids.generate_span_id
+        self._random_flag = access.random_flag
+        self._root = self._rule(rules.root)
+        self._remote_on = self._rule(rules.remote_on)
+        self._remote_off = self._rule(rules.remote_off)
+        self._local_on = self._rule(rules.local_on)
+        self._local_off = self._rule(rules.local_off)
+        self._access = access
+        return True
+
+    def _rule(self, rule: int) -> int:
+        if rule == _sdk.OFF:
+            return _OFF
+        if rule == _sdk.ON:
+            return _ON
+        if rule == _sdk.CUSTOM:
+            return _CUSTOM
+        self._bounds.append(rule)
+        return _RATIO + len(self._bounds) - 1
+
+    def _new_trace_id(self) -> int:
+        found: int = self._trace_ids()
+        return found
+
+    def _new_span_id(self) -> int:
+        found: int = self._span_ids()
+        return found
