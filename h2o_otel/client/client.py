@@ -7,81 +7,36 @@ have to wait (a connection, a free stream, a replay) is in ``_send_slowly``.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextvars
-import re
 import sys
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote
 
 from .. import counters
 from ..counters import POOL_ACQUIRE
 from ..errors import H2OError, LocalProtocolError, StreamReset
 from ..io.loop import Loop, asyncio_loop
 from ..limits import CLIENT_LIMITS, Limits
-from ..pool.origin import Origin
-from ..pool.pool import OriginPool, Pool
+from ..pool.pool import Pool
 from ..pool.tasks import back_off, spawn
 from ..protocol.config import DEFAULT_TUNING
-from ..telemetry.requests import ClientRequestMetrics
 from ..tuning import Tuning
+from .building import Endpoint, RequestBuilder
 from .connect import Connector
 from .decoders import ACCEPT_ENCODING
 from .exchange import Exchange, check_length
-from .headers import Headers, Pairs, merged, raw_headers
+from .headers import Headers
 from .protocol import ClientProtocol
-from .request import Request, prepared
+from .request import Request
 from .response import Response
 from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
-from .urls import URL, encode_params
+from .urls import URL
 
 __all__ = ["Client"]
 
 _running_loop = asyncio._get_running_loop
-# Targets that need no normalisation: RFC 3986 characters, and percent-encoding that is complete.
-_CLEAN = re.compile(r"/[!$&-;=?-Z\[\]_a-z~]*(?:%[0-9A-Fa-f]{2}[!$&-;=?-Z\[\]_a-z~]*)*").fullmatch
-_ORIGINS_KNOWN_MAX = 1024
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-
-
-def _clean(target: str) -> bool:
-    """Whether ``target`` can go into ``:path`` as it is."""
-    return _CLEAN(target) is not None
-
-
-class Endpoint:
-    """What a client keeps of one origin, so that a request to it is put together from parts that exist.
-
-    Attributes:
-        heads: pseudo-header fields by method, ``:path`` excepted.
-        prefix: of the URL.
-        metrics: None at telemetry level "off".
-    """
-
-    __slots__ = ("authority", "heads", "metrics", "origin", "pool", "prefix", "scheme")
-
-    def __init__(self, origin: Origin, pool: OriginPool, metrics: ClientRequestMetrics | None) -> None:
-        self.origin = origin
-        self.pool = pool
-        self.metrics = metrics
-        self.prefix = str(origin)
-        self.scheme = (b":scheme", origin.scheme.encode("ascii"))
-        self.authority = (b":authority", origin.authority.encode("ascii"))
-        self.heads: dict[str, Pairs] = {}
-
-    def head(self, method: str) -> Pairs:
-        """The pseudo-header fields of ``method``."""
-        found = self.heads.get(method)
-        if found is None:
-            if not _METHOD(method):
-                raise LocalProtocolError(f"the method {method!r} is not a token (RFC 9110 §5.6.2)", initiator="user")
-            found = [(b":method", method.encode("ascii")), self.scheme, self.authority]
-            if len(self.heads) < 64:
-                self.heads[method] = found
-        return found
 
 
 class StreamContext:
@@ -106,7 +61,7 @@ class StreamContext:
             self._response.exchange.abandon(error)
 
 
-class Client:
+class Client(RequestBuilder):
     """An HTTP/2 client; ``async with Client() as client: response = await client.get(url)``.
 
     It belongs to the event loop that first used it.
@@ -144,15 +99,12 @@ class Client:
         local_address: str | None = None,
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
-        self.base_url = URL(base_url)
+        defaults = Headers([(b"accept", b"*/*"), (b"accept-encoding", ACCEPT_ENCODING), (b"user-agent", _user_agent())])
+        defaults.update(headers)
+        RequestBuilder.__init__(self, URL(base_url), defaults, params, h2c)
         self.timeout: Timeout = timeout_of(timeout)
         self.limits = limits
         self.tuning = tuning
-        self.params = params
-        self.headers = Headers([(b"accept", b"*/*"), (b"accept-encoding", ACCEPT_ENCODING), (b"user-agent", _user_agent())])
-        self.headers.update(headers)
-        self.h2c = h2c
-        self.is_closed = False
         self._engine = engine
         self._verify = verify
         self._cert = cert
@@ -163,8 +115,6 @@ class Client:
         self._asyncio_loop: Any = None
         self._loop: Any = None
         self._group: Any = None
-        self._pool: Pool | None = None
-        self._endpoints: dict[str, Endpoint] = {}
 
     # -- life
 
@@ -234,91 +184,6 @@ class Client:
         elif running is not self._asyncio_loop:
             raise RuntimeError("this Client belongs to another event loop: make one for each")
 
-    # -- building requests
-
-    def build_request(
-        self,
-        method: str,
-        url: str | URL,
-        *,
-        content: Any = None,
-        data: Any = None,
-        json: Any = None,
-        params: Any = None,
-        headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,
-    ) -> Request:
-        """A request with this client's defaults, for ``send``; arguments as for ``request``."""
-        return self._build(method, url, content, data, json, params, headers, timeout)
-
-    def _build(self, method: str, url: Any, content: Any, data: Any, json: Any, params: Any, headers: Any, timeout: Any) -> Request:
-        request = None
-        if params is None and self.params is None and type(url) is str:
-            request = self._known(method, url, timeout)
-        if request is None:
-            request = self._merged(method, url, params, timeout)
-        if headers is not None:
-            request.raw = merged(request.raw, raw_headers(headers))
-        request.describe(content, data, json)
-        return request
-
-    def _known(self, method: str, url: str, timeout: Any) -> Request | None:
-        """The request to an origin that is known, by a URL that can go out as it is; else None."""
-        end = url.find("/", 8)
-        if end < 0:
-            return None
-        endpoint = self._endpoints.get(url[:end])
-        if endpoint is None:
-            return None
-        target = url[end:]
-        if not _clean(target):
-            return None
-        return prepared(method.upper(), endpoint.prefix, target.encode("ascii"), self.headers.raw, timeout)
-
-    def _merged(self, method: str, url: str | URL, params: Any, timeout: Any) -> Request:
-        """The request to whatever ``url`` and ``base_url`` make together."""
-        text = str(url)
-        target = URL(text)
-        if not target.is_absolute:
-            base = str(self.base_url)
-            if not base:
-                raise LocalProtocolError(f"the URL {text!r} is relative, and the client has no base_url", initiator="user")
-            target = URL(base if not text else f"{base.rstrip('/')}/{text.lstrip('/')}")
-        if self.params is not None:
-            target = target.copy_merge_params(self.params)
-        if params is not None:
-            target = target.copy_merge_params(encode_params(params))
-        request = Request(method, target)
-        request.timeout = timeout
-        request.raw = self.headers.raw
-        if target.userinfo:
-            name, _, password = target.userinfo.partition(":")
-            token = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode())
-            request.raw = merged(request.raw, [(b"authorization", b"Basic " + token)])
-        elif self._pool is not None and not self.is_closed:
-            # However the origin was spelled, the next URL that spells it so takes the short way.
-            spelled = text[: text.find("/", 8)]
-            if spelled not in self._endpoints and spelled.lower().startswith(target.scheme) and len(self._endpoints) < _ORIGINS_KNOWN_MAX:
-                self._endpoints[spelled] = self._endpoint(target)
-        return request
-
-    def _endpoint(self, url: URL) -> Endpoint:
-        """What is kept of the URL's origin, made on first use."""
-        origin = url.origin(1 if url.scheme == "https" else 0)
-        prefix = str(origin)
-        found = self._endpoints.get(prefix)
-        if found is None:
-            if url.scheme == "http" and not self.h2c:
-                raise LocalProtocolError(
-                    f"{prefix} is a cleartext origin and h2c is off: this client speaks HTTP/2 alone", initiator="user"
-                )
-            assert self._pool is not None
-            metrics = self._telemetry.client_requests(origin.host, origin.port)
-            found = Endpoint(origin, self._pool.origin(origin), metrics)
-            if len(self._endpoints) < _ORIGINS_KNOWN_MAX:
-                self._endpoints[prefix] = found
-        return found
-
     # -- sending
 
     def send(self, request: Request, *, stream: bool = False) -> Coroutine[Any, Any, Response]:
@@ -365,10 +230,6 @@ class Client:
         if connection is not None:
             self._open(exchange, endpoint, connection, exchange.asked_at)
         return exchange
-
-    def _endpoint_of(self, request: Request) -> Endpoint:
-        endpoint = self._endpoints.get(request.prefix)
-        return self._endpoint(request.url) if endpoint is None else endpoint
 
     def _observe(self, exchange: Exchange, endpoint: Endpoint, resend_count: int) -> None:
         """The exchange begins, for the metrics and, if there is tracing, its span."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from h2o_otel.client.client import _clean
+from h2o_otel.client.building import _clean
 from h2o_otel.client.urls import URL, encode_params
 from h2o_otel.errors import LocalProtocolError
 from h2o_otel.pool.origin import Origin
