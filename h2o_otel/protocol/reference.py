@@ -8,8 +8,7 @@ counters; a malformed message ends the connection, since ``h2`` knows no smaller
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import h2.config
@@ -20,70 +19,31 @@ import h2.utilities
 from hyperframe.frame import Frame, GoAwayFrame
 
 from .. import counters
-from ..buffers.output import OutputBuffer
-from ..counters import Counters, Trace
-from ..errors import ConnectionTerminated, ErrorCode, LocalProtocolError, StreamReset
+from ..counters import Counters
+from ..errors import ConnectionTerminated, ErrorCode, LocalProtocolError
 from ..frames.types import SLOT_OF_TYPE, SettingCode
-from ..hpack.encoder import Encoder
-from ..limits import STREAM_ID_MAX
-from ..rules import Violation
-from ..streams.states import Input, State
-from ..streams.stream import INITIATORS, LOCAL, REMOTE, USER, Stream
-from . import settings
+from ..streams.states import Input
+from ..streams.stream import LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
-from .core import COMPLETED, CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, UNLIMITED, error_slot
-from .events import Event, EventCollector
+from .core import CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, UNLIMITED, error_slot
+from .events import Event
 from .handler import Handler
 from .reference_h2 import Engine
-from .settings import Settings
+from .reference_send import ReferenceSend
 
 __all__ = ["ReferenceConnection"]
 
-Fields = Sequence[tuple[bytes, bytes]]
 
 _GOAWAY_ANY = 2**31 - 1
 _DEBUG_BYTES_MAX = 200
 
 
-class ReferenceConnection:
+class ReferenceConnection(ReferenceSend):
     """An endpoint of HTTP/2 on ``h2``; see ``Connection`` for the contract of each method."""
 
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
-        limits = config.limits
-        self._collector = EventCollector() if handler is None else None
-        self.handler: Handler = handler if handler is not None else self._collector or Handler()
-        self.config = config
-        self.limits = limits
-        self.role = config.role
-        self.client = config.role == counters.CLIENT
-        self.counters = counters.local() if block is None else block
-        self.streams: dict[int, Stream] = {}
-        self.now = self.opened_at = self.active_at = 0.0
-        self.requests = self.frames_received = 0
-        self.turn_over = False
-        self.started = self.closed = self.goaway_sent = self.goaway_received = self.shutting_down = self.counted = False
-        self.paused = self.trace_requests = False
-        self.need_settings = True
-        self.error: Exception | None = None
-        self.local_settings = Settings()
-        self.remote_settings = Settings()
-        self.local_streams_max = limits.push_promises_max if self.client else limits.streams_max
-        self.remote_streams_max = UNLIMITED
-        self.next_stream_id = 1 if self.client else 2
-        self.last_remote_stream_id = 0
-        self.goaway_last_stream_id = self.goaway_sent_last = _GOAWAY_ANY
-        self.streams_local = self.streams_remote = 0
-        self.queued = 0
-        self.blocked_since = 0.0
-        self.pings: dict[bytes, float] = {}
-        self._writers: dict[int, Stream] = {}
-        # h2 takes one acknowledgement for all settings that wait for one, so only one SETTINGS is under way at a time.
-        self._settings_waiting: deque[dict[int, int]] = deque()
-        self._settings_unacked = False
-        self._receiving = False
-        # Fields are checked by our encoder, for the same errors; its output and its counters are thrown away.
-        self._checker = Encoder(Counters(), config.role)
-        self._scratch = OutputBuffer(Counters(), 1024)
+        ReferenceSend.__init__(self, config, handler, block)
+        limits = self.limits
         h2_config = h2.config.H2Configuration(client_side=self.client, header_encoding=False)
         self._h2 = Engine(h2_config, self._frame_received, self._frame_sent, limits.closed_streams_remembered_max)
         self._h2.local_settings = h2.settings.Settings(client=self.client, initial_values=self._first_settings())
@@ -323,316 +283,7 @@ class ReferenceConnection:
         stream.head_request = stream.method == b"HEAD"
         self.handler.push_received(parent, stream)
 
-    # -- streams
-
-    def _new_stream(self, id: int, local: bool) -> Stream:
-        window = self.remote_settings[SettingCode.INITIAL_WINDOW_SIZE]
-        stream = Stream(id, window, self.limits.stream_window_bytes, self.now)
-        stream.local = local
-        stream.counted = True
-        self.streams_local += local
-        self.streams_remote += not local
-        self.requests += 1
-        self.streams[id] = stream
-        self.counters.add("stream_active", self.role, 1)
-        return stream
-
-    def _close_if_over(self, stream: Stream) -> None:
-        if stream.state == State.CLOSED and stream.counted:
-            self._close_stream(stream, COMPLETED)
-
-    def _close_stream(self, stream: Stream, outcome: int) -> None:
-        if stream.counted:
-            stream.counted = False
-            self.streams_local -= stream.local
-            self.streams_remote -= not stream.local
-            self.counters.add("stream_active", self.role, -1)
-            self.counters.add("streams", self.role * len(counters.OUTCOMES) + outcome, 1)
-        self.streams.pop(stream.id, None)
-        self._writers.pop(stream.id, None)
-        stream.closed_at = self.active_at = self.now
-        self.queued -= stream.queued
-        stream.queued = 0
-        stream.queue = None
-        if stream.closed_by:
-            self._give_back(stream, stream.recv_unread)
-        self.handler.stream_closed(stream)
-
-    def _fail(self, stream: Stream, text: str, code: int, rule: str, scope: str, by: int) -> None:
-        stream.step(Input.SEND_RST)
-        stream.closed_by = by
-        stream.closed_code = code
-        error = StreamReset(text, rule=rule, code=code, scope=scope, stream_id=stream.id, initiator=INITIATORS[by])
-        self.handler.stream_reset(stream, error)
-
-    def _count_reset(self, direction: int, code: int) -> None:
-        self.counters.add("stream_resets", (self.role * 2 + direction) * len(counters.ERROR_CODES) + error_slot(code), 1)
-
-    # -- flow control of what is received
-
-    def _acknowledge(self, stream_id: int, n: int) -> None:
-        if n > 0 and not self.closed:
-            self._h2.acknowledge_received_data(n, stream_id)
-
-    def _give_back(self, stream: Stream, n: int) -> None:
-        stream.recv_unread -= n
-        self.counters.add("flow_control_unread", self.role, -n)
-        self._acknowledge(stream.id, n)
-
-    def credit(self, stream: Stream, n: int, now: float) -> None:
-        self.now = now
-        n = min(n, stream.recv_unread)
-        if n > 0:
-            self._give_back(stream, n)
-
-    # -- verbs
-
-    def can_open_stream(self) -> bool:
-        return (
-            self.started
-            and not self.closed
-            and not self.goaway_received
-            and not self.shutting_down
-            and self.streams_local < self.remote_streams_max
-            and self.next_stream_id <= STREAM_ID_MAX
-        )
-
-    def send_request(self, headers: Fields, end_stream: bool, now: float, user: Any = None, trace: Trace | None = None) -> Stream:
-        self.now = now
-        if not self.client:
-            raise LocalProtocolError("send_request on a server's connection", initiator="user")
-        if not self.can_open_stream():
-            raise LocalProtocolError("no stream can be opened on this connection now", initiator="user")
-        self._check(headers, is_client=True)
-        stream_id = self.next_stream_id
-        self._call(self._h2.send_headers, stream_id, list(headers), end_stream)
-        self.next_stream_id += 2
-        stream = self._new_stream(stream_id, True)
-        stream.user = user
-        stream.trace = trace
-        stream.head_request = (b":method", b"HEAD") in headers
-        stream.step(Input.SEND_HEADERS)
-        stream.headers_sent = True
-        if end_stream:
-            self._end_sent(stream)
-        return stream
-
-    def send_response(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], end_stream: bool, now: float) -> None:
-        self.now = now
-        if stream.headers_sent or status < 200 or status > 599 or not stream.allows(Input.SEND_HEADERS):
-            raise self._misuse(f"a response with status {status}" + (" after another" if stream.headers_sent else ""), stream)
-        fields = [(b":status", b"%d" % status), *headers]
-        self._check(fields, is_response_header=True)
-        self._call(self._h2.send_headers, stream.id, fields, end_stream)
-        stream.step(Input.SEND_HEADERS)
-        stream.headers_sent = True
-        if end_stream:
-            self._end_sent(stream)
-
-    def send_informational(self, stream: Stream, status: int, headers: Iterable[tuple[bytes, bytes]], now: float) -> None:
-        self.now = now
-        if stream.headers_sent or not 100 <= status <= 199 or status == 101 or not stream.allows(Input.SEND_HEADERS):
-            raise self._misuse(f"an informational response with status {status}", stream)
-        fields = [(b":status", b"%d" % status), *headers]
-        self._check(fields, is_response_header=True)
-        self._call(self._h2.send_headers, stream.id, fields, False)
-        stream.step(Input.SEND_HEADERS)
-
-    def send_trailers(self, stream: Stream, headers: Fields, now: float) -> None:
-        self.now = now
-        if stream.queue_end or stream.queue_trailers is not None or not stream.headers_sent or not stream.allows(Input.SEND_DATA):
-            raise self._misuse("trailers", stream)
-        self._check(headers, is_client=self.client, is_trailer=True)
-        if stream.queued:
-            stream.queue_trailers = list(headers)
-        else:
-            self._write_trailers(stream, list(headers))
-
-    def _write_trailers(self, stream: Stream, headers: list[tuple[bytes, bytes]]) -> None:
-        self._call(self._h2.send_headers, stream.id, headers, True)
-        self._end_sent(stream)
-
-    def send_data(self, stream: Stream, data: bytes, end_stream: bool, now: float) -> int:
-        self.now = now
-        if stream.queue_end or stream.queue_trailers is not None or not stream.headers_sent or not stream.allows(Input.SEND_DATA):
-            raise self._misuse("DATA", stream)
-        if not data and not end_stream:
-            return stream.queued
-        if stream.queue is None:
-            stream.queue = deque()
-            stream.queue_offset = 0
-        stream.queue.append(data)
-        stream.queued += len(data)
-        stream.queue_end = end_stream
-        self.queued += len(data)
-        self._writers[stream.id] = stream
-        self._write_queued(stream)
-        if stream.queued > self.limits.send_buffer_stream_bytes:
-            stream.writable_wanted = True
-        return stream.queued
-
-    def pump(self, now: float) -> None:
-        self.now = now
-        for stream in list(self._writers.values()):
-            self._write_queued(stream)
-
-    def _write_queued(self, stream: Stream) -> None:
-        """Frame what windows and the high-water mark allow; ``h2`` raises for more."""
-        while stream.queue and not self.closed:
-            data: bytes = stream.queue[0]
-            room = self._room(stream)
-            left = len(data) - stream.queue_offset
-            if left and room <= 0:
-                return
-            n = min(left, room) if left else 0
-            end = stream.queue_end and len(stream.queue) == 1 and n == left
-            part = data if n == len(data) else data[stream.queue_offset : stream.queue_offset + n]
-            self._call(self._h2.send_data, stream.id, part, end)
-            stream.body_sent += n
-            stream.queued -= n
-            self.queued -= n
-            stream.queue_offset += n
-            if n == left:
-                stream.queue.popleft()
-                stream.queue_offset = 0
-            if end:
-                self._end_sent(stream)
-        if stream.queue is not None and not stream.queue:
-            stream.queue = None
-            self._writers.pop(stream.id, None)
-        if stream.writable_wanted and stream.queued <= self.limits.send_buffer_stream_bytes // 2 and stream.state != State.CLOSED:
-            stream.writable_wanted = False
-            self.handler.stream_writable(stream)
-        if stream.queue is None and stream.queue_trailers is not None and stream.state != State.CLOSED:
-            trailers, stream.queue_trailers = stream.queue_trailers, None
-            self._write_trailers(stream, trailers)
-
-    def _room(self, stream: Stream) -> int:
-        if self.paused:
-            return 0
-        stream.send_window = self._h2.local_flow_control_window(stream.id)
-        return min(stream.send_window, self._h2.max_outbound_frame_size, self.limits.output_high_water_bytes - self._h2.output_size())
-
-    def _end_sent(self, stream: Stream) -> None:
-        if stream.step(Input.SEND_END) == State.CLOSED:
-            self._close_stream(stream, COMPLETED)
-
-    def reset_stream(self, stream: Stream, code: int, now: float) -> None:
-        self.now = now
-        if stream.state == State.CLOSED or self.closed:
-            self.credit(stream, stream.recv_unread, now)
-            return
-        stream.step(Input.SEND_RST)
-        stream.closed_by = USER
-        stream.closed_code = code
-        self._call(self._h2.reset_stream, stream.id, code)
-        self._h2.remember_reset(stream.id)
-        self._count_reset(counters.SEND, code)
-        self._close_stream(stream, RESET_SENT)
-
-    def send_ping(self, payload: bytes, now: float) -> None:
-        self.now = now
-        if len(payload) != 8:
-            raise LocalProtocolError(f"a PING carries 8 octets, not {len(payload)} (RFC 9113 §6.7)", initiator="user")
-        if not self.closed:
-            self._call(self._h2.ping, payload)
-            self.pings[payload] = now
-
-    def update_settings(self, entries: Sequence[tuple[int, int]], now: float) -> None:
-        self.now = now
-        for code, value in entries:
-            try:
-                settings.check(code, value)
-            except Violation as violation:
-                raise LocalProtocolError(str(violation), rule=violation.rule.token, initiator="user") from violation
-        if self._settings_unacked:
-            self._settings_waiting.append(dict(entries))
-        else:
-            self._settings_unacked = True
-            self._call(self._h2.update_settings, dict(entries))
-
-    def send_push_promise(self, stream: Stream, headers: Fields, now: float) -> Stream:
-        self.now = now
-        if self.client or self.closed or self.goaway_received:
-            raise LocalProtocolError("only a server with a live connection promises streams (RFC 9113 §8.4)", initiator="user")
-        if not self.remote_settings[SettingCode.ENABLE_PUSH]:
-            raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
-        if stream.local or not stream.allows(Input.SEND_DATA):
-            raise self._misuse("PUSH_PROMISE", stream)
-        self._check(headers, is_push_promise=True)
-        promised_id = self.next_stream_id
-        self._call(self._h2.push_stream, stream.id, promised_id, list(headers))
-        self.next_stream_id += 2
-        promised = self._new_stream(promised_id, True)
-        promised.step(Input.SEND_PROMISE)
-        return promised
-
-    def prioritize(self, stream: Stream, urgency: int, incremental: bool) -> None:
-        """Remembered only: ``h2`` has no priorities of RFC 9218."""
-        stream.urgency = urgency
-        stream.incremental = incremental
-
-    def send_priority_update(self, stream: Stream, urgency: int, incremental: bool, now: float) -> None:
-        self.now = now
-        if not self.client:
-            raise LocalProtocolError("a server does not send PRIORITY_UPDATE (RFC 9218 §7.1)", initiator="user")
-        self.prioritize(stream, urgency, incremental)
-
-    def _check(self, headers: Iterable[tuple[bytes, bytes]], **kind: bool) -> None:
-        """Raise before ``h2`` changes anything: a block that fails half-way would leave its header table wrong."""
-        kind = {"is_client": False, "is_trailer": False, "is_response_header": False, "is_push_promise": False, **kind}
-        flags = h2.utilities.HeaderValidationFlags(**kind)
-        fields = list(headers)
-        try:
-            self._checker.encode(self._scratch, fields)
-            for _ in h2.utilities.validate_outbound_headers(fields, flags):
-                pass
-        except h2.exceptions.H2Error as error:
-            raise LocalProtocolError(str(error), scope="stream", initiator="user") from error
-        finally:
-            self._scratch.take()
-
-    def _call(self, verb: Callable[..., None], *arguments: Any) -> None:
-        try:
-            verb(*arguments)
-        except h2.exceptions.H2Error as error:
-            raise LocalProtocolError(str(error), initiator="user") from error
-
-    def _misuse(self, what: str, stream: Stream) -> LocalProtocolError:
-        state = State(stream.state).name.lower().replace("_", " ")
-        text = f"{what} cannot be sent on stream {stream.id} ({state}, RFC 9113 §5.1)"
-        return LocalProtocolError(text, scope="stream", stream_id=stream.id, initiator="user")
-
     # -- end
-
-    def _write_goaway(self, last_stream_id: int, code: int, debug: bytes) -> None:
-        frame = GoAwayFrame(0)
-        frame.last_stream_id = last_stream_id
-        frame.error_code = code
-        frame.additional_data = debug
-        self._h2.send_frame(frame)
-
-    def _end_streams(self, text: str, code: int, rule: str, by: int, outcome: int) -> None:
-        for stream in list(self.streams.values()):
-            if stream.state == State.CLOSED:
-                self._close_stream(stream, COMPLETED)
-                continue
-            stream.refused = stream.local and self.goaway_received and stream.id > self.goaway_last_stream_id
-            self._fail(stream, text, code, rule, "connection", by)
-            self._close_stream(stream, outcome)
-
-    def _finish(self, error: ConnectionTerminated | None, error_type: str) -> None:
-        if not self.counted:
-            return
-        self.counted = False
-        self.closed = True
-        self.error = error
-        self.counters.add("connection_active", self.role, -1)
-        key = (counters.ROLES[self.role], "2", error_type)
-        self.counters.labelled_histogram("connection_duration", key).record(self.now - self.opened_at)
-        self.counters.histogram("connection_requests", self.role).record(self.requests)
-        if error is not None:
-            self.handler.connection_terminated(error)
 
     def connection_lost(self, error: Exception | None, now: float) -> None:
         self.now = now
