@@ -7,6 +7,7 @@ calls it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
@@ -21,7 +22,7 @@ from opentelemetry.sdk.metrics import export as metrics_export
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData, ResourceMetrics, ScopeMetrics
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 __all__ = [
     "CUSTOM",
@@ -207,6 +208,11 @@ class TracerAccess:
         return self._wants_start
 
 
+# ``SpanContext`` without the range checks of its constructor, which are Python and have no question left
+# for ids that our parser or the id generator made: (trace id, span id, remote, flags, state, valid).
+span_context: Callable[[tuple[Any, ...]], SpanContext] = functools.partial(tuple.__new__, SpanContext)
+
+
 class LiveSpan(trace.Span, ReadableSpan):
     """The span of a sampled request: what the application sees as current, and what is exported at its end.
 
@@ -359,6 +365,9 @@ def check() -> list[str]:
         (rules.root, rules.remote_on, rules.remote_off, rules.local_on, rules.local_off) == (1 << 63, ON, OFF, ON, OFF),
         "the delegates of sampling.ParentBased, StaticSampler._decision",
     )
+    made, quick = SpanContext(5, 6, True, TraceFlags(1)), span_context((5, 6, True, TraceFlags(1), trace.DEFAULT_TRACE_STATE, True))
+    names_of = ("trace_id", "span_id", "is_remote", "trace_flags", "trace_state", "is_valid")
+    want(made == quick and all(getattr(made, n) == getattr(quick, n) for n in names_of), "SpanContext as a tuple of six")
     provider = TracerProvider(shutdown_on_exit=False)
     access = tracer_access(provider, "check", "", "")
     usable = access is not None and access.enabled and access.scope.name == "check"

@@ -3,7 +3,7 @@ from ..counters cimport Counters, Trace
 from . cimport attributes, propagation
 from .sampling cimport Sampling
 
-cdef object _SERVER, _INTERNAL, _NO_STATE, _ERROR, _SPAN_KEY, _make_current, _copy_context
+cdef object _SERVER, _INTERNAL, _NO_STATE, _ERROR, _SPAN_KEY, _make_current, _copy_context, _span_context
 cdef tuple _FLAGS
 cdef int _SPANS, _SPANS_TIME, _RECORDED, _DROPPED, _UNSAMPLED, _CHILDREN_MAX
 

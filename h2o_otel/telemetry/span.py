@@ -33,6 +33,7 @@ _RECORDED, _DROPPED, _UNSAMPLED = range(3)
 _CHILDREN_MAX = 64
 _SPAN_KEY = _sdk.SPAN_KEY
 _make_current = _sdk.make_current
+_span_context = _sdk.span_context
 _copy_context = contextvars.copy_context
 
 
@@ -118,7 +119,9 @@ class RequestSpan:
         found = self._span_context
         if found is None:
             self._identify()
-            found = self._span_context = SpanContext(self.trace_id, self.span_id, False, _FLAGS[self._flags], self._trace_state())
+            found = self._span_context = _span_context(
+                (self.trace_id, self.span_id, False, _FLAGS[self._flags], self._trace_state(), self.span_id != 0)
+            )
         return found
 
     # What an application finds as its current span when the request is not sampled: right ids for
@@ -178,7 +181,7 @@ class RequestSpan:
     def _parent_context(self) -> SpanContext | None:
         if self._parent is None and self._parent_id:
             flags = _FLAGS[self._parent_flags]
-            self._parent = SpanContext(self.trace_id, self._parent_id, self._parent_remote, flags, self._trace_state())
+            self._parent = _span_context((self.trace_id, self._parent_id, self._parent_remote, flags, self._trace_state(), True))
         return self._parent
 
     def otel_context(self) -> Context:
@@ -313,7 +316,7 @@ class RequestSpan:
         count(_SPANS + _RECORDED, made)
 
     def _export_child(self, name: str, start: int, end: int, fields: Any) -> None:
-        context = SpanContext(self.trace_id, self._tracing._new_span_id(), False, _FLAGS[self._flags], self._trace_state())
+        context = _span_context((self.trace_id, self._tracing._new_span_id(), False, _FLAGS[self._flags], self._trace_state(), True))
         child = _sdk.LiveSpan(self._tracing._access, name, context, self.span_context(), _INTERNAL, start, {} if fields is None else fields)
         if fields is not None and "error.type" in fields:
             child._status = _ERROR
