@@ -16,6 +16,8 @@ cdef class ServerProtocol(AsgiConnection):
     cdef readonly int running, running_max, waiting_max, abusive_max, refused
     cdef readonly bint draining
     cdef bint _drained, _resuming
+    cdef long long _requests_max
+    cdef object _age_timer
     cdef list _pending
     cdef dict _waiting
     cdef long long _id, _opened_ns

@@ -58,6 +58,8 @@ class ServerProtocol(AsgiConnection):
         self._pending: list[AsgiRequest] = []
         self._waiting: dict[int, AsgiRequest] = {}
         self._resuming = False
+        self._requests_max = -1 if limits.requests_per_connection_max is None else limits.requests_per_connection_max
+        self._age_timer: Any = None
         self._id = 0
         self._opened_ns = 0
         self._log: Any = None
@@ -91,6 +93,9 @@ class ServerProtocol(AsgiConnection):
             "extensions": {"http.response.trailers": {}, "http.response.early_hint": {}},
         }
         self._opened_ns = _counters.clock()
+        age_s = service.limits.connection_age_max_s
+        if age_s is not None:
+            self._age_timer = self.loop.call_at(self.loop.now() + age_s, self.shutdown)
         if service.tracing is not None:
             self.span_base = service.tracing.connection(self._id, driver.peername, driver.sockname)
             if service.tracing.detail and self.native is not None:
@@ -100,6 +105,9 @@ class ServerProtocol(AsgiConnection):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.service.connections.discard(self)
+        if self._age_timer is not None:
+            self._age_timer.cancel()
+            self._age_timer = None
         if self.service.log.wants("h2o.connection.closed"):
             fields = {"h2o.duration": (_counters.clock() - self._opened_ns) * 1e-9, "h2o.connection.requests": self.connection.requests}
             self.emit("h2o.connection.closed", fields)
@@ -183,6 +191,8 @@ class ServerProtocol(AsgiConnection):
                 # A request whose stream was reset in the same read never runs.
                 if not request.over:
                     self._admit(request, now)
+            if self._requests_max >= 0 and self.connection.requests >= self._requests_max:
+                self.shutdown()
 
     def _admit(self, request: AsgiRequest, now: float) -> None:
         service = self.service

@@ -22,6 +22,7 @@ from ..protocol import make_connection
 from ..protocol.config import server_config
 from ..telemetry import default
 from .config import Config, load_app
+from .gate import Gate, GatedProtocol
 from .lifespan import Lifespan
 from .preface import Preface, PrefaceHandler
 from .protocol import ServerProtocol
@@ -58,6 +59,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: h2_asyncio.Listener | None = None
         self._tls: Any = None
+        self._gate = Gate(config.limits)
         self._protocol_config = server_config(config.limits, tuning=config.tuning, enable_connect_protocol=False)
 
     # -- life
@@ -143,7 +145,7 @@ class Server:
 
     def _make_driver(self) -> H2Protocol:
         pump = None if self._tls is None else self._tls.pump()
-        return H2Protocol(asyncio_loop(), self.config.limits, self._setup, role=counters.SERVER, tls=pump)
+        return GatedProtocol(self._gate, asyncio_loop(), self.config.limits, self._setup, role=counters.SERVER, tls=pump)
 
     def _setup(self, driver: Driver) -> None:
         """Octets can flow: decide what runs on the connection."""
@@ -152,9 +154,7 @@ class Server:
             driver.bind(Preface(driver, self.config.limits, self._bind_http2), PrefaceHandler(self.service.connections))
         else:
             self._bind_http2(driver)
-        if self._stop.is_set() or len(self.service.connections) > self.config.limits.connections_max:
-            if not self._stop.is_set():
-                counters.local().count("connection_rejected", ("connections_max",))
+        if self._stop.is_set():
             driver.abort()
 
     def _bind_http2(self, driver: Driver) -> None:

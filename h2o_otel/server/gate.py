@@ -1,0 +1,79 @@
+"""Who may connect: connections are counted when they are accepted, before TLS and before any octet of theirs is read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from .. import counters
+from ..io.asyncio import H2Protocol
+from ..limits import Limits
+
+__all__ = ["Gate", "GatedProtocol"]
+
+
+class Gate:
+    """Counts the connections of a server.
+
+    Args:
+        limits: ``connections_max`` and ``connections_per_address_max``.
+
+    Attributes:
+        connections: that are inside.
+        addresses: how many of them each client address has; kept only where its limit is set.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.connections = 0
+        self.addresses: dict[str, int] = {}
+        self._connections_max = limits.connections_max
+        self._address_max = limits.connections_per_address_max
+
+    def enter(self, address: str) -> bool:
+        """Count one more from ``address``; false, and counted as rejected, where that is too many."""
+        held = self.addresses.get(address, 0)
+        if self.connections >= self._connections_max:
+            counters.local().count("connection_rejected", ("connections_max",))
+            return False
+        if self._address_max is not None and address:
+            if held >= self._address_max:
+                counters.local().count("connection_rejected", ("connections_per_address_max",))
+                return False
+            self.addresses[address] = held + 1
+        self.connections += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """One that had entered is gone."""
+        self.connections -= 1
+        held = self.addresses.get(address, 0)
+        if held > 1:
+            self.addresses[address] = held - 1
+        elif held:
+            del self.addresses[address]
+
+
+class GatedProtocol(H2Protocol):
+    """A connection of a server that passes its ``Gate`` first; see ``Driver`` for the other arguments."""
+
+    def __init__(self, gate: Gate, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._gate = gate
+        self._address = ""
+        self._inside = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        name = transport.get_extra_info("peername")
+        # Clients of a Unix socket have no address of their own.
+        self._address = name[0] if isinstance(name, tuple) else ""
+        self._inside = self._gate.enter(self._address)
+        if self._inside:
+            super().connection_made(transport)
+        else:
+            transport.abort()  # type: ignore[attr-defined]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._inside:
+            self._inside = False
+            self._gate.leave(self._address)
+            super().connection_lost(error)
