@@ -8,6 +8,7 @@ from .request cimport Request
 from .response cimport Response
 
 cdef object _running_loop
+cdef int _MISDIRECTED
 
 cdef class Client(RequestBuilder):
     cdef public object timeout

@@ -36,6 +36,9 @@ from .urls import URL
 __all__ = ["Client"]
 
 _running_loop = asyncio._get_running_loop
+_MISDIRECTED = 421
+# Reasons for which a request is sent again once only.
+_ONCE = ("connection_lost", "421")
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
@@ -215,7 +218,7 @@ class Client(RequestBuilder):
             except BaseException as error:
                 exchange.abandon(error)
                 raise
-        if exchange.error is not None:
+        if exchange.error is not None or exchange.stream.status == _MISDIRECTED:
             return await self._send_slowly(exchange)
         return _respond(exchange)
 
@@ -292,15 +295,15 @@ class Client(RequestBuilder):
                         exchange.abandon(error)
                         raise
             failure = exchange.error
-            if failure is None:
-                return _respond(exchange)
             reason = _replay_reason(exchange)
-            if (
-                not reason
-                or attempts >= (1 if reason == "connection_lost" else self.limits.retries_max)
-                or not exchange.request.body.replayable
-            ):
+            if not reason or attempts >= (1 if reason in _ONCE else self.limits.retries_max) or not exchange.request.body.replayable:
+                if failure is None:
+                    return _respond(exchange)
                 raise failure
+            if failure is None:
+                # Not the right server: what is under way there finishes, and another connection is made.
+                exchange.abandon()
+                exchange.protocol.finish("misdirected")
             attempts += 1
             counters.local().count("pool_retries", (reason,))
             if reason == "REFUSED_STREAM" or exchange.fresh:
@@ -434,16 +437,19 @@ def _respond(exchange: Exchange) -> Response:
 def _replay_reason(exchange: Exchange) -> str:
     """Why the failed exchange may be sent again, or "".
 
-    What the peer declared not to have looked at is safe by definition.  A connection that ended
+    What the peer declared not to have looked at is safe by definition, and what it said to be at the
+    wrong address for (421, RFC 9110 section 15.5.20).  A connection that ended
     under a request is safe for idempotent methods, and expected where it had been idle.
     """
     error = exchange.error
     stream = exchange.stream
+    if error is None:
+        return "421" if stream.status == _MISDIRECTED else ""
     if stream is not None and stream.refused:
         return "REFUSED_STREAM" if isinstance(error, StreamReset) and error.rule == "rst_stream_received" else "GOAWAY"
     if exchange.head or exchange.request.method not in _IDEMPOTENT or exchange.fresh:
         return ""
-    cause = error.__cause__ if error is not None else None
+    cause = error.__cause__
     return "connection_lost" if isinstance(cause, StreamReset) and cause.rule == "connection_lost" else ""
 
 

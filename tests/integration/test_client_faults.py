@@ -276,6 +276,31 @@ async def test_lost_connection_is_replayed_only_where_that_is_safe(serve: Any, c
         assert [len(peer.requests) for peer in again.peers] == [2, 1]
 
 
+class Elsewhere(Peer):
+    """The first connection is to the wrong server, and every one for ``/never``."""
+
+    def ended(self, stream_id: int) -> None:
+        path = path_of(self, stream_id)
+        self.respond(stream_id, bytes(self.bodies[stream_id]), 421 if path == b"/never" or (path == b"/" and self.number == 1) else 200)
+
+
+async def test_misdirected_request_is_sent_once_more_on_a_fresh_connection(serve: Any, client: Any) -> None:
+    server = serve(Elsewhere)
+    async with client() as c:
+        kept = (await c.get(f"{server.url}/fine")).connection_id
+        response = await c.post(f"{server.url}/", content=b"again")
+        assert (response.status_code, response.content) == (200, b"again")
+        assert response.connection_id != kept
+        assert (await c.get(f"{server.url}/never")).status_code == 421
+        assert len(server.peers) == 3
+        assert (await c.post(f"{server.url}/never", content=iter([b"once"]))).status_code == 421
+        async with c.stream("GET", f"{server.url}/never") as streamed:
+            assert streamed.status_code == 421
+        assert (await c.get(f"{server.url}/")).status_code == 200
+        assert len(server.peers) == 4
+        assert counters.collect().value("pool_retries", "421") >= 3
+
+
 # -- 4. streams exhausted
 
 
