@@ -109,6 +109,7 @@ LEVELS = {
     "asgi_handlers",
     "buffer_pool_in_use",
     "connection_active",
+    "flow_control_target",
     "flow_control_unread",
     "flow_control_window",
     "frame_control_queue_size",

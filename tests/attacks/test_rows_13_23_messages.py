@@ -1,4 +1,4 @@
-"""Rows 13 to 19 and 23: sizes, counts, slowness, identifiers, malformed messages, promises, 1xx."""
+"""Rows 13 to 23: sizes, counts, slowness, identifiers, malformed messages, promises, 1xx, servers that lie, work after the end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.attacks.bounds import stopped, within_limits
 from tests.support.engine import GET, Peer, requesting, serving
 from tests.support.wire import (
     DATA,
+    GOAWAY,
     PREFACE,
     RST_STREAM,
     block,
@@ -108,6 +109,24 @@ class TestRow15Slowloris:
         assert client.next_deadline() == float("inf")
 
 
+class TestRow16Exhaustion:
+    def test_attack_of_one_high_identifier(self) -> None:
+        """Half of all identifiers are passed over at once: the connection drains, and none is used twice."""
+        server, peer = serving()
+        peer.sends(headers(2**30 + 1, BLOCK, end_stream=True))
+        assert [f.type for f in peer.gets_frames()] == [GOAWAY]
+        peer.sends(headers(1, BLOCK, end_stream=True))
+        assert server.closed
+        assert peer.counted("frame_errors") == {("server", "stream_id_reused"): 1}
+
+    def test_honest_connection_of_many_requests(self) -> None:
+        server, peer = serving()
+        for n in range(5000):
+            peer.sends(headers(2 * n + 1, BLOCK, end_stream=True))
+            server.send_response(server.streams[2 * n + 1], 204, [], True, peer.now)
+        assert not [f for f in peer.gets_frames() if f.type == GOAWAY]
+
+
 class TestRow17Malformed:
     """The rules themselves are in ``tests/unit/test_rules.py``; here that they are the stream's matter alone."""
 
@@ -188,6 +207,38 @@ class TestRow19Informational:
         peer.sends(*(headers(1, response_block(103, (b"link", b"</a.css>"))) for _ in range(16)))
         peer.sends(headers(1, response_block(), end_stream=True))
         assert peer.happened()[-2:] == ["response 1 200 end", "closed 1"]
+        assert not client.closed
+
+
+class TestRow20MaliciousServer:
+    @pytest.mark.parametrize(
+        ("code", "value", "rule"),
+        [
+            (5, 0, "settings_max_frame_size"),
+            (5, 2**32 - 1, "settings_max_frame_size"),
+            (4, 2**31, "settings_initial_window"),
+            (2, 1, "settings_enable_push"),
+        ],
+    )
+    def test_attack_by_settings(self, code: int, value: int, rule: str) -> None:
+        client, peer = asking()
+        peer.sends(settings({code: value}))
+        assert client.closed
+        assert peer.counted("frame_errors") == {("client", rule): 1}
+        within_limits(client)
+
+    def test_attack_by_goaway(self) -> None:
+        client, peer = asking()
+        peer.sends(goaway(1), goaway(3))
+        assert client.closed
+        assert peer.counted("frame_errors") == {("client", "goaway_last_stream_grew"): 1}
+
+    def test_honest_server_that_allows_nothing_yet(self) -> None:
+        client, peer = requesting()
+        peer.sends(settings({3: 0, 4: 0}))
+        assert not client.can_open_stream()
+        peer.sends(settings({3: 1, 4: 100}))
+        client.send_request(GET, True, peer.now)
         assert not client.closed
 
 
