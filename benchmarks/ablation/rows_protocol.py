@@ -222,6 +222,6 @@ ROWS: list[Row] = [
         "protocol_recovery",
         PROTOCOL,
         pair_of(batch=10),
-        note="what it costs to know which requests are safe to send again; off: those that a server refused fail",
+        note="nothing of it runs while nothing is refused, so both sides should be even; off: requests that a server refused fail",
     ),
 ]
