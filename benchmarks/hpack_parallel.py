@@ -19,6 +19,7 @@ from typing import Any
 
 import common
 
+from benchmarks.fields import DISTINCT, REQUESTS
 from h2o_otel import counters
 from h2o_otel.buffers.output import OutputBuffer
 from h2o_otel.hpack.decoder import Decoder
@@ -40,9 +41,7 @@ def encoded(fields: list[tuple[bytes, bytes]]) -> bytes:
 
 def requests(n: int) -> list[bytes]:
     """Blocks of new connections: nothing is in a table yet, so that every string is there."""
-    import fields
-
-    return [encoded(fields.REQUESTS[i % fields.DISTINCT]) for i in range(n)]
+    return [encoded(REQUESTS[i % DISTINCT]) for i in range(n)]
 
 
 def large(n: int) -> list[bytes]:

@@ -28,7 +28,7 @@ cdef class Decoder:
     cdef readonly object violation
     cdef readonly dict violation_fields
     cdef readonly DynamicTable table
-    cdef Counters counters
+    cdef readonly Counters counters
     cdef bytearray _scratch
     cdef unsigned char *_room
     cdef Py_ssize_t _scratch_bytes, _pos, _allowed, _shrink_to

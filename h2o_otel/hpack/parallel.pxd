@@ -2,7 +2,8 @@ import cython
 from .. cimport _mem
 from . cimport gil, huffman
 
-cdef int _BATCHES, _PARALLEL, _INLINE, _THREADS_MAX
+cdef str _BATCHES
+cdef int _PARALLEL, _INLINE, _THREADS_MAX
 cdef Py_ssize_t _NUMBERS
 
 @cython.final

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from .. import _mem, counters
+from .. import _mem
 from ..counters import Counters
 from . import plain as gil
 from . import plain as huffman
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ahead", "decode_blocks"]
 
-_BATCHES = counters.slot("hpack_parallel_batches")
+_BATCHES = "hpack_parallel_batches"
 _PARALLEL, _INLINE = 0, 1
 # Of each string: where its octets begin in the copy, how many they are, and where what became of them ends.
 _NUMBERS = 3
@@ -193,9 +193,9 @@ def _integer(buf: bytes, pos: int, after: int, mask: int, end: int) -> int:
 def ahead_of(block: bytes, bytes_min: int, block_counters: Counters) -> dict[int, bytes] | None:
     """The strings of one block, None when it is too small for threads to pay."""
     if len(block) < bytes_min:
-        block_counters.slots[_BATCHES + _INLINE] += 1
+        block_counters.add(_BATCHES, _INLINE, 1)
         return None
-    block_counters.slots[_BATCHES + _PARALLEL] += 1
+    block_counters.add(_BATCHES, _PARALLEL, 1)
     return Ahead([block]).strings[0]
 
 
@@ -214,7 +214,7 @@ def decode_blocks(batch: Sequence[tuple[Decoder, bytes]], bytes_min: int, shares
     strings: list[dict[int, bytes] | None] = [None] * len(blocks)
     parallel = sum(map(len, blocks)) >= bytes_min
     if batch:
-        batch[0][0].counters.slots[_BATCHES + (_PARALLEL if parallel else _INLINE)] += 1
+        batch[0][0].counters.add(_BATCHES, _PARALLEL if parallel else _INLINE, 1)
     if parallel:
         strings[:] = Ahead(blocks, shares).strings
     for i, (decoder, block) in enumerate(batch):

@@ -92,3 +92,14 @@ def test_recorded_traffic_through_our_encoder(adaptive: bool) -> None:
             reference += len(theirs.encode(fields))
     # The policy pays in octets, too: it keeps what is volatile from pushing out what is stable.
     assert encoded < reference * (0.99 if adaptive else 1.0001)
+
+
+@needs_vectors
+def test_table_that_grows_pays_on_recorded_traffic() -> None:
+    encoded = {0: 0, 16_384: 0}
+    for grown_max in encoded:
+        for cases in stories()["nghttp2"]:
+            sender = Sender(table_bytes_grown_max=grown_max)
+            sender.encoder.set_table_size(65_536)
+            encoded[grown_max] += sum(len(sender.block(legal(fields_of(case)))) for case in cases)
+    assert encoded[16_384] < encoded[0] * 0.94

@@ -23,7 +23,7 @@ TABLE_256 = bytes.fromhex("3fe101")
 class Sender:
     """An encoder and the output it writes to."""
 
-    def __init__(self, table_bytes_max: int = 4096, names_cached_max: int = 1024, **options: bool) -> None:
+    def __init__(self, table_bytes_max: int = 4096, names_cached_max: int = 1024, **options: Any) -> None:
         self.counters = counters.Counters()
         self.encoder = Encoder(self.counters, counters.CLIENT, table_bytes_max, names_cached_max, **options)
         self.out = OutputBuffer(self.counters, 64)
