@@ -87,6 +87,9 @@ class PushHalf(MessageHalf):
             raise LocalProtocolError(self.why_no_stream(), initiator="user")
         if stream.local or not stream.allows(_SEND_DATA):
             raise self.misuse("PUSH_PROMISE", stream)
+        for name, value in headers:
+            if name == b"content-length" and value != b"0":
+                raise LocalProtocolError("a promised request has no content (RFC 9113 §8.4)", scope="stream", initiator="user")
         key = hash(tuple([field for field in headers if field[0] in _IDENTITY]))
         if key in self.pushed:
             raise LocalProtocolError("this request was promised on this connection before (RFC 9113 §8.4)", initiator="user")
@@ -158,6 +161,9 @@ class PushHalf(MessageHalf):
             self.validator.request(fields, promised)
         if fields.violation is not None:
             raise Violation(fields.violation, promised, fields.violation_fields)
+        if fields.content_length > 0:
+            # A promised request has no content, and this one says that it has.
+            raise fail(RULES.content_length_mismatch, promised, actual=0, limit=fields.content_length)
         if fields.method not in (b"GET", b"HEAD"):
             raise fail(RULES.push_promise_method, promised, got=fields.method)
         if self.streams_remote >= self.limits.push_promises_max:

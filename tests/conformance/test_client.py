@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import anyio
 import pytest
@@ -31,12 +32,23 @@ def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal]:
         yield made
 
 
+def accepted(listener: socket.socket, asking: Future[None]) -> socket.socket:
+    """The client's connection; a client that failed before it made one says why at once."""
+    for _ in range(50):
+        try:
+            return listener.accept()[0]
+        except TimeoutError:
+            if asking.done():
+                asking.result()
+    raise AssertionError(f"the client did not connect within {TIMEOUT_S} s")
+
+
 @pytest.fixture(params=["h2c", "tls"])
 def conn(request: pytest.FixtureRequest, certificates: Certificates, portal: BlockingPortal) -> Iterator[Conn]:
     """The server's end of the connection of a client that asks for the root."""
     secure = request.param == "tls"
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(TIMEOUT_S)
+        listener.settimeout(TIMEOUT_S / 50)
         url = f"{'https' if secure else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
         judged = anyio.Event()
 
@@ -49,7 +61,7 @@ def conn(request: pytest.FixtureRequest, certificates: Certificates, portal: Blo
 
         asking = portal.start_task_soon(ask)
         try:
-            with listener.accept()[0] as sock:
+            with accepted(listener, asking) as sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if secure:
                     with certificates.context().wrap_socket(sock, server_side=True) as wrapped:

@@ -188,6 +188,18 @@ def test_malformed_promise(fields: list[tuple[bytes, bytes]], rule: str) -> None
     assert accepted(peer, headers(1, response_block(), end_stream=True))[0] == "response 1 200 end"
 
 
+@requirement("9113-8.4-4")
+def test_promise_of_a_request_with_content() -> None:
+    octets = push_promise(1, 2, request_block(b"GET", b"/", (b"content-length", b"5")))
+    stream_error(pushing_client(), "content_length_mismatch", octets, stream_id=2)
+    peer = pushing_client()
+    assert accepted(peer, push_promise(1, 2, request_block(b"GET", b"/", (b"content-length", b"0")))) == ["push 2 on 1"]
+    peer = asked_server()
+    with pytest.raises(LocalProtocolError, match=r"^a promised request has no content \(RFC 9113 §8\.4\)$"):
+        peer.connection.send_push_promise(peer.connection.streams[1], [*GET, (b"content-length", b"5")], peer.now)
+    peer.gets()
+
+
 @requirement("9113-8.4.2-2")
 def test_promise_is_refused() -> None:
     peer = promised_client()
