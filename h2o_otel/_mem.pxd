@@ -7,6 +7,9 @@
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(object thing) noexcept
+
 cdef extern from *:
     """
     #include <string.h>
@@ -139,6 +142,9 @@ cdef extern from *:
     long long decimal "h2o_decimal"(const unsigned char *src, Py_ssize_t n, Py_ssize_t end) noexcept nogil
     void check_read "H2O_CHECK"(const char *what, Py_ssize_t pos, Py_ssize_t n, Py_ssize_t end) noexcept nogil
     long long now_ns "h2o_now_ns"() noexcept nogil
+
+cdef inline bint alone(object thing):
+    return Py_REFCNT(thing) == 1
 
 cdef inline bytes to_bytes(const unsigned char *src, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t end):
     check_read("slice", start, stop - start, end)

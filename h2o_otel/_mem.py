@@ -8,10 +8,12 @@ Here Python's own bounds hold, so they only keep the two signatures equal.
 from __future__ import annotations
 
 import functools
+import sys
 from array import array
 from time import monotonic_ns as now_ns
 
 __all__ = [
+    "alone",
     "all_in",
     "copy",
     "decimal",
@@ -33,6 +35,23 @@ __all__ = [
     "u32",
     "u8",
 ]
+
+
+def _references(thing: object) -> int:
+    return sys.getrefcount(thing)
+
+
+def _references_of_one() -> int:
+    probe = object()
+    return _references(probe)
+
+
+_ALONE = _references_of_one() if hasattr(sys, "getrefcount") else -1
+
+
+def alone(thing: object) -> bool:
+    """Whether the caller's local variable is the only reference to ``thing``; never where references are not counted."""
+    return _ALONE > 0 and sys.getrefcount(thing) == _ALONE
 
 
 def u8(src: bytes | bytearray, pos: int, end: int) -> int:

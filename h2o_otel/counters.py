@@ -78,7 +78,7 @@ ERROR_CODES = (
     "HTTP_1_1_REQUIRED",
     "UNKNOWN",
 )
-BUFFER_POOLS = ("receive", "output")
+BUFFER_POOLS = ("receive", "output", "tail")
 SIZE_CLASSES = ("256", "1024", "4096", "16384", "65536", "262144", "1048576", "oversize")
 BUFFER_RESULTS = ("hit", "miss", "oversize")
 COPY_REASONS = ("deliver", "reassembly", "tail", "output", "split", "grow", "asgi", "tls")
@@ -104,6 +104,10 @@ SETTING_NAMES = (
     "NO_RFC7540_PRIORITIES",
 )
 MEMORY_COMPONENTS = ("connections", "streams", "hpack", "buffers", "queues", "tls", "telemetry")
+HIT_OR_MISS = ("hit", "miss")
+OBJECT_TYPES = ("stream",)
+OBJECT_RESULTS = ("hit", "miss", "held")
+SHED_REASONS = ("refuse_stream", "shrink_window", "drop_idle")
 CONNECT_PHASES = ("dns", "tcp", "tls", "settings")
 SPAN_RESULTS = ("recorded", "dropped", "unsampled")
 SELF_COSTS = ("collect", "spans", "logs")
@@ -130,6 +134,8 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "buffer_pool_allocated": (BUFFER_POOLS,),
     "buffer_pool_evicted": (BUFFER_POOLS,),
     "buffer_pool_leaked": (BUFFER_POOLS,),
+    "buffer_pool_requested": (BUFFER_POOLS,),
+    "buffer_pool_contended": (),
     "buffer_copied": (COPY_REASONS,),
     # hpack
     "hpack_fields": (DIRECTIONS, REPRESENTATIONS),
@@ -166,6 +172,12 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "tls_handshake_active": (ROLES,),
     "tls_records": (DIRECTIONS,),
     "tls_payload": (DIRECTIONS,),
+    # memory
+    "memory_usage": (MEMORY_COMPONENTS,),
+    "memory_sheds": (SHED_REASONS,),
+    "memory_objects": (OBJECT_TYPES, OBJECT_RESULTS),
+    "memory_interned_lookups": (HIT_OR_MISS,),
+    "memory_interned_size": (),
     # protocol
     "connection_active": (ROLES,),
     "goaway": (ROLES, DIRECTIONS, ERROR_CODES),
@@ -200,6 +212,7 @@ HISTOGRAMS: dict[str, tuple[tuple[float, ...], tuple[tuple[str, ...], ...]]] = {
     "io_size": (SIZE_BY, (DIRECTIONS,)),
     "io_pause_duration": (MICRO_S, (ROLES,)),
     "loop_lag": (MICRO_S, ()),
+    "buffer_pool_held": (MICRO_S, (BUFFER_POOLS,)),
     "gc_pause_duration": (MICRO_S, (("0", "1", "2"),)),
 }
 

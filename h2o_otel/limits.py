@@ -124,6 +124,16 @@ class Limits:
     decompress_ratio_max: int = 100
     decompress_free_bytes: int = 1_048_576
     memory_process_bytes_max: int | None = None
+    memory_connection_bytes_max: int = 67_108_864
+    memory_shrink_percent: int = 75
+    memory_refuse_percent: int = 90
+    idle_drops_per_sweep_max: int = 64
+    streams_pooled_max: int = 256
+    interned_values_max: int = 1024
+    interned_value_bytes_max: int = 256
+    buffer_cache_bytes_max: int = 2_097_152
+    buffer_depot_bytes_max: int = 16_777_216
+    buffer_quiet_s: float = 5.0
     log_lines_per_s: float = 10.0
     origins_labelled_max: int = 64
 

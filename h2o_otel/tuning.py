@@ -44,10 +44,8 @@ class Tuning:
     frame_metrics: bool = True
 
     # -- 7 memory
-    memory_free_lists: bool = True
     memory_budget: bool = True
     memory_interning: bool = True
-    memory_object_pools: bool = True
     memory_trimming: bool = True
 
     # -- 8 protocol

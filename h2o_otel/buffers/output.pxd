@@ -3,7 +3,7 @@ from .. cimport _mem
 from ..counters cimport Counters, Trace
 from .pool cimport Buffer, BufferPool
 
-cdef int _BUFFERS_ACQUIRE, _COPIED_GROW, _OUTPUT
+cdef int _BUFFERS_ACQUIRE, _COPIED_GROW, _COPIED_OUTPUT, _OUTPUT
 cdef bytearray _EMPTY
 
 @cython.final
@@ -14,6 +14,7 @@ cdef class OutputBuffer:
     cdef Py_ssize_t pos
     cdef Py_ssize_t cap
     cdef Py_ssize_t _kept
+    cdef bint _by_reference
     cdef list _chunks
     cdef Py_ssize_t _chunk_bytes
     cdef Counters counters

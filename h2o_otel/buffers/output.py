@@ -11,13 +11,17 @@ to what they could not send at once.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .. import _mem, counters
 from ..counters import BUFFERS_ACQUIRE, Counters, Trace
-from .pool import OUTPUT, Buffer, local_pool
+from ..tuning import Tuning
+from .pool import CACHE_BYTES_MAX, OUTPUT, Buffer, local_pool
 
 __all__ = ["OutputBuffer"]
 
 _COPIED_GROW = counters.slot("buffer_copied") + counters.COPY_REASONS.index("grow")
+_COPIED_OUTPUT = counters.slot("buffer_copied") + counters.COPY_REASONS.index("output")
 _BUFFERS_ACQUIRE = BUFFERS_ACQUIRE
 _OUTPUT = OUTPUT
 # Where ``mem`` points while there is no block; ``cap`` is 0 then.
@@ -26,13 +30,29 @@ _BLOCK_BYTES = 16_384
 
 
 class OutputBuffer:
-    """Growable output; compiled code writes through ``mem``, ``pos`` and ``cap`` after ``reserve``."""
+    """Growable output; compiled code writes through ``mem``, ``pos`` and ``cap`` after ``reserve``.
 
-    __slots__ = ("_block", "_chunk_bytes", "_chunks", "_kept", "_pool", "cap", "counters", "mem", "pos", "trace")
+    Args:
+        counters: to add to.
+        size_bytes: of the first block.
+        tuning: ``buffer_reuse`` or ``buffer_pool`` off, every block is fresh; ``buffer_slices`` off,
+            bodies are copied into the block whatever their size.
+        cache_bytes_max: what the thread's pool keeps, if this is what makes it.
+    """
 
-    def __init__(self, counters: Counters, size_bytes: int = _BLOCK_BYTES) -> None:
+    __slots__ = ("_block", "_by_reference", "_chunk_bytes", "_chunks", "_kept", "_pool", "cap", "counters", "mem", "pos", "trace")
+
+    def __init__(
+        self,
+        counters: Counters,
+        size_bytes: int = _BLOCK_BYTES,
+        tuning: Tuning | None = None,
+        cache_bytes_max: int = CACHE_BYTES_MAX,
+    ) -> None:
+        tuning = Tuning() if tuning is None else tuning
         self.counters = counters
-        self._pool = local_pool(counters)
+        self._by_reference = tuning.buffer_slices
+        self._pool = local_pool(counters, tuning if tuning.buffer_reuse else replace(tuning, buffer_pool=False), cache_bytes_max)
         self._kept = size_bytes
         self._block: Buffer | None = None
         self.mem = _EMPTY
@@ -80,6 +100,10 @@ class OutputBuffer:
     def append_chunk(self, data: bytes | memoryview) -> None:
         """Put immutable ``data`` at the end without copying it."""
         n = len(data)
+        if not self._by_reference:
+            self.counters.slots[_COPIED_OUTPUT] += n
+            self.write(bytes(data))
+            return
         self.close_chunk()
         self._chunks.append(data)
         self._chunk_bytes += n

@@ -14,29 +14,60 @@ import traceback
 import warnings
 from typing import NamedTuple
 
-from .. import counters
+from .. import _mem, counters
 from ..counters import Counters
+from ..limits import SERVER_LIMITS
+from ..memory.budget import BUFFERS
+from ..tuning import Tuning
 
-__all__ = ["OUTPUT", "RECEIVE", "SIZES", "Buffer", "BufferPool", "PoolStatistics", "local_pool"]
+__all__ = [
+    "OUTPUT",
+    "RECEIVE",
+    "SIZES",
+    "TAIL",
+    "Buffer",
+    "BufferPool",
+    "DoubleReleaseError",
+    "PoolStatistics",
+    "local_pool",
+    "local_pools",
+]
 
 SIZES = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576)
 _SIZES = SIZES
 # Positions in ``counters.BUFFER_POOLS``: what a buffer is for.
-RECEIVE, OUTPUT = range(2)
+RECEIVE, OUTPUT, TAIL = range(3)
 
 _ACQUISITIONS = counters.slot("buffer_pool_acquisitions")
 _IN_USE = counters.slot("buffer_pool_in_use")
+_REQUESTED = counters.slot("buffer_pool_requested")
 _IDLE = counters.slot("buffer_pool_idle")
 _ALLOCATED = counters.slot("buffer_pool_allocated")
 _EVICTED = counters.slot("buffer_pool_evicted")
 _LEAKED = counters.slot("buffer_pool_leaked")
+_CONTENDED = counters.slot("buffer_pool_contended")
+_USAGE = counters.slot("memory_usage") + BUFFERS
 _CLASSES = len(counters.SIZE_CLASSES)
 _RESULTS = len(counters.BUFFER_RESULTS)
 _HIT, _MISS, _OVERSIZE = range(_RESULTS)
 
 # What a thread keeps idle, and all threads together in the depot.
-CACHE_BYTES_MAX = 2 * 1_048_576
-DEPOT_BYTES_MAX = 16 * 1_048_576
+CACHE_BYTES_MAX = SERVER_LIMITS.buffer_cache_bytes_max
+DEPOT_BYTES_MAX = SERVER_LIMITS.buffer_depot_bytes_max
+
+
+class DoubleReleaseError(RuntimeError):
+    """A buffer was released that nobody held: two holders would have got it next.
+
+    Attributes:
+        size: octets of the buffer.
+        site: where it was acquired last, in debug mode.
+    """
+
+    def __init__(self, size: int, site: str | None) -> None:
+        super().__init__(f"a buffer of {size} octets is released twice" + (f", acquired at {site}" if site else ""))
+        self.size = size
+        self.site = site
 
 
 class Buffer:
@@ -45,22 +76,26 @@ class Buffer:
     Attributes:
         memory: the octets; never resized.
         size: its length.
+        requested: octets that its holder asked for.
         size_class: position in ``SIZES``, or ``len(SIZES)`` for one that is larger than all.
-        name: ``RECEIVE`` or ``OUTPUT``.
+        name: ``RECEIVE``, ``OUTPUT`` or ``TAIL``.
         in_use: somebody holds it.
+        lent_ns: when it was acquired, on ``counters.clock``.
         site: where it was acquired, in debug mode.
     """
 
-    __slots__ = ("in_use", "mem", "memory", "name", "pool", "site", "size", "size_class")
+    __slots__ = ("in_use", "lent_ns", "mem", "memory", "name", "pool", "requested", "site", "size", "size_class")
 
-    def __init__(self, pool: BufferPool, memory: bytearray, size_class: int, name: int) -> None:
+    def __init__(self, pool: BufferPool, memory: bytearray, size_class: int) -> None:
         self.pool = pool
         self.memory = memory
         self.mem = self.memory
         self.size = len(memory)
+        self.requested = 0
         self.size_class = size_class
-        self.name = name
-        self.in_use = True
+        self.name = 0
+        self.in_use = False
+        self.lent_ns = 0
         self.site: str | None = None
 
     def __del__(self) -> None:
@@ -69,13 +104,15 @@ class Buffer:
 
 
 class PoolStatistics(NamedTuple):
-    """What a thread's pool holds, in octets; ``idle`` by size class."""
+    """What a thread's pool holds, in octets; ``idle`` is the number of buffers by size class, ``oldest_s`` the age of
+    the buffer that is held for longest, known in debug mode alone and 0.0 otherwise."""
 
     in_use: int
     high_water: int
     cached: int
     idle: dict[int, int]
     depot: int
+    oldest_s: float
 
 
 class _Depot:
@@ -87,23 +124,35 @@ class _Depot:
         self._bytes_max = bytes_max
         self.bytes = 0
 
-    def put(self, memory: bytearray, size_class: int) -> bool:
-        with self._lock:
+    def enter(self, block: Counters) -> None:
+        """Take the lock; having to wait for it is counted."""
+        if not self._lock.acquire(blocking=False):
+            block.add("buffer_pool_contended", 0, 1)
+            self._lock.acquire()
+
+    def put(self, memory: bytearray, size_class: int, block: Counters) -> bool:
+        self.enter(block)
+        try:
             if self.bytes + len(memory) > self._bytes_max:
                 return False
             self.bytes += len(memory)
             self._kept[size_class].append(memory)
             return True
+        finally:
+            self._lock.release()
 
-    def take(self, size_class: int) -> bytearray | None:
+    def take(self, size_class: int, block: Counters) -> bytearray | None:
         if not self._kept[size_class]:
             return None
-        with self._lock:
+        self.enter(block)
+        try:
             if not self._kept[size_class]:
                 return None
             memory = self._kept[size_class].pop()
             self.bytes -= len(memory)
             return memory
+        finally:
+            self._lock.release()
 
     def clear(self) -> int:
         with self._lock:
@@ -122,17 +171,48 @@ class BufferPool:
     Args:
         block: counters of the thread.
         cache_bytes_max: idle octets that the thread keeps for itself.
-        debug: remember where each buffer was acquired.
+        debug: remember where each buffer was acquired, and which are held.
+        tuning: ``buffer_pool`` off, every buffer is fresh; ``buffer_thread_cache`` off, idle ones
+            lie in the depot alone; ``buffer_tracking`` off, what is in use is not tracked.
     """
 
-    __slots__ = ("_caches", "_depot", "_slots", "cache_bytes_max", "cached_bytes", "counters", "debug", "high_water_bytes", "in_use_bytes")
+    __slots__ = (
+        "_caches",
+        "_depot",
+        "_held",
+        "_held_times",
+        "_low",
+        "_pooled",
+        "_slots",
+        "_tracked",
+        "cache_bytes_max",
+        "cached_bytes",
+        "counters",
+        "debug",
+        "high_water_bytes",
+        "in_use_bytes",
+    )
 
-    def __init__(self, block: Counters, cache_bytes_max: int = CACHE_BYTES_MAX, debug: bool = False, depot: _Depot | None = None) -> None:
+    def __init__(
+        self,
+        block: Counters,
+        cache_bytes_max: int = CACHE_BYTES_MAX,
+        debug: bool = False,
+        depot: _Depot | None = None,
+        tuning: Tuning | None = None,
+    ) -> None:
+        tuning = Tuning() if tuning is None else tuning
         self.counters = block
         self._slots = self.counters.slots
         self._caches: list[list[Buffer]] = [[] for _ in SIZES]
+        # The fewest that each cache held since the last trim: what nobody needed.
+        self._low: list[int] = [0] * len(SIZES)
         self._depot: _Depot = _SHARED if depot is None else depot
-        self.cache_bytes_max = cache_bytes_max
+        self._pooled = tuning.buffer_pool
+        self._tracked = tuning.buffer_tracking
+        self._held_times = [block.histogram("buffer_pool_held", name) for name in range(len(counters.BUFFER_POOLS))]
+        self._held: dict[int, int] = {}
+        self.cache_bytes_max = cache_bytes_max if tuning.buffer_thread_cache else 0
         self.cached_bytes = 0
         self.in_use_bytes = 0
         self.high_water_bytes = 0
@@ -150,88 +230,115 @@ class BufferPool:
     def acquire(self, size: int, name: int) -> Buffer:
         """A buffer of at least ``size`` octets, with whatever its last holder left in it."""
         size_class = self.class_of(size)
-        if size_class < 7:
-            cache = self._caches[size_class]
-            if cache:
-                buffer = cache.pop()
-                self.cached_bytes -= buffer.size
-                self._slots[_IDLE + buffer.name] -= buffer.size
-                buffer.name = name
-                buffer.in_use = True
-                self._slots[_ACQUISITIONS + (name * _CLASSES + size_class) * _RESULTS + _HIT] += 1
-                if self.debug:
-                    buffer.site = _site()
-            else:
-                buffer = self._make(size, size_class, name)
+        cache = self._caches[size_class] if size_class < 7 else None
+        if cache:
+            buffer = cache.pop()
+            self.cached_bytes -= buffer.size
+            self._slots[_IDLE + buffer.name] -= buffer.size
+            if len(cache) < self._low[size_class]:
+                self._low[size_class] = len(cache)
+            self._slots[_ACQUISITIONS + (name * _CLASSES + size_class) * _RESULTS + _HIT] += 1
         else:
             buffer = self._make(size, size_class, name)
-        self._slots[_IN_USE + name] += buffer.size
+        buffer.name = name
+        buffer.requested = size
+        if self._tracked:
+            self._track(buffer)
+        return buffer
+
+    def _track(self, buffer: Buffer) -> None:
+        """``buffer`` is lent from now on."""
+        buffer.in_use = True
+        buffer.lent_ns = _mem.now_ns()
+        self._slots[_IN_USE + buffer.name] += buffer.size
+        self._slots[_REQUESTED + buffer.name] += buffer.requested
         self.in_use_bytes += buffer.size
         if self.in_use_bytes > self.high_water_bytes:
             self.high_water_bytes = self.in_use_bytes
-        return buffer
+        if self.debug:
+            buffer.site = _site()
+            self._held[id(buffer)] = buffer.lent_ns
 
     def _make(self, size: int, size_class: int, name: int) -> Buffer:
         """From the depot, or from the allocator."""
         result = _OVERSIZE if size_class == 7 else _MISS
-        memory = None if size_class == 7 else self._depot.take(size_class)
+        memory = self._depot.take(size_class, self.counters) if self._pooled and size_class < 7 else None
         if memory is None:
-            memory = bytearray(size if size_class == 7 else _SIZES[size_class])
+            memory = bytearray(_SIZES[size_class] if self._pooled and size_class < 7 else size)
             self._slots[_ALLOCATED + name] += len(memory)
+            self._slots[_USAGE] += len(memory)
         else:
             result = _HIT
         self._slots[_ACQUISITIONS + (name * _CLASSES + size_class) * _RESULTS + result] += 1
-        buffer = Buffer(self, memory, size_class, name)
-        if self.debug:
-            buffer.site = _site()
-        return buffer
+        return Buffer(self, memory, size_class)
 
     def release(self, buffer: Buffer) -> None:
         """Give ``buffer`` back; nothing may refer to its memory any more.
 
         Raises:
-            RuntimeError: it was released before.
+            DoubleReleaseError: it was released before.
         """
-        if not buffer.in_use:
-            raise RuntimeError(
-                f"a buffer of {buffer.size} octets is released twice" + (f", acquired at {buffer.site}" if buffer.site else "")
-            )
-        buffer.in_use = False
-        self._slots[_IN_USE + buffer.name] -= buffer.size
-        self.in_use_bytes -= buffer.size
-        if buffer.size_class < 7 and self.cached_bytes + buffer.size <= self.cache_bytes_max:
-            cache = self._caches[buffer.size_class]
-            cache.append(buffer)
+        if self._tracked:
+            if not buffer.in_use:
+                raise DoubleReleaseError(buffer.size, buffer.site)
+            self._untrack(buffer)
+            times = self._held_times[buffer.name]
+            times.record((_mem.now_ns() - buffer.lent_ns) * 1e-9)
+        size_class = buffer.size_class
+        if size_class < 7 and self._pooled and self.cached_bytes + buffer.size <= self.cache_bytes_max:
+            self._caches[size_class].append(buffer)
             self.cached_bytes += buffer.size
             self._slots[_IDLE + buffer.name] += buffer.size
-        elif buffer.size_class == 7 or not self._depot.put(buffer.memory, buffer.size_class):
+            return
+        if size_class == 7 or not self._pooled or not self._depot.put(buffer.memory, size_class, self.counters):
+            self._slots[_USAGE] -= buffer.size
             self._slots[_EVICTED + buffer.name] += buffer.size
+
+    def _untrack(self, buffer: Buffer) -> None:
+        """``buffer`` is not lent any more."""
+        buffer.in_use = False
+        self._slots[_IN_USE + buffer.name] -= buffer.size
+        self._slots[_REQUESTED + buffer.name] -= buffer.requested
+        self.in_use_bytes -= buffer.size
+        if self.debug:
+            self._held.pop(id(buffer), None)
 
     def leaked(self, buffer: Buffer) -> None:
         """``buffer`` was collected without being released: its holder has a bug."""
         self._slots[_LEAKED + buffer.name] += 1
-        self._slots[_IN_USE + buffer.name] -= buffer.size
-        self.in_use_bytes -= buffer.size
+        self._slots[_USAGE] -= buffer.size
+        self._untrack(buffer)
         if self.debug:
             warnings.warn(f"a buffer of {buffer.size} octets was not released, acquired at {buffer.site}", ResourceWarning, stacklevel=2)
 
     def trim(self) -> int:
         """Drop everything idle, here and in the depot; returns the octets that went back to the allocator."""
+        self._low = [len(cache) for cache in self._caches]
+        shared = self._depot.clear()
+        self._slots[_USAGE] -= shared
+        return self.trim_unused() + shared
+
+    def trim_unused(self) -> int:
+        """Drop the idle buffers that nobody needed since the last trim; returns their octets."""
         dropped = 0
-        for cache in self._caches:
-            while cache:
-                buffer = cache.pop()
+        for size_class, cache in enumerate(self._caches):
+            # From the front, which was used longest ago.
+            unused = self._low[size_class]
+            for buffer in cache[:unused]:
                 self._slots[_IDLE + buffer.name] -= buffer.size
                 self._slots[_EVICTED + buffer.name] += buffer.size
                 dropped += buffer.size
-        self.cached_bytes = 0
-        dropped += self._depot.clear()
+            del cache[:unused]
+            self._low[size_class] = len(cache)
+        self._slots[_USAGE] -= dropped
+        self.cached_bytes -= dropped
         return dropped
 
     def statistics(self) -> PoolStatistics:
         """What is held now."""
         idle = {size: len(cache) for size, cache in zip(SIZES, self._caches, strict=True)}
-        return PoolStatistics(self.in_use_bytes, self.high_water_bytes, self.cached_bytes, idle, self._depot.bytes)
+        oldest_s = (_mem.now_ns() - min(self._held.values())) * 1e-9 if self._held else 0.0
+        return PoolStatistics(self.in_use_bytes, self.high_water_bytes, self.cached_bytes, idle, self._depot.bytes, oldest_s)
 
 
 def _site() -> str:
@@ -245,10 +352,21 @@ def _site() -> str:
 _thread = threading.local()
 
 
-def local_pool(block: Counters) -> BufferPool:
-    """The pool of the calling thread; ``block`` are the counters that it adds to, when it is made by this call."""
-    found: BufferPool | None = getattr(_thread, "pool", None)
+def local_pool(block: Counters, tuning: Tuning | None = None, cache_bytes_max: int = CACHE_BYTES_MAX) -> BufferPool:
+    """The pool of the calling thread for these switches, made on first use; ``block`` are the counters that it adds to.
+
+    Python's development mode (``-X dev``) turns debug mode on.
+    """
+    key = (True, True, True) if tuning is None else (tuning.buffer_pool, tuning.buffer_thread_cache, tuning.buffer_tracking)
+    pools: dict[tuple[object, ...], BufferPool] | None = getattr(_thread, "pools", None)
+    if pools is None:
+        pools = _thread.pools = {}
+    found = pools.get(key)
     if found is None or found.counters is not block:
-        found = BufferPool(block)
-        _thread.pool = found
+        found = pools[key] = BufferPool(block, cache_bytes_max, sys.flags.dev_mode, None, tuning)
     return found
+
+
+def local_pools() -> list[BufferPool]:
+    """The pools that the calling thread has: for trimming and statistics."""
+    return list(getattr(_thread, "pools", {}).values())

@@ -143,10 +143,13 @@ class Connector:
         if isinstance(self.loop, AsyncioLoop):
             from ..io import asyncio as on_asyncio
 
-            driver = on_asyncio.H2Protocol(self.loop, self.limits, setup, role=counters.CLIENT, tls=pump)
+            driver = on_asyncio.H2Protocol(self.loop, self.limits, setup, role=counters.CLIENT, tls=pump, tuning=self._tuning)
             return await on_asyncio.connect(driver, origin.host, origin.port, path=self._uds, local_address=self._local_address)
         from ..io import anyio as on_anyio
 
         return await on_anyio.connect(
-            Driver(self.loop, self.limits, setup, role=counters.CLIENT, tls=pump), origin.host, origin.port, path=self._uds
+            Driver(self.loop, self.limits, setup, role=counters.CLIENT, tls=pump, tuning=self._tuning),
+            origin.host,
+            origin.port,
+            path=self._uds,
         )

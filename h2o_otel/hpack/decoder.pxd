@@ -1,6 +1,7 @@
 import cython
 from .. cimport _mem
 from ..counters cimport Counters
+from ..memory.intern cimport ValueTable
 from . cimport huffman, names, table
 from .names cimport Name
 from .table cimport DynamicTable, Entry
@@ -9,7 +10,7 @@ cdef int _FIELDS, _ENCODED, _PLAIN, _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS, _T
 cdef int _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER
 cdef Py_ssize_t _INTEGER_OCTETS_MAX, _SCRATCH_BYTES, _SCRATCH_KEPT_BYTES, _NONE
 cdef unsigned long long _INTEGER_MAX
-cdef int _TIMED
+cdef int _TIMED, _POLICY_INDEX
 cdef list _STATIC
 cdef dict _NO_FIELDS
 cdef int METHOD, SCHEME, AUTHORITY, PATH, STATUS, PROTOCOL, CONTENT_LENGTH, HOST, COOKIE, PRIORITY
@@ -29,6 +30,7 @@ cdef class Decoder:
     cdef readonly dict violation_fields
     cdef readonly DynamicTable table
     cdef readonly Counters counters
+    cdef public ValueTable interned
     cdef bytearray _scratch
     cdef unsigned char *_room
     cdef Py_ssize_t _scratch_bytes, _pos, _allowed, _shrink_to

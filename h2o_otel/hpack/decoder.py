@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _mem, counters
 from ..counters import Counters
 from ..limits import Limits
+from ..memory.intern import ValueTable
 from ..rules import RULES, Rule, Violation, fail
 from . import names, table
 from . import plain as huffman
@@ -26,6 +27,7 @@ from .kinds import (
     LENGTH_INVALID,
     METHOD,
     PATH,
+    POLICY_INDEX,
     PRIORITY,
     PROTOCOL,
     PSEUDO_AFTER,
@@ -67,6 +69,7 @@ _SHOWN_BYTES = 64
 _STATIC = STATIC_ENTRIES
 _NO_FIELDS: dict[str, Any] = {}
 _NONE = -1
+_POLICY_INDEX = POLICY_INDEX
 
 
 class Decoder:
@@ -130,6 +133,7 @@ class Decoder:
         "fields",
         "headers",
         "host",
+        "interned",
         "list_bytes",
         "method",
         "never_indexed",
@@ -197,6 +201,8 @@ class Decoder:
         self._reported_capacity = 0
         self.specials: list[tuple[int, tuple[bytes, bytes]]] | None = None
         self.never_indexed: list[int] = []
+        # Where values that enter the table are looked up, None for nowhere; set by whoever owns the connection.
+        self.interned: ValueTable | None = None
         self._reset()
         self._report()
 
@@ -397,6 +403,8 @@ class Decoder:
         flaw = name.flaw
         if flaw == 0:
             flaw = names.flaw_of_value(name.kind, value, len(value))
+        if self.interned is not None and name.policy == _POLICY_INDEX and not flaw:
+            value = self.interned.intern(value)
         entry = table.new_entry(name, value, flaw)
         dynamic = self.table
         dynamic.evict_for(entry.size)

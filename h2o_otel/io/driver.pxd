@@ -1,5 +1,6 @@
 import cython
 from .. cimport _mem
+from ..buffers.pool cimport Buffer, BufferPool
 from ..counters cimport Counters, Histogram, Trace
 from ..protocol.handler cimport Handler
 from ..tls.pump cimport TLSPump
@@ -7,7 +8,7 @@ from .loop cimport LentBuffer, Loop
 from .transport cimport Transport
 
 cdef int _TRANSFERRED, _OPERATIONS, _RESULTS, _READS, _WRITES, _FULL, _PARTIAL, _WOULD_BLOCK, _EOF, _ERROR
-cdef int _WRITE_QUEUE, _PAUSES, _YIELDS, _COPIED_TAIL, _FRAME_HEADER_BYTES, _INTERNAL_ERROR
+cdef int _WRITE_QUEUE, _PAUSES, _YIELDS, _COPIED_TAIL, _FRAME_HEADER_BYTES, _INTERNAL_ERROR, _TAIL
 cdef int _TLS_ENCRYPT, _TLS_DECRYPT, _IO_FLUSH
 cdef list _NOTHING_TRACED
 cdef int _NEW, _HANDSHAKE, _OPEN, _CLOSING, _CLOSED
@@ -42,7 +43,10 @@ cdef class Driver:
     cdef int _received, _sent
     cdef Py_ssize_t _read_bytes, _high_water
     cdef double _turn_s, _streak_since
-    cdef bytes _tail
+    cdef BufferPool _pool
+    cdef object _tuning, _housekeeper
+    cdef bint _reuse
+    cdef Buffer _tail
     cdef Py_ssize_t _tail_size
     cdef bint _yielded, _eof_waits, _in_batch, _woken, _writing_paused, _reading_paused, _peer_eof, _logged, _ended
     cdef double _paused_at
@@ -62,6 +66,11 @@ cdef class Driver:
     cpdef buffer_updated(self, Py_ssize_t n)
     @cython.locals(start="Py_ssize_t", kept="Py_ssize_t")
     cdef _parse(self, LentBuffer buffer, Py_ssize_t end)
+    @cython.locals(tail=Buffer)
+    cdef _keep(self, LentBuffer buffer, Py_ssize_t start, Py_ssize_t kept)
+    @cython.locals(tail=Buffer)
+    cdef _untail(self, LentBuffer buffer)
+    cdef _drop_tail(self)
     @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace, waits=bint)
     cdef _decrypt(self, Py_ssize_t n)
     cdef _check_turn(self)

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .. import _mem, counters
+from ..buffers.pool import TAIL, Buffer, local_pool
 from ..counters import IO_FLUSH, TLS_DECRYPT, TLS_ENCRYPT, Counters, Trace
 from ..errors import ConnectError, ErrorCode, ReadError, WriteError
 from ..limits import Limits
+from ..memory.budget import TLS, TLS_BYTES
 from ..protocol.handler import Handler
 from ..tls.pump import TLSHandshakeError, TLSPump
+from ..tuning import Tuning
 from .loop import LentBuffer, Loop, Waiter
 from .transport import Transport
 
@@ -35,6 +38,7 @@ _WRITE_QUEUE = counters.slot("io_write_queue_size")
 _PAUSES = counters.slot("io_pauses")
 _YIELDS = counters.slot("io_yields")
 _COPIED_TAIL = counters.slot("buffer_copied") + counters.COPY_REASONS.index("tail")
+_TAIL = TAIL
 _FRAME_HEADER_BYTES = 9
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
 
@@ -98,6 +102,7 @@ class Driver:
         role: ``counters.CLIENT`` or ``counters.SERVER``.
         tls: the record pump, or None for cleartext.
         block: counters to add to; the calling thread's by default.
+        tuning: switches of the buffers and of the memory.
 
     Attributes:
         connection, handler: what ``bind`` was given, None before.
@@ -118,8 +123,10 @@ class Driver:
         role: int,
         tls: TLSPump | None = None,
         block: Counters | None = None,
+        tuning: Tuning | None = None,
     ) -> None:
         block = counters.local() if block is None else block
+        tuning = Tuning() if tuning is None else tuning
         self.loop = loop
         self.limits = limits
         self.role = role
@@ -149,7 +156,11 @@ class Driver:
         # Frames of a turn that was cut short wait in the tail, reading is paused, and an end of file waits behind them.
         self._yielded = False
         self._eof_waits = False
-        self._tail = b""
+        self._pool = local_pool(self.counters, tuning, limits.buffer_cache_bytes_max)
+        self._tuning = tuning
+        self._reuse = tuning.buffer_reuse
+        self._housekeeper = loop.housekeeper
+        self._tail: Buffer | None = None
         self._tail_size = 0
         self._in_batch = False
         self._woken = False
@@ -175,10 +186,12 @@ class Driver:
         self.peername = transport.extra("peername")
         self.sockname = transport.extra("sockname")
         self.now = self.loop.now()
+        self._housekeeper.join(self, self.limits, self._tuning)
         try:
             if self._pump is None:
                 self._open()
                 return
+            self.counters.add("memory_usage", TLS, TLS_BYTES)
             self._state = _HANDSHAKE
             self._deadline = self.now + self.limits.tls_handshake_timeout_s
             self._arm()
@@ -234,6 +247,8 @@ class Driver:
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next read goes.  May be called with no read following, so the kept tail is copied and not dropped."""
         size = self._read_bytes
+        if not self._reuse:
+            self.loop.renew()
         if self._pump is not None or self._state != _OPEN:
             buffer = self.loop.cipher
             return buffer.view if buffer.size == size else buffer.view[:size]
@@ -243,7 +258,7 @@ class Driver:
             self.loop.reserve(kept + size, 0)
             buffer = self.loop.plain
         if kept:
-            _mem.copy(buffer.memory, 0, buffer.size, self._tail, 0, kept, kept)
+            self._untail(buffer)
         return buffer.view[kept : kept + size]
 
     def buffer_updated(self, n: int) -> None:
@@ -285,12 +300,33 @@ class Driver:
         kept = end - start
         if kept and self.connection.closed:
             kept = 0
+        if kept or self._tail_size:
+            self._keep(buffer, start, kept)
+
+    def _keep(self, buffer: LentBuffer, start: int, kept: int) -> None:
+        """Keep ``kept`` octets from ``start`` until the next read, in a pooled block; 0 gives the block back."""
+        tail = self._tail
+        if tail is not None and (kept == 0 or tail.size < kept):
+            self._tail = None
+            self._pool.release(tail)
+            tail = None
         if kept:
-            self._tail = _mem.to_bytes(buffer.memory, start, end, buffer.size)
+            if tail is None:
+                tail = self._pool.acquire(kept, _TAIL)
+                self._tail = tail
+            _mem.copy(tail.mem, 0, tail.size, buffer.memory, start, kept, buffer.size)
             self._slots[_COPIED_TAIL] += kept
-        elif self._tail_size:
-            self._tail = b""
         self._tail_size = kept
+
+    def _untail(self, buffer: LentBuffer) -> None:
+        """Put the kept octets in front of those that are about to come; they stay kept, since none may come."""
+        tail = self._tail
+        if tail is not None:
+            _mem.copy(buffer.memory, 0, buffer.size, tail.mem, 0, self._tail_size, tail.size)
+
+    def _drop_tail(self) -> None:
+        if self._tail_size:
+            self._keep(self.loop.plain, 0, 0)
 
     def _decrypt(self, n: int) -> None:
         """Records in, frames out: handshake first, then every record that is complete."""
@@ -309,7 +345,7 @@ class Driver:
         while got > 0 and self._tail_size < buffer.size and not self._yielded:
             kept = end = self._tail_size
             if kept:
-                _mem.copy(buffer.memory, 0, buffer.size, self._tail, 0, kept, kept)
+                self._untail(buffer)
             started_ns = _mem.now_ns()
             try:
                 while got > 0 and end < buffer.size:
@@ -388,7 +424,7 @@ class Driver:
             return
         kept = self._tail_size
         buffer = self.loop.plain
-        _mem.copy(buffer.memory, 0, buffer.size, self._tail, 0, kept, kept)
+        self._untail(buffer)
         self._in_batch = True
         self._parse(buffer, kept)
         self.handler.batch_finished(self.now)
@@ -470,6 +506,8 @@ class Driver:
         if self._state != _OPEN:
             return
         connection = self.connection
+        if self._housekeeper.resting:
+            self._housekeeper.stir()
         if not self._writing_paused:
             # Callbacks of the pump may queue more, which this write takes along.
             self._in_batch = True
@@ -623,8 +661,7 @@ class Driver:
             return
         self._state = _CLOSING
         self._deadline = self.now + self.limits.close_drain_s
-        self._tail = b""
-        self._tail_size = 0
+        self._drop_tail()
         if self._pump is not None:
             self._pump.close()
             self._write_records()
@@ -665,6 +702,10 @@ class Driver:
         self.now = self.loop.now()
         self._read_out()
         self._state = _CLOSED
+        self._drop_tail()
+        self._housekeeper.leave(self)
+        if self._pump is not None:
+            self.counters.add("memory_usage", TLS, -TLS_BYTES)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -687,8 +728,6 @@ class Driver:
             failed.__cause__ = error
             self.ready.set_exception(failed)
         self.transport = None
-        self._tail = b""
-        self._tail_size = 0
         self._in_batch = False
 
     def _read_out(self) -> None:

@@ -11,6 +11,9 @@ cdef class LentBuffer:
 cdef class Loop:
     cdef readonly LentBuffer plain
     cdef readonly LentBuffer cipher
+    cdef readonly object housekeeper
+    @cython.locals(shared=bint)
+    cpdef renew(self)
     @cython.locals(old=LentBuffer)
     cpdef reserve(self, Py_ssize_t plain_bytes, Py_ssize_t cipher_bytes)
     cpdef double now(self) except? -1

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from .. import _mem, counters
 from ..buffers.pool import RECEIVE
+from ..memory.budget import BUFFERS
+from .housekeeping import Housekeeper
 
 __all__ = ["AsyncioLoop", "Handle", "LentBuffer", "Loop", "Waiter", "asyncio_loop"]
 
@@ -37,7 +39,10 @@ class Waiter(Protocol):
 
 
 class LentBuffer:
-    """A receive buffer and the view that is handed out of it; replaced, never resized, while lent."""
+    """A receive buffer and the view that is handed out of it; replaced, never resized, while lent.
+
+    It is lent for the length of one read, so it counts as idle.
+    """
 
     def __init__(self, size_bytes: int) -> None:
         self.memory = bytearray(size_bytes)
@@ -45,10 +50,12 @@ class LentBuffer:
         self.size = size_bytes
         self._counters = counters.local()
         self._counters.add("buffer_pool_allocated", RECEIVE, size_bytes)
-        self._counters.add("buffer_pool_in_use", RECEIVE, size_bytes)
+        self._counters.add("buffer_pool_idle", RECEIVE, size_bytes)
+        self._counters.add("memory_usage", BUFFERS, size_bytes)
 
     def __del__(self) -> None:
-        self._counters.add("buffer_pool_in_use", RECEIVE, -self.size)
+        self._counters.add("buffer_pool_idle", RECEIVE, -self.size)
+        self._counters.add("memory_usage", BUFFERS, -self.size)
 
 
 class Loop:
@@ -57,11 +64,19 @@ class Loop:
     Attributes:
         plain: frames are parsed in this buffer.
         cipher: TLS records are read into this one, to be decrypted into ``plain``.
+        housekeeper: knows the loop's connections, and what may be given back.
     """
 
     def __init__(self) -> None:
         self.plain = LentBuffer(_BUFFER_BYTES)
         self.cipher = self.plain
+        self.housekeeper = Housekeeper(self)
+
+    def renew(self) -> None:
+        """Fresh buffers of the same sizes: for connections that do without the reuse."""
+        shared = self.cipher is self.plain
+        self.plain = LentBuffer(self.plain.size)
+        self.cipher = self.plain if shared else LentBuffer(self.cipher.size)
 
     def reserve(self, plain_bytes: int, cipher_bytes: int) -> None:
         """Make the lent buffers at least this large; drivers call it once, so connections without TLS pay for one."""

@@ -10,8 +10,10 @@ cdef class Connection(ReceiveHalf):
     cdef object _collector
     cdef bytes _rest
     cdef bint _receiving
+    cdef int _pressed
 
     cpdef start(self, double now)
+    cdef press(self)
     @cython.locals(used="Py_ssize_t")
     cpdef list receive(self, bytes data, double now)
     @cython.locals(mem="const unsigned char *")

@@ -53,6 +53,7 @@ class Connection(ReceiveHalf):
         ReceiveHalf.__init__(self, config, self._collector if handler is None else handler, block)
         self._rest = b""
         self._receiving = False
+        self._pressed = 0
 
     # -- beginning
 
@@ -158,7 +159,11 @@ class Connection(ReceiveHalf):
         try:
             while not self.closed:
                 try:
-                    return self.parse(buf, pos, end) if self.frame_batching else self.parse_each(buf, pos, end)
+                    pos = self.parse(buf, pos, end) if self.frame_batching else self.parse_each(buf, pos, end)
+                    self.settle()
+                    if self.pressure != self._pressed:
+                        self.press()
+                    return pos
                 except Violation as violation:
                     pos = self.next_frame
                     if violation.rule.scope == CONNECTION:
@@ -168,6 +173,11 @@ class Connection(ReceiveHalf):
             return end
         finally:
             self._receiving = False
+
+    def press(self) -> None:
+        """Memory is short, or is not any more: windows grow no further, or may again."""
+        self._pressed = self.pressure
+        self.limit_windows(0 if self.pressure else self.limits.window_bytes_max, self.now)
 
     def take_events(self) -> list[Event]:
         """Events collected since the last call, when there is no handler."""
@@ -261,6 +271,8 @@ class Connection(ReceiveHalf):
         self.slots[_CONNECTION_ACTIVE + self.role] -= 1
         self._report_windows(0, 0)
         self.report_targets(0, 0)
+        self._report_memory(0, 0, 0, 0)
+        self.ended.clear()
         self.report_streams_max(0)
         self.answers_gone()
         self.counters.labelled_histogram("connection_duration", (role, "2", error_type)).record(self.now - self.opened_at)

@@ -5,6 +5,9 @@ from ..counters cimport Counters, Histogram, Trace
 from ..frames cimport writer
 from ..hpack.decoder cimport Decoder
 from ..hpack.encoder cimport Encoder
+from ..memory.budget cimport Budget
+from ..streams cimport pool
+from ..streams.pool cimport StreamPool
 from ..streams.scheduler cimport Scheduler
 from ..streams.stream cimport Stream
 from .guards cimport Guards
@@ -15,6 +18,8 @@ from .windows cimport WindowTuner
 cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _WINDOW, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES, _PUSH_PROMISES, _PUSH_RESULTS, _TARGET
 cdef int _SEND_RST, _RECV_RST, _USER, _LOCAL, _REMOTE, _CLOSED, _HALF_CLOSED_REMOTE
 cdef int _RST_STREAM, _WINDOW_UPDATE, _SEND
+cdef int _MEMORY, _MEMORY_CONNECTIONS, _MEMORY_STREAMS, _MEMORY_HPACK, _MEMORY_QUEUES, _SHRUNK, _RELAXED, _SHRINK, _REFUSE
+cdef long long _CONNECTION_BYTES, _STREAM_BYTES, _WINDOW_INITIAL
 cdef bytes _SLOT_B
 cdef const unsigned char *_SLOT
 
@@ -34,6 +39,8 @@ cdef class ConnectionCore:
     cdef readonly Encoder encoder
     cdef readonly Decoder decoder
     cdef readonly dict streams
+    cdef readonly StreamPool stream_pool
+    cdef readonly list ended
     cdef readonly Scheduler scheduler
     cdef readonly Guards guards
     cdef readonly FlightRecorder recorder
@@ -86,6 +93,14 @@ cdef class ConnectionCore:
     cdef bint batching
     cdef long long connection_batch, stream_batch, _reported_target, _reported_stream_target
     cdef readonly double blocked_since
+    # memory
+    cdef readonly long long unread
+    cdef readonly long long fields_bytes
+    cdef readonly Budget budget
+    cdef readonly int pressure
+    cdef readonly long long memory_bytes
+    cdef readonly long long window_withheld
+    cdef long long _memory_refuse, _memory_shrink, _reported_streams, _reported_hpack, _reported_queues
     # output
     cdef readonly bint paused
     cdef Py_ssize_t high_water
@@ -107,6 +122,13 @@ cdef class ConnectionCore:
     cdef release(self, Stream stream)
     cdef set_batches(self)
     cdef credit_connection(self, long long n)
+    @cython.locals(kept="long long")
+    cdef long long adjust_window(self, long long n) noexcept
+    cdef settle(self)
+    @cython.locals(budget=Budget)
+    cdef account(self)
+    @cython.locals(slots="long long *")
+    cdef void _report_memory(self, long long own, long long streams, long long hpack, long long queues) noexcept
     cdef credit_stream(self, Stream stream, long long n)
     @cython.locals(small="long long")
     cpdef credit(self, Stream stream, long long n, double now)

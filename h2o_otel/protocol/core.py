@@ -20,6 +20,22 @@ from ..frames.types import SLOT_OF_TYPE, FrameType
 from ..hpack.decoder import Decoder
 from ..hpack.encoder import Encoder
 from ..limits import STREAM_ID_DRAIN
+from ..memory.budget import (
+    CONNECTION_BYTES,
+    CONNECTIONS,
+    HPACK,
+    QUEUES,
+    REFUSE,
+    RELAXED,
+    SHRINK,
+    SHRINK_WINDOW,
+    STREAM_BYTES,
+    STREAMS,
+    local_budget,
+)
+from ..memory.intern import local_values
+from ..streams import pool
+from ..streams.pool import local_stream_pool
 from ..streams.scheduler import Scheduler
 from ..streams.states import Input, State
 from ..streams.stream import LOCAL, REMOTE, USER, Stream
@@ -57,6 +73,17 @@ _REMOTE = REMOTE
 _RST_STREAM = int(FrameType.RST_STREAM)
 _WINDOW_UPDATE = int(FrameType.WINDOW_UPDATE)
 _SEND = counters.SEND
+_MEMORY = counters.slot("memory_usage")
+_MEMORY_CONNECTIONS, _MEMORY_STREAMS, _MEMORY_HPACK, _MEMORY_QUEUES = (
+    _MEMORY + CONNECTIONS,
+    _MEMORY + STREAMS,
+    _MEMORY + HPACK,
+    _MEMORY + QUEUES,
+)
+_SHRUNK = counters.slot("memory_sheds") + SHRINK_WINDOW
+_CONNECTION_BYTES = CONNECTION_BYTES
+_STREAM_BYTES = STREAM_BYTES
+_RELAXED, _SHRINK, _REFUSE = RELAXED, SHRINK, REFUSE
 _SLOT_B = SLOT_OF_TYPE
 _SLOT = _SLOT_B
 
@@ -69,6 +96,8 @@ PUSH_ACCEPTED, PUSH_REFUSED, PUSH_CANCELLED, PUSH_DISABLED = range(4)
 UNLIMITED = 2**32 - 1
 # While a body waits for the peer, its progress is looked at this often.
 PROGRESS_INTERVAL_S = 1.0
+# What RFC 9113 section 6.9.2 gives every connection: no pressure takes the window below it.
+_WINDOW_INITIAL = 65_535
 
 
 def error_slot(code: int) -> int:
@@ -97,7 +126,8 @@ class ConnectionCore:
         # The first block of the output by what is written first: 256 octets hold any frames of control, most
         # field sections fit the next class but one, and DATA asks for what it needs.
         by_type = tuning.frame_size_classes
-        self.out = OutputBuffer(self.counters, writer.CONTROL_BLOCK_BYTES if by_type else writer.BLOCK_BYTES)
+        block_bytes = writer.CONTROL_BLOCK_BYTES if by_type else writer.BLOCK_BYTES
+        self.out = OutputBuffer(self.counters, block_bytes, tuning, limits.buffer_cache_bytes_max)
         self.block_room = writer.FIELDS_ROOM_BYTES if by_type else 9
         self.encoder = Encoder(
             self.counters,
@@ -119,7 +149,12 @@ class ConnectionCore:
             reference=not tuning.hpack_ring_table,
             parallel=tuning.hpack_parallel,
         )
+        if tuning.memory_interning:
+            self.decoder.interned = local_values(self.counters, limits.interned_values_max, limits.interned_value_bytes_max)
         self.streams: dict[int, Stream] = {}
+        self.stream_pool = local_stream_pool(self.counters, limits.streams_pooled_max) if config.tuning.stream_pool else None
+        # Closed since the last look: whether anybody holds them is asked when no call of theirs is under way.
+        self.ended: list[Stream] = []
         self.scheduler = Scheduler(config.tuning.stream_priorities, 16 if config.tuning.protocol_fair_scheduling else 0)
         self.guards = Guards(limits, self.counters, config.role)
         self.recorder = FlightRecorder(limits.flight_recorder_frames)
@@ -182,6 +217,23 @@ class ConnectionCore:
         self.queued = 0
         self.blocked_since = 0.0
 
+        # Octets delivered on all streams and not credited yet; octets of field sections that open streams keep.
+        self.unread = 0
+        self.fields_bytes = 0
+        self.budget = (
+            local_budget(self.counters, limits.memory_process_bytes_max, limits.memory_shrink_percent, limits.memory_refuse_percent)
+            if config.tuning.memory_budget
+            else None
+        )
+        self.pressure = RELAXED
+        self.memory_bytes = 0
+        self.window_withheld = 0
+        self._memory_refuse = limits.memory_connection_bytes_max
+        self._memory_shrink = limits.memory_connection_bytes_max * limits.memory_shrink_percent // 100
+        self._reported_streams = 0
+        self._reported_hpack = 0
+        self._reported_queues = 0
+
         self.paused = False
         self.high_water = limits.output_high_water_bytes
         # A drain that the engine began itself: from which stream or when it begins, and when it names the last stream.
@@ -214,7 +266,7 @@ class ConnectionCore:
     # -- streams
 
     def new_stream(self, id: int, local: bool) -> Stream:
-        stream = Stream.__new__(Stream)
+        stream = pool.new_stream() if self.stream_pool is None else self.stream_pool.take()
         stream.begin(id, self.remote_initial_window, self.local_initial_window, self.now)
         stream.states_plain = self.stream_states_plain
         stream.local = local
@@ -243,6 +295,8 @@ class ConnectionCore:
         self.streams.pop(stream.id, None)
         if stream.id & 1 == 0 and stream.closed_by:
             self.promise_ended(outcome)
+        self.fields_bytes -= stream.fields_bytes
+        stream.fields_bytes = 0
         if stream.body_open:
             stream.body_open = False
             self.bodies_open -= 1
@@ -255,6 +309,8 @@ class ConnectionCore:
         self.active_at = self.now
         self.release(stream)
         self.handler.stream_closed(stream)
+        if self.stream_pool is not None:
+            self.ended.append(stream)
 
     def promise_ended(self, outcome: int) -> None:
         """A promised stream ended before its response did."""
@@ -278,6 +334,7 @@ class ConnectionCore:
         if stream.closed_by and stream.recv_unread:
             unread = stream.recv_unread
             stream.recv_unread = 0
+            self.unread -= unread
             self.slots[_UNREAD + self.role] -= unread
             self.credit_connection(unread)
 
@@ -330,12 +387,32 @@ class ConnectionCore:
 
     def credit_connection(self, n: int) -> None:
         """Return ``n`` octets to the connection's receive window, in batches of half of it (RFC 9113 section 6.9)."""
+        if self.pressure or self.window_withheld:
+            n = self.adjust_window(n)
         self.recv_uncredited += n
         if self.recv_uncredited >= self.connection_batch and not self.closed:
             writer.write_window_update(self.out, 0, self.recv_uncredited)
             self.sent(_WINDOW_UPDATE, 0, 0, 4)
             self.recv_window += self.recv_uncredited
             self.recv_uncredited = 0
+
+    def adjust_window(self, n: int) -> int:
+        """What of the credit ``n`` to return: under memory pressure the window shrinks by keeping it, later it is made good."""
+        if self.pressure == _RELAXED:
+            kept = -self.window_withheld
+        else:
+            kept = self.recv_target - _WINDOW_INITIAL
+            if kept > n:
+                kept = n
+            if kept <= 0:
+                return n
+            if self.window_withheld == 0:
+                self.slots[_SHRUNK] += 1
+        self.window_withheld += kept
+        self.recv_target -= kept
+        self.set_batches()
+        self.report_targets(self.recv_target, self.stream_target)
+        return n - kept
 
     def credit(self, stream: Stream, n: int, now: float) -> None:
         """The application has used ``n`` octets of the stream's body; windows open again in batches."""
@@ -349,6 +426,7 @@ class ConnectionCore:
             stream.small_unread -= small
             self.guards.small_unread -= small
         stream.recv_unread -= n
+        self.unread -= n
         self.slots[_UNREAD + self.role] -= n
         self.credit_connection(n)
         self.credit_stream(stream, n)
@@ -367,6 +445,45 @@ class ConnectionCore:
             self.sent(_WINDOW_UPDATE, 0, stream.id, 4)
             stream.recv_window += stream.recv_uncredited
             stream.recv_uncredited = 0
+
+    # -- memory
+
+    def settle(self) -> None:
+        """After a read or before a write: account for memory, and take back the streams that nobody holds."""
+        self.account()
+        if self.ended and self.stream_pool is not None:
+            self.stream_pool.give_all(self.ended)
+
+    def account(self) -> None:
+        """Report what the connection holds, and learn how pressing it is."""
+        budget = self.budget
+        if budget is None or not self.counted:
+            return
+        self._report_memory(
+            _CONNECTION_BYTES,
+            len(self.streams) * _STREAM_BYTES + self.fields_bytes,
+            self.encoder.table.size + self.decoder.table.size,
+            self.queued + self.unread,
+        )
+        self.pressure = budget.check(self.now)
+        if self.memory_bytes >= self._memory_refuse:
+            self.pressure = _REFUSE
+        elif self.memory_bytes >= self._memory_shrink and self.pressure == _RELAXED:
+            self.pressure = _SHRINK
+
+    def _report_memory(self, own: int, streams: int, hpack: int, queues: int) -> None:
+        slots = self.slots
+        if own and not self.memory_bytes:
+            slots[_MEMORY_CONNECTIONS] += own
+        elif not own and self.memory_bytes:
+            slots[_MEMORY_CONNECTIONS] -= _CONNECTION_BYTES
+        slots[_MEMORY_STREAMS] += streams - self._reported_streams
+        slots[_MEMORY_HPACK] += hpack - self._reported_hpack
+        slots[_MEMORY_QUEUES] += queues - self._reported_queues
+        self._reported_streams = streams
+        self._reported_hpack = hpack
+        self._reported_queues = queues
+        self.memory_bytes = own + streams + hpack + queues
 
     # -- output
 
@@ -390,6 +507,7 @@ class ConnectionCore:
         if written and self.frame_metrics:
             self._frames_flushed = self.frames_written
             self._flush_frames.record(written)
+        self.settle()
         if self.counted:
             # What a connection writes after its end, a last GOAWAY, has no windows any more.
             self._report_windows(self.send_window, self.recv_window)
@@ -426,6 +544,7 @@ class ConnectionCore:
             "rtt_s": self.tuner.rtt_s,
             "bandwidth_delay_bytes": self.tuner.bandwidth_delay_bytes,
             "queued_bytes": self.queued,
+            "memory_bytes": self.memory_bytes,
             "requests": self.requests,
             "local_settings": dict(self.local_settings),
             "remote_settings": dict(self.remote_settings),

@@ -8,7 +8,7 @@ from .control cimport ControlHalf
 
 cdef int _DATA, _HEADERS, _END_STREAM, _END_HEADERS, _PADDED, _HAS_PRIORITY
 cdef int _RECV_HEADERS, _RECV_END, _RESERVED_LOCAL, _RESERVED_REMOTE, _CLOSED
-cdef int _PADDING, _PRIORITY_STREAMS, _COPIED_REASSEMBLY, _HPACK_DECODE, _FRAMES_READ, _COMPLETED, _REMOTE
+cdef int _PADDING, _PRIORITY_STREAMS, _COPIED_REASSEMBLY, _HPACK_DECODE, _FRAMES_READ, _COMPLETED, _REMOTE, _LOCAL, _REFUSED_STREAM, _REFUSE, _MEMORY_REFUSED
 
 cdef class MessageHalf(ControlHalf):
     cdef unsigned int skipped_from, skipped_to
@@ -38,6 +38,7 @@ cdef class MessageHalf(ControlHalf):
     cdef decoded(self, Trace trace, long long started_ns, long long decoded_ns)
     @cython.locals(stream=Stream)
     cdef Stream open_request(self, Decoder fields, bint fin, unsigned int stream_id)
+    cdef Stream refuse_for_memory(self, unsigned int stream_id)
     @cython.locals(status=int)
     cdef int on_response(self, Stream stream, Decoder fields, bint fin) except -1
     cdef int on_trailers(self, Stream stream, Decoder fields, bint fin) except -1

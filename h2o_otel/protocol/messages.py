@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from .. import _mem, counters
 from ..counters import FRAMES_READ, HPACK_DECODE, Counters, Trace
+from ..errors import ErrorCode
 from ..frames.types import Flag, FrameType, frame_name
 from ..hpack.decoder import Decoder
+from ..memory.budget import REFUSE, REFUSE_STREAM
 from ..rules import RULES, Violation, fail
 from ..streams.priority import parse_priority
 from ..streams.states import Input, State
-from ..streams.stream import REMOTE, Stream
+from ..streams.stream import LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
 from .control import ControlHalf
 from .core import COMPLETED, PROGRESS_INTERVAL_S
@@ -41,6 +43,10 @@ _FRAMES_READ = FRAMES_READ
 _COMPLETED = COMPLETED
 _REMOTE = REMOTE
 _CONNECT = b"CONNECT"
+_LOCAL = LOCAL
+_REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
+_REFUSE = REFUSE
+_MEMORY_REFUSED = counters.slot("memory_sheds") + REFUSE_STREAM
 
 
 class MessageHalf(ControlHalf):
@@ -173,7 +179,7 @@ class MessageHalf(ControlHalf):
         self.touch(trace)
 
     def open_request(self, fields: Decoder, fin: bool, stream_id: int) -> Stream | None:
-        """A new stream of the client; None when our GOAWAY said that it would be ignored."""
+        """A new stream of the client; None when our GOAWAY said that it would be ignored, or when it is refused."""
         if self.goaway_sent and stream_id > self.goaway_sent_last:
             self.guards.glitch(AFTER_GOAWAY, self.now)
             return None
@@ -189,6 +195,8 @@ class MessageHalf(ControlHalf):
         self.validator.request(fields, stream_id)
         if fin and fields.content_length > 0:
             raise fail(RULES.content_length_mismatch, stream_id, actual=0, limit=fields.content_length)
+        if self.pressure >= _REFUSE:
+            return self.refuse_for_memory(stream_id)
         stream = self.new_stream(stream_id, False)
         self.turn_streams += 1
         if self.turn_streams == self.turn_streams_max and self.config.tuning.protocol_fair_scheduling:
@@ -201,6 +209,8 @@ class MessageHalf(ControlHalf):
         stream.path = fields.path
         stream.protocol = fields.protocol
         stream.headers = fields.headers
+        stream.fields_bytes = fields.list_bytes
+        self.fields_bytes += fields.list_bytes
         stream.content_length = fields.content_length
         stream.headers_done = True
         stream.headers_at = self.now
@@ -211,6 +221,15 @@ class MessageHalf(ControlHalf):
         if fields.priority is not None:
             self.slots[_PRIORITY_STREAMS + 2 * stream.urgency + stream.incremental] += 1
         return stream
+
+    def refuse_for_memory(self, stream_id: int) -> Stream | None:
+        """No memory for another stream, which is no fault of the peer: REFUSED_STREAM says that it may ask again (RFC 9113 section 8.7)."""
+        self.slots[_MEMORY_REFUSED] += 1
+        self.write_rst(stream_id, _REFUSED_STREAM)
+        self.remember_reset(stream_id, _LOCAL)
+        self.guards.stream_closed(self.local_initial_window)
+        self.answer_queued()
+        return None
 
     def on_response(self, stream: Stream, fields: Decoder, fin: bool) -> int:
         status = self.validator.response(fields, stream.id)
@@ -234,6 +253,8 @@ class MessageHalf(ControlHalf):
             return 0
         stream.status = status
         stream.headers = fields.headers
+        stream.fields_bytes = fields.list_bytes
+        self.fields_bytes += fields.list_bytes
         stream.headers_done = True
         stream.headers_at = self.now
         if stream.head_request or status == 204 or status == 304:
@@ -259,6 +280,8 @@ class MessageHalf(ControlHalf):
         self.validator.trailers(fields, stream.id)
         self.count_body(stream, 0, True)
         stream.trailers = fields.headers
+        stream.fields_bytes += fields.list_bytes
+        self.fields_bytes += fields.list_bytes
         stream.step(_RECV_END)
         self.body_ended(stream)
         self.handler.trailers_received(stream)

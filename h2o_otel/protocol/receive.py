@@ -276,6 +276,7 @@ class ReceiveHalf(PushHalf):
             raise fail(RULES.flow_control_stream, stream_id, actual=length, limit=stream.recv_window)
         stream.recv_window -= length
         stream.recv_unread += n
+        self.unread += n
         self.slots[_UNREAD + self.role] += n
         fin = flags & _END_STREAM != 0
         if n < SMALL_DATA_BYTES and not fin:

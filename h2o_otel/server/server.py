@@ -145,7 +145,8 @@ class Server:
 
     def _make_driver(self) -> H2Protocol:
         pump = None if self._tls is None else self._tls.pump()
-        return GatedProtocol(self._gate, asyncio_loop(), self.config.limits, self._setup, role=counters.SERVER, tls=pump)
+        loop, config = asyncio_loop(), self.config
+        return GatedProtocol(self._gate, loop, config.limits, self._setup, role=counters.SERVER, tls=pump, tuning=config.tuning)
 
     def _setup(self, driver: Driver) -> None:
         """Octets can flow: decide what runs on the connection."""

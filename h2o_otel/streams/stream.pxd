@@ -11,6 +11,7 @@ cdef int _FORBIDDEN
 cdef class Stream:
     # public, not readonly: the reference engine, which is not compiled, keeps its streams in this class, too
     cdef public unsigned int id
+    cdef public unsigned int generation
     cdef public int state
     # Tuning.stream_state_table is off
     cdef bint states_plain
@@ -22,6 +23,7 @@ cdef class Stream:
     cdef public int status
     cdef public list headers
     cdef public list trailers
+    cdef public Py_ssize_t fields_bytes
     cdef public long long content_length
     cdef public bint headers_done
     cdef public int informational
@@ -63,6 +65,7 @@ cdef class Stream:
     cdef public object user
     cdef public Trace trace
     cdef void begin(self, unsigned int id, long long send_window, long long recv_window, double now)
+    cdef void clear(self)
     @cython.locals(state=int)
     cpdef int step(self, int input) noexcept
     cpdef bint allows(self, int input) noexcept

@@ -46,6 +46,7 @@ class Stream:
         opened_at, headers_at, closed_at: times on the caller's clock, in seconds; 0.0 when not yet.
         stalled_s: seconds for which queued DATA waited for a window.
         trace: layer marks at telemetry level ``detail``, else None.
+        generation: how many owners the object had before; see ``streams.pool``.
     """
 
     __slots__ = (
@@ -61,6 +62,8 @@ class Stream:
         "closed_code",
         "content_length",
         "counted",
+        "fields_bytes",
+        "generation",
         "head_request",
         "headers",
         "headers_at",
@@ -105,6 +108,7 @@ class Stream:
     )
 
     def __init__(self, id: int, send_window: int, recv_window: int, now: float) -> None:
+        self.generation = 0
         self.begin(id, send_window, recv_window, now)
 
     def begin(self, id: int, send_window: int, recv_window: int, now: float) -> None:
@@ -125,6 +129,7 @@ class Stream:
         self.trailers: list[tuple[bytes, bytes]] | None = None
         self.content_length = -1
         self.headers_done = False
+        self.fields_bytes = 0
         self.informational = 0
         self.informational_bytes = 0
         self.head_request = False
@@ -162,6 +167,21 @@ class Stream:
         self.closed_at = 0.0
         self.user: Any = None
         self.trace: Trace | None = None
+
+    def clear(self) -> None:
+        """Let go of everything, for the next owner to begin with."""
+        self.generation += 1
+        self.method = None
+        self.scheme = None
+        self.authority = None
+        self.path = None
+        self.protocol = None
+        self.headers = None
+        self.trailers = None
+        self.queue = None
+        self.queue_trailers = None
+        self.user = None
+        self.trace = None
 
     def step(self, input: int) -> int:
         """Take ``input``: the state changes and is returned, or ``FORBIDDEN`` is and nothing changes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import counters
+from ..memory.gcwatch import unwatch_gc, watch_gc
 
 __all__ = ["LoopWatch", "build_info", "read_process", "unwatch_gc", "watch_gc"]
 
@@ -28,10 +30,10 @@ def read_process() -> Readings:
     collected = gc.get_stats()
     for name, key in (("collections", "collections"), ("collected_objects", "collected"), ("uncollectable_objects", "uncollectable")):
         found[f"cpython.gc.{name}"] = {(str(i),): generation[key] for i, generation in enumerate(collected[:3])}
-    for read in (_read_memory, _read_descriptors, _read_usage):
+    for read in (_read_memory, _read_descriptors, _read_usage, _read_heap):
         try:
             read(found)
-        except (OSError, ImportError, ValueError, IndexError):
+        except (OSError, ImportError, ValueError, IndexError, AttributeError):
             continue
     if "process.thread.count" not in found:
         found["process.thread.count"] = {(): threading.active_count()}
@@ -61,6 +63,23 @@ def _read_usage(found: Readings) -> None:
     found["process.context_switches"] = {("voluntary",): usage.ru_nvcsw, ("involuntary",): usage.ru_nivcsw}
 
 
+class _MallocInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    )
+
+
+def _read_heap(found: Readings) -> None:
+    """The instrument is absent where the C library has no mallinfo2."""
+    read = ctypes.CDLL(None).mallinfo2
+    read.restype = _MallocInfo
+    heap = read()
+    found["h2o.memory.heap"] = {("allocated",): heap.arena + heap.hblkhd, ("used",): heap.uordblks + heap.hblkhd}
+
+
 def build_info() -> tuple[str, str, str, str]:
     """Values of the attributes of ``h2o.build.info``, in the catalogue's order."""
     import platform
@@ -70,56 +89,6 @@ def build_info() -> tuple[str, str, str, str]:
 
     compiled = not str(getattr(counters, "__file__", "")).endswith(".py")
     return VERSION, "true" if compiled else "false", ssl.OPENSSL_VERSION, platform.python_version()
-
-
-class _GCWatch:
-    """Records every pause of the garbage collector.
-
-    It writes into the block of the thread that installed it, whichever thread collects: collections
-    never overlap and nobody else writes these histograms.  Asking for the thread's own block here
-    could take the registry's lock in the middle of ``counters.collect()``, which holds it.
-    """
-
-    def __init__(self) -> None:
-        block = counters.local()
-        self._histograms = [block.histogram("gc_pause_duration", i) for i in range(3)]
-        self._started = 0
-
-    def __call__(self, phase: str, info: dict[str, int]) -> None:
-        if phase == "start":
-            self._started = counters.clock()
-        elif self._started:
-            self._histograms[min(info.get("generation", 2), 2)].record((counters.clock() - self._started) * 1e-9)
-            self._started = 0
-
-
-_gc_watch: _GCWatch | None = None
-
-
-def watch_gc() -> None:
-    """Measure garbage collections from now on; calling it again changes nothing."""
-    global _gc_watch
-    if _gc_watch is None:
-        _gc_watch = _GCWatch()
-        gc.callbacks.append(_gc_watch)
-
-
-def unwatch_gc() -> None:
-    global _gc_watch
-    if _gc_watch is not None:
-        if _gc_watch in gc.callbacks:
-            gc.callbacks.remove(_gc_watch)
-        _gc_watch = None
-
-
-def _reset_after_fork() -> None:
-    # The counters of the parent are gone, and with them the histograms that the watch wrote to.
-    if _gc_watch is not None:
-        unwatch_gc()
-        watch_gc()
-
-
-os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 class LoopWatch:

@@ -10,7 +10,7 @@ from h2o_otel.telemetry import configure
 
 PARENT = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 # Values that every process has, or that say what telemetry itself took.
-ALWAYS = ("process.", "cpython.", "h2o.memory.python.", "h2o.gc.", "h2o.build.", "h2o.telemetry.time")
+ALWAYS = ("process.", "cpython.", "h2o.memory.python.", "h2o.memory.heap", "h2o.gc.", "h2o.build.", "h2o.telemetry.time")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from ..expressions import Level, Quantile, Rate, Total, is_
 from ..model import Dashboard, Panel, Query, Row, Threshold
 
 _POOL, _RESULT, _GENERATION = "h2o.buffer.pool.name", "h2o.result", "cpython.gc.generation"
+_COMPONENT, _REASON, _STATE = "h2o.memory.component", "h2o.reason", "h2o.memory.state"
 
 _PROCESS = Row(
     "The process",
@@ -34,6 +35,38 @@ _PROCESS = Row(
                 queries=(Query(Level("h2o.memory.python.blocks", by="instance")),),
                 good="flat under flat load. Growth with flat resident memory is a slow leak.",
                 knob="`tracemalloc` in a test that repeats the load.",
+            ),
+        ),
+    ),
+)
+
+_BUDGET = Row(
+    "The budget",
+    (
+        (
+            Panel(
+                title="Accounted, by component",
+                queries=(Query(Level("h2o.memory.usage", by=_COMPONENT)),),
+                what="What the runtime knows that it holds; the application's own memory is not in it.",
+                good="follows connections and traffic, and returns after a burst.",
+                knob="`Limits.memory_process_bytes_max` bounds the sum: at 75 % windows shrink, at 90 % streams are refused.",
+                stacked=True,
+            ),
+            Panel(
+                title="Pushed back",
+                queries=(Query(Rate("h2o.memory.sheds", by=_REASON)),),
+                what="refuse_stream: REFUSED_STREAM to a request; shrink_window: credit withheld; drop_idle: connection closed.",
+                good="0.",
+                knob="more memory and a larger `Limits.memory_process_bytes_max`, or fewer connections for each process.",
+                thresholds=(Threshold(0.000001, "warning"),),
+            ),
+            Panel(
+                title="Heap of the C allocator",
+                queries=(Query(Level("h2o.memory.heap", by=_STATE)),),
+                what="Allocated from the system against used; absent where the C library does not tell.",
+                good="allocated is at most twice what is used.",
+                knob="a gap that stays is fragmentation: `Tuning.memory_trimming`, `MALLOC_ARENA_MAX=2`, or jemalloc.",
+                empty="not glibc",
             ),
         ),
     ),
@@ -79,6 +112,31 @@ _BUFFERS = Row(
         ),
         (
             Panel(
+                title="Used part of the buffers in use",
+                queries=(Query(Level("h2o.buffer.pool.requested", by=_POOL) / Level("h2o.buffer.pool.in_use", by=_POOL)),),
+                what="What holders asked for over what their size class gave them.",
+                good="above 25 %, which is what classes in powers of four cost at worst.",
+                knob="other size classes.",
+                maximum=1.0,
+                empty="none in use",
+            ),
+            Panel(
+                title="Time for which buffers are held",
+                queries=(Query(Quantile(0.99, "h2o.buffer.pool.held", by=_POOL), "p99, {h2o.buffer.pool.name}"),),
+                good="output: far below a loop turn; tail: until the rest of a frame arrives.",
+                knob="tails that are held for long: peers that send parts of frames.",
+                empty="not used yet",
+            ),
+            Panel(
+                title="Waits for the shared depot",
+                queries=(Query(Rate("h2o.buffer.pool.contended", by="instance")),),
+                good="0: threads live from their own caches.",
+                knob="`Limits.buffer_cache_bytes_max`.",
+                thresholds=(Threshold(1.0, "warning"),),
+            ),
+        ),
+        (
+            Panel(
                 title="Allocated and given back",
                 queries=(
                     Query(Rate("h2o.buffer.pool.allocated", by=_POOL), "allocated, {h2o.buffer.pool.name}"),
@@ -116,6 +174,32 @@ _BUFFERS = Row(
 _OBJECTS = Row(
     "Objects and the garbage collector",
     (
+        (
+            Panel(
+                title="Streams from the pool",
+                queries=(Query(Rate("h2o.memory.objects", by=_RESULT)),),
+                what="hit: an ended stream used again; miss: a new one; held: an ended one that somebody still looked at.",
+                good="hits lead on a server. A client's streams are held by their responses.",
+                knob="held on a server: the application keeps requests beyond their end. `Tuning.stream_pool`.",
+                stacked=True,
+                empty="off",
+            ),
+            Panel(
+                title="Field values found again",
+                queries=(Query(Rate("h2o.memory.interned.lookups", by=_RESULT)),),
+                what="Values that entered an HPACK table; a hit is shared with another connection's table or an earlier field.",
+                good="hits lead where clients are alike.",
+                knob="misses alone: turn off `Tuning.memory_interning`, or raise `Limits.interned_values_max`.",
+                stacked=True,
+                empty="no values",
+            ),
+            Panel(
+                title="Interned values",
+                queries=(Query(Level("h2o.memory.interned.size", by="instance")),),
+                good="bounded by `Limits.interned_values_max`, whatever peers send.",
+                knob="`Limits.interned_values_max`, `Limits.interned_value_bytes_max`.",
+            ),
+        ),
         (
             Panel(
                 title="Collections",
@@ -160,5 +244,5 @@ DASHBOARD = Dashboard(
     uid="h2o-memory",
     title="h2o-otel / Memory and buffers",
     description="What holds memory, is reuse working, and what does the garbage collector cost?",
-    rows=(_PROCESS, _BUFFERS, _OBJECTS),
+    rows=(_PROCESS, _BUDGET, _BUFFERS, _OBJECTS),
 )

@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 
 from h2o_otel.buffers.output import OutputBuffer
-from h2o_otel.counters import Counters, slot
+from h2o_otel.counters import COPY_REASONS, Counters, Snapshot, slot
+from h2o_otel.tuning import Tuning
 
 GROWN = slot("buffer_copied") + 5
+COPIED = slot("buffer_copied") + COPY_REASONS.index("output")
 
 
 def test_empty() -> None:
@@ -69,3 +71,26 @@ def test_burst_does_not_pin_memory() -> None:
         out.write(b"x" * 300)
         out.take()
     assert block.read_slots()[GROWN] == 8
+
+
+def test_bodies_are_copied_where_slices_are_off() -> None:
+    block = Counters()
+    out = OutputBuffer(block, tuning=Tuning(buffer_slices=False))
+    body = b"x" * 100_000
+    out.write(b"head")
+    out.append_chunk(memoryview(body)[:50_000])
+    assert out.take_chunks() == [b"head" + body[:50_000]]
+    assert block.read_slots()[COPIED] == 50_000
+
+
+@pytest.mark.parametrize("tuning", [Tuning(buffer_reuse=False), Tuning(buffer_pool=False), Tuning.baseline()])
+def test_fresh_blocks_where_reuse_is_off(tuning: Tuning) -> None:
+    block = Counters()
+    out = OutputBuffer(block, tuning=tuning)
+    for _ in range(3):
+        out.write(b"x")
+        assert out.take() == b"x"
+    snapshot = Snapshot()
+    snapshot.add_block(block)
+    assert snapshot.value("buffer_pool_acquisitions", "output", "16384", "miss") == 3
+    assert snapshot.value("buffer_pool_idle") == 0

@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from h2o_otel.buffers.output import OutputBuffer
-from h2o_otel.buffers.pool import OUTPUT, RECEIVE, SIZES, BufferPool, _Depot, local_pool
-from h2o_otel.counters import Counters, Snapshot
+from h2o_otel.buffers.pool import OUTPUT, RECEIVE, SIZES, TAIL, BufferPool, DoubleReleaseError, _Depot, local_pool
+from h2o_otel.counters import Counters, Snapshot, histogram_index
+from h2o_otel.tuning import Tuning
 
 
 def pool(cache_bytes_max: int = 1_000_000, depot_bytes_max: int = 0, debug: bool = False) -> BufferPool:
@@ -69,7 +70,7 @@ def test_cache_is_bounded_then_the_depot_then_dropped() -> None:
     held = [p.acquire(1024, OUTPUT) for _ in range(5)]
     for buffer in held:
         p.release(buffer)
-    assert p.statistics()[2:] == (1024, {**dict.fromkeys(SIZES, 0), 1024: 1}, 2048)
+    assert p.statistics()[2:5] == (1024, {**dict.fromkeys(SIZES, 0), 1024: 1}, 2048)
     assert counted(p).value("buffer_pool_evicted", "output") == 2 * 1024
 
 
@@ -151,3 +152,103 @@ def test_cleared_output_gives_its_block_back() -> None:
     out.clear()
     assert out.size() == 0
     assert local_pool(block).in_use_bytes == 0
+
+
+def test_double_release_has_fields() -> None:
+    p = pool()
+    buffer = p.acquire(100, OUTPUT)
+    p.release(buffer)
+    with pytest.raises(DoubleReleaseError) as caught:
+        p.release(buffer)
+    assert (caught.value.size, caught.value.site) == (256, None)
+
+
+def test_requested_octets_and_holding_times_are_counted() -> None:
+    p = pool()
+    buffer = p.acquire(100, TAIL)
+    assert counted(p).value("buffer_pool_requested", "tail") == 100
+    p.release(buffer)
+    seen = counted(p)
+    assert seen.value("buffer_pool_requested") == 0
+    assert sum(seen.histograms[histogram_index("buffer_pool_held") + TAIL].counts) == 1
+
+
+def test_age_of_what_is_held_is_known_in_debug_mode() -> None:
+    p = pool(debug=True)
+    assert p.statistics().oldest_s == 0.0
+    buffer = p.acquire(100, OUTPUT)
+    assert p.statistics().oldest_s > 0.0
+    p.release(buffer)
+    assert p.statistics().oldest_s == 0.0
+
+
+def test_waiting_for_the_depot_is_counted() -> None:
+    depot = _Depot(1_000_000)
+    p = BufferPool(Counters(), 0, False, depot)
+    buffer = p.acquire(5000, OUTPUT)
+    depot._lock.acquire()
+    thread = threading.Thread(target=lambda: p.release(buffer))
+    thread.start()
+    while counted(p).value("buffer_pool_contended") == 0:
+        assert thread.is_alive()
+    depot._lock.release()
+    thread.join()
+    assert depot.bytes == 16_384
+
+
+def test_only_what_was_not_needed_is_trimmed() -> None:
+    p = pool()
+    for buffer in [p.acquire(1024, OUTPUT) for _ in range(3)]:
+        p.release(buffer)
+    assert p.trim_unused() == 0
+    p.release(p.acquire(1024, OUTPUT))
+    assert p.trim_unused() == 2 * 1024
+    assert p.cached_bytes == 1024
+    assert p.trim_unused() == 1024
+    assert p.cached_bytes == counted(p).value("buffer_pool_idle") == 0
+
+
+def test_memory_is_accounted_while_it_is_kept() -> None:
+    p = pool(cache_bytes_max=1024, depot_bytes_max=1024)
+    held = [p.acquire(1024, OUTPUT) for _ in range(3)]
+    assert counted(p).value("memory_usage", "buffers") == 3 * 1024
+    for buffer in held:
+        p.release(buffer)
+    assert counted(p).value("memory_usage", "buffers") == 2 * 1024
+    p.trim()
+    assert counted(p).value("memory_usage", "buffers") == 0
+
+
+def test_pool_switched_off() -> None:
+    p = BufferPool(Counters(), tuning=Tuning(buffer_pool=False))
+    buffer = p.acquire(1000, OUTPUT)
+    assert buffer.size == 1000
+    p.release(buffer)
+    assert p.cached_bytes == 0
+    assert counted(p).value("buffer_pool_acquisitions", "output", "1024", "miss") == 1
+
+
+def test_thread_cache_switched_off() -> None:
+    depot = _Depot(1_000_000)
+    p = BufferPool(Counters(), depot=depot, tuning=Tuning(buffer_thread_cache=False))
+    p.release(p.acquire(1000, OUTPUT))
+    assert (p.cached_bytes, depot.bytes) == (0, 1024)
+    p.acquire(1000, OUTPUT)
+    assert counted(p).value("buffer_pool_acquisitions", "output", "1024", "hit") == 1
+
+
+def test_tracking_switched_off() -> None:
+    p = BufferPool(Counters(), tuning=Tuning(buffer_tracking=False))
+    buffer = p.acquire(1000, OUTPUT)
+    assert (p.in_use_bytes, counted(p).value("buffer_pool_in_use")) == (0, 0)
+    p.release(buffer)
+    buffer = p.acquire(1000, OUTPUT)
+    del buffer
+    gc.collect()
+    assert counted(p).value("buffer_pool_leaked") == 0
+
+
+def test_pools_of_other_switches_are_others() -> None:
+    block = Counters()
+    assert local_pool(block, Tuning(buffer_pool=False)) is not local_pool(block)
+    assert local_pool(block, Tuning()) is local_pool(block)

@@ -12,6 +12,7 @@ from opentelemetry import trace
 
 from h2o_otel import counters
 from h2o_otel.limits import Limits
+from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import Telemetry, configure, runtime
 from tests.support import backends
 from tests.support.peer import connected
@@ -24,7 +25,7 @@ START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers"
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     counters._reset_after_fork()
-    runtime._reset_after_fork()
+    gcwatch._reset_after_fork()
     yield
     runtime.unwatch_gc()
     counters._reset_after_fork()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from h2o_otel import counters
+from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import runtime
 
 
@@ -14,7 +15,7 @@ from h2o_otel.telemetry import runtime
 def fresh() -> Iterator[None]:
     """No counts from before; none left for the next test."""
     counters._reset_after_fork()
-    runtime._reset_after_fork()
+    gcwatch._reset_after_fork()
     yield
     runtime.unwatch_gc()
     counters._reset_after_fork()

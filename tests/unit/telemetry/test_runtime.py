@@ -5,6 +5,7 @@ import gc
 import os
 
 from h2o_otel import counters
+from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import runtime
 
 
@@ -48,9 +49,9 @@ def test_gc_pauses_are_recorded_by_generation(fresh):
     recorded = [sum(h.counts) for h in counters.collect().histograms[start : start + 3]]
     assert recorded[0] >= 1
     assert recorded[2] >= 1
-    assert sum(isinstance(c, runtime._GCWatch) for c in gc.callbacks) == 1
+    assert sum(isinstance(c, gcwatch._GCWatch) for c in gc.callbacks) == 1
     runtime.unwatch_gc()
-    assert not any(isinstance(c, runtime._GCWatch) for c in gc.callbacks)
+    assert not any(isinstance(c, gcwatch._GCWatch) for c in gc.callbacks)
 
 
 def test_loop_watch_measures_how_late_timers_run(fresh):
