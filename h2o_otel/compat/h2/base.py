@@ -114,12 +114,16 @@ class ConnectionBase:
 
     @max_outbound_frame_size.setter
     def max_outbound_frame_size(self, value: int) -> None:
-        self._engine.set_frame_max(value)
+        self._engine.set_frame_max(value, False)
 
     @property
     def max_inbound_frame_size(self) -> int:
         """The largest payload that may be received."""
         return self._engine.frame_max(True)
+
+    @max_inbound_frame_size.setter
+    def max_inbound_frame_size(self, value: int) -> None:
+        self._engine.set_frame_max(value, True)
 
     @property
     def inbound_flow_control_window(self) -> int:

@@ -296,9 +296,12 @@ class SendingEngine(Connection):
         out.write(payload)
         self.sent(type, 0, stream_id, n)
 
-    def set_frame_max(self, size: int) -> None:
-        """Field blocks are cut at ``size`` octets."""
-        self.remote_frame_max = size
+    def set_frame_max(self, size: int, local: bool) -> None:
+        """Set the largest frame to receive (``local``) or to send, at which field blocks are cut."""
+        if local:
+            self.local_frame_max = size
+        else:
+            self.remote_frame_max = size
 
     def table_size(self, local: bool) -> int:
         """Octets that the dynamic table to receive (``local``) or to send with may have."""

@@ -9,14 +9,20 @@ from .exceptions import ProtocolError
 __all__ = ["ConnectionInputs", "ConnectionState", "H2ConnectionStateMachine"]
 
 
-class ConnectionState(enum.Enum):
+class _Single(enum.Enum):
+    """Members are looked up for every frame: their own hash is a call of Python code on their name."""
+
+    __hash__ = object.__hash__
+
+
+class ConnectionState(_Single):
     IDLE = 0
     CLIENT_OPEN = 1
     SERVER_OPEN = 2
     CLOSED = 3
 
 
-class ConnectionInputs(enum.Enum):
+class ConnectionInputs(_Single):
     SEND_HEADERS = 0
     SEND_PUSH_PROMISE = 1
     SEND_DATA = 2

@@ -29,12 +29,12 @@ __all__ = [
 Field = tuple[bytes, bytes]
 
 _CONNECTION_SPECIFIC = frozenset([b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"])
+_COOKIE = b"cookie"
 _SECRETS = frozenset([b"authorization", b"proxy-authorization"])
 # A shorter cookie could be guessed octet by octet (RFC 7541 section 7.1.3).
 _COOKIE_BYTES_MIN = 20
 _REQUEST_ONLY = frozenset([b":method", b":scheme", b":authority", b":path", b":protocol"])
 _PSEUDO = _REQUEST_ONLY | {b":status"}
-_COLON = 0x3A
 
 
 class HeaderValidationFlags(NamedTuple):
@@ -71,9 +71,24 @@ def _like(header: Any, name: bytes, value: bytes) -> Field:
     return name, value
 
 
+def _kept_secret(header: Any, name: bytes, value: bytes) -> Field:
+    """Credentials, and a cookie: never indexed unless it is a long one."""
+    if name == _COOKIE and len(value) >= _COOKIE_BYTES_MIN:
+        return _like(header, name, value)
+    made: Field = NeverIndexedHeaderTuple(name, value)
+    return made
+
+
 def utf8_encode_headers(headers: Iterable[Any]) -> list[Field]:
     """The fields as bytes."""
-    return [_like(header, _octets(header[0]), _octets(header[1])) for header in headers]
+    made: list[Field] = []
+    for header in headers:
+        name, value = header
+        if type(header) is tuple and type(name) is bytes and type(value) is bytes:
+            made.append(header)
+        else:
+            made.append(_like(header, _octets(name), _octets(value)))
+    return made
 
 
 def extract_method_header(headers: Iterable[Field]) -> bytes | None:
@@ -105,13 +120,14 @@ def normalize_outbound_headers(
         name, value = header[0].lower().strip(), header[1]
         if name in _CONNECTION_SPECIFIC:
             continue
-        values = value.split(b"; ") if should_split_outbound_cookies and name == b"cookie" else (value,)
-        for part in values:
-            part = part.strip()
-            if name in _SECRETS or (name == b"cookie" and len(part) < _COOKIE_BYTES_MIN):
-                made.append(NeverIndexedHeaderTuple(name, part))
-            else:
-                made.append(_like(header, name, part))
+        if name == _COOKIE and should_split_outbound_cookies:
+            made += [_kept_secret(header, name, part.strip()) for part in value.split(b"; ")]
+        elif name == _COOKIE or name in _SECRETS:
+            made.append(_kept_secret(header, name, value.strip()))
+        elif type(header) is tuple:
+            made.append((name, value.strip()))
+        else:
+            made.append(_like(header, name, value.strip()))
     return made
 
 

@@ -171,6 +171,17 @@ def test_promises_beyond_the_bound_are_refused_one_by_one() -> None:
 # -- settings
 
 
+def test_frame_sizes_may_be_set() -> None:
+    client, other = connected()
+    client.max_outbound_frame_size = 50
+    client.send_headers(1, [*REQUEST, ("x-long", "value" * 40)])
+    with pytest.raises(h2.exceptions.FrameTooLargeError):
+        client.send_data(1, bytes(51))
+    other.max_inbound_frame_size = 20
+    with pytest.raises(h2.exceptions.FrameTooLargeError):
+        other.receive_data(client.data_to_send())
+
+
 def test_settings_may_be_replaced_before_the_beginning() -> None:
     client, other = H2Connection(), server()
     other.local_settings = Settings(
