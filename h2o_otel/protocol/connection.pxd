@@ -4,7 +4,7 @@ from ..frames cimport writer
 from ..streams.stream cimport Stream
 from .receive cimport ReceiveHalf
 
-cdef int _CLOSED, _RESET_SENT, _CONN_LOST, _COMPLETED, _CONNECTION_ACTIVE, _LOCAL, _REMOTE, _SEND_RST, _HPACK_DECODE
+cdef int _FAULT_FRAMES, _CLOSED, _RESET_SENT, _CONN_LOST, _COMPLETED, _CONNECTION_ACTIVE, _LOCAL, _REMOTE, _SEND_RST, _HPACK_DECODE
 
 cdef class Connection(ReceiveHalf):
     cdef object _collector

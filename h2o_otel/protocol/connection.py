@@ -37,6 +37,8 @@ _REMOTE = REMOTE
 _HPACK_DECODE = HPACK_DECODE
 # A reason in a GOAWAY is for people who debug; peers need not take more.
 _DEBUG_BYTES_MAX = 200
+# In a turn, the fault of a stream counts as so many frames more: errors, events and counters are made for it.
+_FAULT_FRAMES = 15
 
 
 class Connection(ReceiveHalf):
@@ -187,6 +189,7 @@ class Connection(ReceiveHalf):
         """The peer broke a rule of one stream: RST_STREAM, and the connection goes on."""
         rule = violation.rule
         stream_id = violation.stream_id
+        self.turn_end -= _FAULT_FRAMES
         self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
         if rule.is_abuse:
             self.counters.count("abuse_detections", (rule.token, "reset"))

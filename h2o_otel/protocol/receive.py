@@ -386,6 +386,8 @@ class ReceiveHalf(PushHalf):
         if found is None:
             return self.unknown_stream(_RST_STREAM, stream_id, -1)
         stream = found
+        # What the application is told and cancels is work, too.
+        self.turn_end -= 1
         self.slots[_STREAM_RESETS + (self.role * 2 + counters.RECV) * _ERROR_CODES + error_slot(code)] += 1
         if not stream.local and not self.client:
             self.guards.reset_received(stream_id, self.now)

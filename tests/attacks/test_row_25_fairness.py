@@ -97,12 +97,12 @@ class TestRow25Turns:
         assert len(server.streams) == 200
 
     def test_attack_of_faults(self) -> None:
-        """Frames that break a rule of their stream count like any other."""
+        """Frames that break a rule of their stream cost most, and count as 17."""
         server, peer = serving(replace(LIMITS, resets_sent_burst=10_000))
         octets = bytearray(b"".join(headers(2 * n + 1, b"\x82", end_stream=True) for n in range(300)))
         server.receive_into(octets, 0, len(octets), peer.now)
         assert server.turn_over
-        assert peer.read("frames", "server", "receive", "HEADERS") == 256
+        assert peer.read("frames", "server", "receive", "HEADERS") == 16
 
     def test_honest_incomplete_frame_is_no_end_of_a_turn(self) -> None:
         server, peer = serving(LIMITS)
