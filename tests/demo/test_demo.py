@@ -127,6 +127,8 @@ LABELLED_LEVELS = {"http_client_active_requests", "http_client_open_connections"
 NOT_DRIVEN = {
     "buffer_pool_evicted": "the load never needs more than the pool keeps",
     "buffer_pool_leaked": "a bug alarm",
+    "hpack_parallel_batches": "off by default",
+    "hpack_table_growths": "decoders of the demo advertise what encoders begin with",
     "push_promises": "no client of the demo takes pushes",
     "telemetry_exports": "nothing is exported without a collector",
 }
