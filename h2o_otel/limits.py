@@ -34,7 +34,7 @@ class Limits:
     header_list_bytes_max: int = 65_536
     header_fields_max: int = 256
     hpack_size_updates_max: int = 2
-    hpack_parallel_bytes_min: int = 65_536
+    hpack_parallel_bytes_min: int = 262_144
     continuation_frames_max: int = 8
     continuation_empty_max: int = 1
     header_block_timeout_s: float = 10.0

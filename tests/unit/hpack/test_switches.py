@@ -234,3 +234,23 @@ def test_grown_table_follows_the_peer_down() -> None:
             churn(sender, decoder)
         decoder.decode_block(sender.block([(b"a", b"b")]))
         assert sender.encoder.table.capacity == decoder.table.capacity == expected
+
+
+def test_growth_among_settings_and_refused_blocks(rng: random.Random) -> None:
+    """Whatever comes between the decision to grow and the block that says so, both tables agree."""
+    sender, decoder = Sender(table_bytes_grown_max=16_384), receiver()
+    capacities = set()
+    for i in range(1500):
+        if rng.random() < 0.02:
+            allowed = rng.choice((65_536, 65_536, 9000, 5000, 300))
+            sender.encoder.set_table_size(allowed)
+            decoder.set_allowed_table_size(allowed)
+        if rng.random() < 0.05:
+            with pytest.raises(LocalProtocolError):
+                sender.block([(b"x-%d" % (i % 90), b"v" * 70), (b"Bad", b"")])
+        fields = [(b"x-%d" % (j % 90), b"v" * 70) for j in (i, i + 1, i + 45)]
+        assert decoder.decode_block(sender.block(fields)) == fields
+        assert decoder.table.entries() == sender.encoder.table.entries()
+        assert decoder.table.capacity == sender.encoder.table.capacity
+        capacities.add(decoder.table.capacity)
+    assert max(capacities) > 4096
