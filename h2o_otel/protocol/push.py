@@ -139,6 +139,9 @@ class PushHalf(MessageHalf):
 
     def on_promise_block(self, buf: bytes, pos: int, end: int, stream_id: int, promised: int) -> int:
         self.decoder.decode(buf, pos, end, stream_id)
+        if self.goaway_sent and promised > self.goaway_sent_last:
+            # Our GOAWAY said that it would be ignored (RFC 9113 section 6.8), and so is what follows on it.
+            return 0
         self.last_remote_stream_id = promised
         parent = self.streams.get(stream_id)
         if parent is None:

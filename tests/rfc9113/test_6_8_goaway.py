@@ -18,11 +18,12 @@ from tests.support.judged import (
     client,
     connection_error,
     open_server,
+    promised_client,
     requirement,
     server,
     waiting_client,
 )
-from tests.support.wire import GOAWAY, WINDOW_UPDATE, data, frame, goaway, headers, request_block, response_block
+from tests.support.wire import GOAWAY, WINDOW_UPDATE, data, frame, goaway, headers, push_promise, request_block, response_block
 
 
 @requirement("9113-6.8-1")
@@ -112,6 +113,21 @@ def test_streams_beyond_ours_are_discarded() -> None:
     assert connection.recv_window == window - 2 - 60 * 16_000 + credited
     assert credited > 500_000
     assert accepted(peer, data(1, b"x", end_stream=True)) == ["data 1 x end"]
+
+
+@requirement("9113-6.8-5")
+def test_promises_beyond_ours_are_discarded() -> None:
+    """Before the second GOAWAY they are taken; behind it their blocks count and nothing else."""
+    peer = promised_client()
+    peer.connection.shutdown(peer.now)
+    peer.forget()
+    assert accepted(peer, push_promise(1, 4, request_block(b"GET", b"/4"))) == ["push 4 on 1"]
+    peer.connection.finish_shutdown(peer.now)
+    peer.gets(goaway(4))
+    octets = (push_promise(1, 6, request_block(b"GET", b"/6") + b"\x40\x01a\x01b"), headers(6, response_block()), data(6, b"x"))
+    assert accepted(peer, *octets) == []
+    assert accepted(peer, headers(4, response_block() + b"\xbe")) == ["response 4 200"]
+    assert peer.connection.streams[4].headers == [(b"a", b"b")]
 
 
 @requirement("9113-6.8-6")
