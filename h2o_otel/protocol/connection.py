@@ -82,8 +82,6 @@ class Connection(ReceiveHalf):
         self.stream_target = self.local_initial_window
         self.set_batches()
         self.report_targets(self.recv_target, self.stream_target)
-        if not self.client and self.limits.connection_age_max_s is not None:
-            self.age_at = now + self.limits.connection_age_max_s
         self.report_streams_max(self.remote_streams_max if self.client else self.local_streams_max)
 
     def _first_settings(self) -> Sequence[tuple[int, int]]:
@@ -353,8 +351,6 @@ class Connection(ReceiveHalf):
             deadline = min(deadline, min(self.pings.values()) + limits.ping_timeout_s)
         if not self.client and (self.bodies_open or self.queued):
             deadline = min(deadline, self.progress_at)
-        if self.age_at:
-            deadline = min(deadline, self.age_at)
         if self.drain_at:
             deadline = min(deadline, self.drain_at)
         if self.drained and not self.streams:
@@ -370,9 +366,6 @@ class Connection(ReceiveHalf):
             return
         limits = self.limits
         violation = None
-        if self.age_at and now >= self.age_at:
-            self.begin_drain(b"this connection has reached its age")
-            return
         if self.drain_at and now >= self.drain_at:
             self.drain_at = 0.0
             self.drained = True

@@ -289,7 +289,6 @@ class ControlHalf(SendHalf):
     def begin_drain(self, reason: bytes) -> None:
         """End gracefully of our own accord: no new streams, then the last one is named, then the end (RFC 9113 section 6.8)."""
         self.drain_stream_id = UNLIMITED
-        self.age_at = 0.0
         if not self.closed and not self.shutting_down:
             self.shutting_down = True
             self.drain_at = self.now + DRAIN_WAIT_S

@@ -107,7 +107,7 @@ cdef class ConnectionCore:
     cdef long long stream_low_water
     cdef bint recovery, tracking
     cdef unsigned int drain_stream_id
-    cdef double age_at, drain_at
+    cdef double drain_at
     cdef readonly bint drained
 
     cdef touch(self, Trace trace)

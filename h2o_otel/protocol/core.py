@@ -236,10 +236,8 @@ class ConnectionCore:
 
         self.paused = False
         self.high_water = limits.output_high_water_bytes
-        # A drain that the engine began itself: from which stream or when it begins, and when it names the last stream.
-        requests_max = limits.requests_per_connection_max
-        self.drain_stream_id = STREAM_ID_DRAIN if requests_max is None else min(STREAM_ID_DRAIN, max(1, 2 * requests_max - 1))
-        self.age_at = 0.0
+        # A drain that the engine begins itself: from which stream on, and when it names the last stream.
+        self.drain_stream_id = STREAM_ID_DRAIN
         self.drain_at = 0.0
         self.drained = False
         self.stream_low_water = limits.send_buffer_stream_bytes // 2

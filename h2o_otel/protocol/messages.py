@@ -189,7 +189,7 @@ class MessageHalf(ControlHalf):
             self.skipped_from, self.skipped_to = self.last_remote_stream_id, stream_id
         self.last_remote_stream_id = stream_id
         if stream_id >= self.drain_stream_id:
-            self.begin_drain(b"this connection has served its requests")
+            self.begin_drain(b"half of the stream identifiers are used up")
         if self.streams_remote >= self.local_streams_max:
             raise fail(RULES.streams_exceeded, stream_id, actual=self.streams_remote + 1, limit=self.local_streams_max)
         if fields.violation is not None:

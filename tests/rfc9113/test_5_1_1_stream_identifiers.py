@@ -134,7 +134,7 @@ def test_last_number_of_a_client() -> None:
     peer.sends(headers(2**31 - 1, request_block(), end_stream=True))
     assert peer.happened() == [f"request {2**31 - 1} end"]
     # No other can follow, and the server says so.
-    peer.gets(goaway(2**31 - 1, 0, b"this connection has served its requests"))
+    peer.gets(goaway(2**31 - 1, 0, b"half of the stream identifiers are used up"))
     alive(peer)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from h2o_otel.counters import Counters
-from h2o_otel.limits import SERVER_LIMITS, STREAM_ID_DRAIN
+from h2o_otel.limits import STREAM_ID_DRAIN
 from h2o_otel.protocol.config import DEFAULT_TUNING, client_config
 from h2o_otel.protocol.connection import Connection
 from tests.support.engine import GET, Peer, serving
 from tests.support.wire import GOAWAY, frames, goaway, headers, request_block, response_block, rst_stream, settings, settings_ack
 
 BLOCK = request_block()
-REASON = b"this connection has served its requests"
+REASON = b"half of the stream identifiers are used up"
 
 
 def answer(server: Any, peer: Peer) -> None:
@@ -64,31 +64,12 @@ def test_the_very_last_identifier() -> None:
     drained_after(server, peer, REASON, 2**31 - 1)
 
 
-def test_requests_of_a_connection_are_counted_out() -> None:
-    server, peer = serving(replace(SERVER_LIMITS, requests_per_connection_max=3))
-    peer.sends(headers(1, BLOCK, end_stream=True), headers(3, BLOCK, end_stream=True))
-    answer(server, peer)
-    assert not [f for f in peer.gets_frames() if f.type == GOAWAY]
-    peer.sends(headers(5, BLOCK, end_stream=True))
-    drained_after(server, peer, REASON, 5)
-
-
-def test_age_of_a_connection() -> None:
-    server, peer = serving(replace(SERVER_LIMITS, connection_age_max_s=60.0))
-    peer.sends(headers(1, BLOCK, end_stream=True))
-    peer.forget()
-    peer.now += 60.0
-    assert server.next_deadline() <= peer.now
-    server.tick(peer.now)
-    drained_after(server, peer, b"this connection has reached its age", 1)
-
-
 def test_drain_that_is_asked_for_prevails() -> None:
-    server, peer = serving(replace(SERVER_LIMITS, requests_per_connection_max=2))
+    server, peer = serving()
     peer.sends(headers(1, BLOCK, end_stream=True))
     server.shutdown(peer.now)
     peer.forget()
-    peer.sends(headers(3, BLOCK, end_stream=True))
+    peer.sends(headers(STREAM_ID_DRAIN + 1, BLOCK, end_stream=True))
     assert not [f for f in peer.gets_frames() if f.type == GOAWAY]
     assert len(server.streams) == 2
 
