@@ -28,7 +28,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import common
 
 from h2o_otel import counters
 from h2o_otel._pure import build
@@ -173,7 +173,7 @@ def process(connections: int, streams: int) -> dict[str, float]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    code = SERVER.format(root=str(Path(__file__).resolve().parent.parent), port=port)
+    code = SERVER.format(root=str(common.ROOT), port=port)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(200):
