@@ -30,7 +30,7 @@ class Tuning:
     hpack_parallel: bool = False
 
     # -- 4 streams
-    stream_pool: bool = True
+    stream_pool: bool = False
     stream_state_table: bool = True
     stream_priorities: bool = True
     stream_window_batching: bool = True

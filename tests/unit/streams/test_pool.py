@@ -10,7 +10,7 @@ import pytest
 from h2o_otel.counters import Counters, Snapshot
 from h2o_otel.errors import ErrorCode
 from h2o_otel.protocol.handler import Handler
-from h2o_otel.streams.pool import StreamPool, local_stream_pool, new_stream
+from h2o_otel.streams.pool import StreamPool, local_stream_pool
 from h2o_otel.streams.stream import Stream
 from h2o_otel.tuning import Tuning
 from tests.support.engine import Peer, serving
@@ -109,9 +109,12 @@ class Answering(Handler):
         self.told.append(("reset", stream.id))
 
 
-def answering(tuning: Tuning | None = None) -> tuple[Any, Peer, Answering]:
+POOLED = Tuning(stream_pool=True)
+
+
+def answering(tuning: Tuning = POOLED) -> tuple[Any, Peer, Answering]:
     handler = Answering()
-    server, peer = serving(handler=handler, **({} if tuning is None else {"tuning": tuning}))
+    server, peer = serving(handler=handler, tuning=tuning)
     handler.connection = server
     return server, peer, handler
 
@@ -174,7 +177,3 @@ def test_generation_counts_owners(generations: int) -> None:
         peer.sends(headers(2 * n + 1, request_block(), end_stream=True))
         server.data_to_send()
     assert [fields["generation"] for _, fields in handler.seen] == list(range(generations))
-
-
-def test_new_stream_has_no_past() -> None:
-    assert new_stream().generation == 0
