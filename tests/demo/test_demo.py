@@ -108,6 +108,7 @@ def test_every_scene_runs_and_servers_spans_have_their_clients_as_parents() -> N
 LEVELS = {
     "asgi_handlers",
     "buffer_pool_in_use",
+    "buffer_pool_requested",
     "connection_active",
     "flow_control_target",
     "flow_control_unread",
@@ -125,14 +126,18 @@ LEVELS = {
 LABELLED_LEVELS = {"http_client_active_requests", "http_client_open_connections", "pool_limit", "pool_pending"}
 # What the demo does not drive, and why.
 NOT_DRIVEN = {
+    "buffer_pool_contended": "one thread serves",
     "buffer_pool_evicted": "the load never needs more than the pool keeps",
     "buffer_pool_leaked": "a bug alarm",
     "hpack_parallel_batches": "off by default",
     "hpack_table_growths": "decoders of the demo advertise what encoders begin with",
+    "memory_objects": "the stream pool is off by default",
+    "memory_sheds": "memory is not short",
     "push_promises": "no client of the demo takes pushes",
     "telemetry_exports": "nothing is exported without a collector",
 }
 NOT_DRIVEN_PLACES = {
+    "buffer_pool_held": "the receive buffer is the loop's own",
     "stream_time_in_queue": "only clients queue",
     "io_pause_duration": "the server's writers are paused, the client's uploads fit the socket",
     "gc_pause_duration": "a short run may have no full collection",
