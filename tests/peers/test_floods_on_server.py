@@ -188,4 +188,4 @@ async def test_flood_ends_calmly(name: str, caplog: pytest.LogCaptureFixture) ->
         code, reason = under.attacker.goaway()
         assert code == flood.code
         assert flood.says in reason
-        assert under.detected()[flood.rule, "connection_closed"] == 1
+        assert under.detected()[flood.rule, "closed"] == 1

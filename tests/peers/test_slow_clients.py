@@ -72,7 +72,7 @@ async def test_field_block_that_never_ends(caplog: pytest.LogCaptureFixture) -> 
         await under.attacker.send(headers(1, b"\x82", end_headers=False))
         await dribble(under.attacker, continuation(1, b"\x86", end_headers=False))
         assert under.attacker.goaway()[0] == "ENHANCE_YOUR_CALM"
-        assert under.detected() == {("header_block_timeout", "connection_closed"): 1}
+        assert under.detected() == {("header_block_timeout", "closed"): 1}
 
 
 @pytest.mark.parametrize("frame", [wire.HEADERS, wire.PING, 0xFA])
@@ -117,7 +117,7 @@ async def test_body_that_does_not_come(piece: bytes, caplog: pytest.LogCaptureFi
             await under.attacker.send(piece)
             await asyncio.sleep(0.05)
         assert under.attacker.resets() == {1: "CANCEL"}
-        assert under.detected() == {("body_too_slow", "stream_reset"): 1}
+        assert under.detected() == {("body_too_slow", "reset"): 1}
         await eventually(lambda: under.app.running == 0)
         await under.attacker.send(request(3))
         await under.attacker.until(lambda: 3 in under.attacker.answered())
@@ -133,7 +133,7 @@ async def test_windows_held_at_zero(caplog: pytest.LogCaptureFixture) -> None:
         assert queued <= PATIENT.send_buffer_connection_bytes + 100 * 10_000
         await under.attacker.until(lambda: len(under.attacker.resets()) == 100)
         assert under.app.sent == queued
-        assert under.detected() == {("send_stalled", "stream_reset"): 100}
+        assert under.detected() == {("send_stalled", "reset"): 100}
         await eventually(lambda: under.app.running == 0)
         assert under.app.ended == ["ClientDisconnected"] * 100
 
@@ -147,7 +147,7 @@ async def test_response_taken_octet_by_octet(caplog: pytest.LogCaptureFixture) -
             await under.attacker.send(window_update(1, 1))
             await asyncio.sleep(0.05)
         assert under.attacker.resets() == {1: "CANCEL"}
-        assert under.detected() == {("send_too_slow", "stream_reset"): 1}
+        assert under.detected() == {("send_too_slow", "reset"): 1}
 
 
 async def test_socket_that_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +158,7 @@ async def test_socket_that_is_not_read(caplog: pytest.LogCaptureFixture) -> None
         under.attacker.pause()
         await eventually(lambda: under.app.running == 1)
         await eventually(lambda: under.app.ended == ["ClientDisconnected"])
-        assert under.detected() == {("send_stalled", "stream_reset"): 1}
+        assert under.detected() == {("send_stalled", "reset"): 1}
         await eventually(lambda: len(under.server.service.connections) == 1)
 
 
@@ -175,7 +175,7 @@ async def test_answers_that_are_not_read_pile_up_only_so_far(caplog: pytest.LogC
             sent = under.app.sent
             await asyncio.sleep(0.05)
         await under.attacker.send_all(ping() * 100 for _ in range(100))
-        await eventually(lambda: under.detected() == {("control_queue_flood", "connection_closed"): 1})
+        await eventually(lambda: under.detected() == {("control_queue_flood", "closed"): 1})
         under.attacker.resume()
         await under.attacker.closed()
 
