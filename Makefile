@@ -8,6 +8,9 @@ H2O := $(VENV)/bin/h2o-otel
 PYTEST := $(PY) -m pytest $(PYTEST_ARGS)
 # For a part of the suite: make test-pure PYTEST_ARGS="-k hpack -x"
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 1800
+SEEDS ?= 5000
+SOAK_HOURS ?= 8
 
 # What makes the compiled modules old: the .pxd files and the sources beside them.
 HEADERS := $(sort $(shell find h2o_otel -name '*.pxd' 2>/dev/null))
@@ -59,6 +62,9 @@ test-sanitized: setup ## the engine's tests under AddressSanitizer
 compat: setup ## the h2 library's own tests on our façade, and what differs, with the reasons
 	$(PY) tests/compat/run_h2_suite.py
 
+soak: setup ## eight hours of simulated traffic with churn and abuse, and what memory does meanwhile (SOAK_HOURS)
+	$(PY) -m tests.simulation.soak --hours $(SOAK_HOURS)
+
 rfc: setup ## the conformance tests, one file per section
 	H2O_OTEL_EXPECT=compiled $(PYTEST) $(wildcard tests/rfc*)
 
@@ -71,6 +77,15 @@ bench: $(VENV)/.compiled-bench ## HPACK, the engine, the server and the client, 
 ablation: $(VENV)/.compiled-bench ## every optimisation on and off on the same work, beside its estimate
 	@mkdir -p build
 	$(PY) -m benchmarks.ablation --json build/ablation.json $(BENCH_ARGS)
+
+# The proof of the engine that takes longer than a change's tests.
+.PHONY: fuzz simulate
+fuzz: $(VENV)/.compiled-fuzz ## fuzz HPACK and both roles, the sources with coverage and compiled under AddressSanitizer (FUZZ_SECONDS each)
+	H2O_OTEL_PURE=1 $(PY) -m fuzz all --engine atheris --seconds $(FUZZ_SECONDS)
+	$(PY) scripts/test_variant.py sanitized --fuzz all --seconds $(FUZZ_SECONDS)
+
+simulate: setup ## simulated connections with faults over many seeds (SEEDS)
+	$(PY) -m tests.simulation --seeds $(SEEDS)
 
 dashboards: setup ## build the Grafana dashboards, alert and recording rules
 	$(H2O) dashboards build

@@ -3,7 +3,7 @@
     python scripts/test_variant.py checked      an access outside its buffer aborts (H2O_OTEL_CHECKED)
     python scripts/test_variant.py sanitized    the same accesses under AddressSanitizer, too
 
-More arguments go to pytest.
+More arguments go to pytest; ``--fuzz`` and those after it go to ``python -m fuzz`` instead.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ ENGINE_TESTS = [
     "tests/property",
     "tests/simulation",
     "tests/parity",
+    "tests/fuzz",
+    "tests/memory_safety",
 ]
-COPIED = ["h2o_otel", "tests", "scripts", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
+COPIED = ["h2o_otel", "tests", "fuzz", "docs", "scripts", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
 
 
 def main() -> int:
@@ -35,7 +37,8 @@ def main() -> int:
     variant, arguments = sys.argv[1], sys.argv[2:]
     folder = ROOT / "build" / variant
     copy(folder)
-    environment = os.environ | {"H2O_OTEL_REQUIRE_CYTHON": "1", "H2O_OTEL_CHECKED": "1"}
+    environment = {name: value for name, value in os.environ.items() if name != "H2O_OTEL_PURE"}
+    environment |= {"H2O_OTEL_REQUIRE_CYTHON": "1", "H2O_OTEL_CHECKED": "1"}
     if variant == "sanitized":
         environment["H2O_OTEL_SANITIZE"] = "1"
     build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
@@ -43,9 +46,12 @@ def main() -> int:
     environment["H2O_OTEL_EXPECT"] = "compiled"
     if variant == "sanitized":
         environment |= sanitizer_environment()
-    tests = [path for path in ENGINE_TESTS if (folder / path).exists()]
+    if arguments[:1] == ["--fuzz"]:
+        command = ["fuzz", *arguments[1:]]
+    else:
+        command = ["pytest", *(path for path in ENGINE_TESTS if (folder / path).exists()), *arguments]
     # The folder comes first on the path, before the installed package.
-    return subprocess.run([sys.executable, "-m", "pytest", *tests, *arguments], cwd=folder, env=environment, check=False).returncode
+    return subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment, check=False).returncode
 
 
 def copy(folder: Path) -> None:
@@ -62,8 +68,8 @@ def copy(folder: Path) -> None:
 
 def sanitizer_environment() -> dict[str, str]:
     """Python itself is not sanitized: the library is loaded first, and every allocation made visible to it."""
-    compiler = os.environ.get("CC", "cc")
-    found = subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    compiler = (os.environ.get("CC") or "cc").split()
+    found = subprocess.run([*compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     return {"LD_PRELOAD": found.stdout.strip(), "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": "detect_leaks=0"}
 
 

@@ -72,11 +72,11 @@ class Message:
 class End(Handler):
     """One application on its connection."""
 
-    def __init__(self, world: World, role: int, engine: str, limits: Limits) -> None:
+    def __init__(self, world: World, role: int, engine: str, limits: Limits, enable_push: bool = False) -> None:
         self.world = world
         self.rng = world.rng
         self.block = Counters()
-        config = ConnectionConfig(role=role, limits=limits)
+        config = ConnectionConfig(role=role, limits=limits, enable_push=enable_push)
         self.connection: Any = make_connection(engine, config, self, self.block)
         self.messages: dict[int, Message] = {}
         self.streams: dict[int, Stream] = {}

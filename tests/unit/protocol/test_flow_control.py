@@ -9,7 +9,7 @@ import pytest
 from h2o_otel.limits import SERVER_LIMITS, Limits
 from h2o_otel.protocol.connection import Connection
 from tests.support.engine import POST, Peer, requesting, serving
-from tests.support.wire import DATA, data, headers, request_block, response_block, rst_stream, settings, window_update
+from tests.support.wire import DATA, data, headers, request_block, response_block, rst_stream, settings, settings_ack, window_update
 
 SMALL = replace(SERVER_LIMITS, stream_window_bytes=1000, connection_window_bytes=65_535)
 
@@ -116,6 +116,18 @@ def test_data_after_our_reset_returns_to_the_connection() -> None:
     peer.forget()
     peer.sends(data(1, bytes(16_384)) * 2)
     peer.gets(window_update(0, 32_768))
+
+
+def test_credit_kept_back_goes_out_when_the_window_becomes_smaller() -> None:
+    """Half of the old size was not there yet, and below the new size nothing more can arrive that would complete it."""
+    server, peer = receiving()
+    peer.sends(data(1, bytes(400)))
+    server.credit(server.streams[1], 400, peer.now)
+    server.update_settings([(4, 100)], peer.now)
+    peer.forget()
+    peer.sends(settings_ack())
+    peer.gets(window_update(1, 400))
+    assert server.streams[1].recv_window == 100
 
 
 def test_exactly_the_window_is_allowed() -> None:
