@@ -196,7 +196,13 @@ class BuildExtensions(build_ext):
         say(f"{self.finished}/{len(self.extensions)} {ext.name}")
 
     def cached(self, ext: Extension) -> Path:
-        """Where the module compiled from exactly this input is kept."""
+        """Where the module compiled from exactly this input is kept; as it was at first, for an edit may come while it compiles."""
+        known: dict[str, Path] = self.__dict__.setdefault("_cached", {})
+        if ext.name not in known:
+            known[ext.name] = self.cached_now(ext)
+        return known[ext.name]
+
+    def cached_now(self, ext: Extension) -> Path:
         variant = "".join(["c" * CHECKED, "s" * SANITIZED]) or "n"
         digest = hashlib.sha256(repr(self.common_input()).encode())
         source = ROOT / source_of(ext.name)
