@@ -14,6 +14,7 @@ cdef class Buffer:
     cdef readonly int size_class
     cdef readonly int name
     cdef readonly bint in_use
+    cdef bint collected
     cdef readonly long long lent_ns
     cdef readonly object site
     cdef BufferPool pool

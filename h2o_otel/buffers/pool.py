@@ -80,11 +80,12 @@ class Buffer:
         size_class: position in ``SIZES``, or ``len(SIZES)`` for one that is larger than all.
         name: ``RECEIVE``, ``OUTPUT`` or ``TAIL``.
         in_use: somebody holds it.
+        collected: it was garbage while somebody held it, and has been counted as leaked.
         lent_ns: when it was acquired, on ``counters.clock``.
         site: where it was acquired, in debug mode.
     """
 
-    __slots__ = ("in_use", "lent_ns", "mem", "memory", "name", "pool", "requested", "site", "size", "size_class")
+    __slots__ = ("collected", "in_use", "lent_ns", "mem", "memory", "name", "pool", "requested", "site", "size", "size_class")
 
     def __init__(self, pool: BufferPool, memory: bytearray, size_class: int) -> None:
         self.pool = pool
@@ -95,6 +96,7 @@ class Buffer:
         self.size_class = size_class
         self.name = 0
         self.in_use = False
+        self.collected = False
         self.lent_ns = 0
         self.site: str | None = None
 
@@ -280,6 +282,9 @@ class BufferPool:
         """
         if self._tracked:
             if not buffer.in_use:
+                if buffer.collected:
+                    # Its holder is garbage of the same collection, and is finalised only now.
+                    return
                 raise DoubleReleaseError(buffer.size, buffer.site)
             self._untrack(buffer)
             times = self._held_times[buffer.name]
@@ -305,6 +310,7 @@ class BufferPool:
 
     def leaked(self, buffer: Buffer) -> None:
         """``buffer`` was collected without being released: its holder has a bug."""
+        buffer.collected = True
         self._slots[_LEAKED + buffer.name] += 1
         self._slots[_USAGE] -= buffer.size
         self._untrack(buffer)

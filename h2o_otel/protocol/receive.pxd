@@ -12,7 +12,7 @@ cdef int _FRAMES_READ, _COMPLETED, _RESET_RECV, _REFUSED, _REMOTE
 cdef unsigned int _REFUSED_STREAM
 cdef long long _WINDOW_MAX
 cdef Py_ssize_t _HTTP1_LENGTH
-cdef unsigned int _HTTP1_TYPE
+cdef int _HTTP1_TYPE
 cdef bytes _SLOT_B, _SCOPE_B, _LENGTH_B, _CHECK_B, _PREFACE
 cdef long long _ENDLESS
 cdef const unsigned char *_SLOT

@@ -106,6 +106,31 @@ def test_leak_is_counted() -> None:
     assert p.in_use_bytes == 0
 
 
+def test_holder_in_the_same_garbage_may_still_release() -> None:
+    """A cycle's finalisers run in no order: the buffer's may come before its holder's."""
+    p = pool()
+    errors: list[BaseException] = []
+
+    class Holder:
+        def __init__(self) -> None:
+            self.buffer = p.acquire(100, OUTPUT)
+            self.cycle = self
+
+        def __del__(self) -> None:
+            # What the collector does when the buffer is first.
+            p.leaked(self.buffer)
+            try:
+                p.release(self.buffer)
+            except DoubleReleaseError as error:
+                errors.append(error)
+
+    Holder()
+    gc.collect()
+    assert errors == []
+    seen = counted(p)
+    assert (seen.value("buffer_pool_leaked", "output"), seen.value("buffer_pool_in_use", "output")) == (1, 0)
+
+
 def test_leak_names_its_place_in_debug_mode() -> None:
     p = pool(debug=True)
     buffer = p.acquire(100, OUTPUT)
