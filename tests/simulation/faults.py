@@ -23,6 +23,8 @@ from tests.simulation.world import CALM, End, Message, Wire
 
 REQUESTS = 20
 PAIRS_MAX = 8
+# Longer than any world lasts.
+WORLD_S = 1e6
 STEPS_MAX = 20_000
 # What an application waits for a response before it cancels, and the kernel for a network that is gone.
 PATIENCE_S = 60.0
@@ -274,6 +276,9 @@ class FaultyWorld:
             "output_high_water_bytes": rng.choice([1, 20_000, 262_144]),
             "header_table_bytes": rng.choice([0, 4096]),
         }
+        if self.calm:
+            # A connection that the others leave nothing for would end in order after a while.
+            mine["idle_timeout_s"] = WORLD_S
         return replace(base, **CALM_BURSTS, **mine)
 
     # -- running
