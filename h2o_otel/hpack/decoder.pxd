@@ -64,7 +64,7 @@ cdef class Decoder:
     cdef int _size_updates(self, const unsigned char *buf, Py_ssize_t end) except -1
     cpdef use_strings(self, dict strings)
     cpdef set_allowed_table_size(self, Py_ssize_t size)
-    @cython.locals(pos="Py_ssize_t", value="unsigned long long", shift="unsigned int", octet="unsigned int")
+    @cython.locals(pos="Py_ssize_t", value="unsigned long long", shift="unsigned int", octet="unsigned long long")
     cdef Py_ssize_t _integer(self, const unsigned char *buf, Py_ssize_t end, unsigned int mask) except -1
     @cython.locals(octet="unsigned int", n="Py_ssize_t", start="Py_ssize_t", size="Py_ssize_t")
     cdef bytes _string(self, const unsigned char *buf, Py_ssize_t end)

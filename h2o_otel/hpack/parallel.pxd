@@ -32,5 +32,5 @@ cdef class Ahead:
 @cython.locals(i="Py_ssize_t", start="Py_ssize_t", stop="Py_ssize_t")
 cdef int _decode(const unsigned char *source, Py_ssize_t end, long long *numbers, Py_ssize_t first, Py_ssize_t last, unsigned char *room, Py_ssize_t cap) noexcept nogil
 cdef Py_ssize_t _after_integer(const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int mask) noexcept nogil
-@cython.locals(value="unsigned long long", shift="unsigned int", i="Py_ssize_t")
+@cython.locals(value="unsigned long long", octet="unsigned long long", shift="unsigned int", i="Py_ssize_t")
 cdef Py_ssize_t _integer(const unsigned char *buf, Py_ssize_t pos, Py_ssize_t after, unsigned int mask, Py_ssize_t end) noexcept nogil

@@ -186,7 +186,9 @@ def _integer(buf: bytes, pos: int, after: int, mask: int, end: int) -> int:
         return end + 1
     shift = 0
     for i in range(pos + 1, after):
-        value += (_mem.u8(buf, i, end) & 0x7F) << shift
+        # As wide as the value: bits that are shifted out would make a small number of a large one.
+        octet = _mem.u8(buf, i, end) & 0x7F
+        value += octet << shift
         shift += 7
     return value
 

@@ -29,6 +29,9 @@ def test_largest_value() -> None:
     assert (error.rule.token, error.fields["actual"]) == ("hpack_size_update_too_large", 2**32 - 1)
     assert broken("3fe1ffffff0f").rule.token == "hpack_integer_too_large"
     assert broken("3fffffffff7f").rule.token == "hpack_integer_too_large"
+    # 31 + 2^32, and 127 + 2^34: the bits beyond 32 are not lost on the way, as they were in compiled code.
+    assert broken("3f8080808010").rule.token == "hpack_integer_too_large"
+    assert broken("ff8080808040").rule.token == "hpack_integer_too_large"
 
 
 @pytest.mark.parametrize("block", ["ff", "ff80", "7f", "0f", "1f", "1fff", "3f", "3fff", "007f", "00ff80"])
