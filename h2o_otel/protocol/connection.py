@@ -432,16 +432,21 @@ class Connection(ReceiveHalf):
         return None
 
     def send_progress(self, stream: Stream) -> Violation | None:
-        """Body is queued, and it is the peer (its window or its socket) that holds it up."""
+        """Body is queued, and it is the peer (its window or its socket) that holds it up.
+
+        A stream whose own window is open waits for the connection, and perhaps for other streams in
+        front of it (RFC 9218 section 10): there progress is what the connection sends.
+        """
         if not stream.queued or not (stream.send_window <= 0 or self.send_window <= 0 or self.paused):
             stream.send_since = 0.0
             return None
         if stream.send_since == 0.0:
             stream.send_since = self.now
             stream.send_mark = stream.body_sent
+            stream.send_total_mark = self.bodies_sent
             return None
         elapsed = self.now - stream.send_since
-        sent = stream.body_sent - stream.send_mark
+        sent = stream.body_sent - stream.send_mark if stream.send_window <= 0 else self.bodies_sent - stream.send_total_mark
         limits = self.limits
         if sent == 0:
             if elapsed >= limits.send_stall_timeout_s:
@@ -451,6 +456,7 @@ class Connection(ReceiveHalf):
                 return fail(RULES.send_too_slow, stream.id, actual=sent / elapsed, limit=limits.send_rate_min_bytes_per_s)
             stream.send_since = self.now
             stream.send_mark = stream.body_sent
+            stream.send_total_mark = self.bodies_sent
         return None
 
     def pause_output(self) -> None:

@@ -88,6 +88,8 @@ cdef class ConnectionCore:
     cdef readonly long long recv_uncredited
     cdef readonly long long recv_target
     cdef readonly long long queued
+    # octets of bodies framed since the connection began
+    cdef readonly long long bodies_sent
     cdef readonly WindowTuner tuner
     cdef readonly long long stream_target
     cdef bint batching

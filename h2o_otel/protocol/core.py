@@ -215,6 +215,7 @@ class ConnectionCore:
         self._reported_target = 0
         self._reported_stream_target = 0
         self.queued = 0
+        self.bodies_sent = 0
         self.blocked_since = 0.0
 
         # Octets delivered on all streams and not credited yet; octets of field sections that open streams keep.

@@ -355,6 +355,7 @@ class SendHalf(ConnectionCore):
             stream.send_window -= m
             self.send_window -= m
             stream.body_sent += m
+            self.bodies_sent += m
             budget -= m
             if last:
                 self.end_sent(stream)

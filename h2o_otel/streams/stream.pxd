@@ -54,7 +54,7 @@ cdef class Stream:
     cdef bint body_open
     cdef long long small_unread
     cdef double recv_since, send_since
-    cdef long long recv_mark, send_mark
+    cdef long long recv_mark, send_mark, send_total_mark
     cdef public double stalled_s
     # RFC 9218
     cdef public int urgency

@@ -94,6 +94,7 @@ class Stream:
         "scheme",
         "send_mark",
         "send_since",
+        "send_total_mark",
         "send_window",
         "small_unread",
         "stalled_s",
@@ -159,6 +160,7 @@ class Stream:
         self.recv_mark = 0
         self.send_since = 0.0
         self.send_mark = 0
+        self.send_total_mark = 0
         self.stalled_s = 0.0
         self.urgency = 3
         self.incremental = False

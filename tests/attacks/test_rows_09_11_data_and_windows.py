@@ -129,6 +129,22 @@ class TestRow10SlowRead:
         assert sent < 50
         stopped(peer, "window_update_flood")
 
+    @pytest.mark.parametrize(("octets_per_s", "rules"), [(2000, []), (1, ["send_too_slow", "send_too_slow"])])
+    def test_response_that_waits_behind_another(self, octets_per_s: int, rules: list[str]) -> None:
+        """Responses go out in request order: the second waits for a connection that moves, however long that takes."""
+        server, peer = serving(replace(SERVER_LIMITS, window_updates_base=1000))
+        peer.sends(settings({4: 2**20}), headers(1, GET, end_stream=True), headers(3, GET, end_stream=True))
+        for stream_id in (1, 3):
+            server.send_response(server.streams[stream_id], 200, [], False, peer.now)
+            server.send_data(server.streams[stream_id], b"x" * 180_000, True, peer.now)
+        peer.forget()
+        for _ in range(50):
+            peer.sends(window_update(0, octets_per_s))
+            server.pump(peer.now)
+            wait(peer, 1)
+        assert [e.rule for e in peer.errors()] == rules
+        assert list(server.streams) == ([] if rules else [1, 3])
+
     def test_attack_of_octets_in_time(self) -> None:
         """Progress is counted in octets of body: a few a second are none."""
         server, peer = answering(window_updates_base=1000)
