@@ -30,12 +30,12 @@ def test_memory_stays() -> None:
 
 @pytest.mark.usefixtures("traced")
 def test_leak_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few kilobytes kept for each connection that came and went."""
+    """Twenty kilobytes kept for each connection that came and went."""
     kept: list[bytes] = []
     end = Link.end
 
     def leaks(self: Link) -> None:
-        kept.append(bytes(6000))
+        kept.append(bytes(20_000))
         end(self)
 
     monkeypatch.setattr(Link, "end", leaks)
