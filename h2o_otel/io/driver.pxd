@@ -92,7 +92,7 @@ cdef class Driver:
     cdef _flush(self)
     @cython.locals(left="Py_ssize_t")
     cdef _write(self, list chunks, Py_ssize_t size)
-    @cython.locals(data=bytes)
+    @cython.locals(records=list, size="Py_ssize_t")
     cdef _write_records(self)
     cpdef pause_writing(self)
     cpdef resume_writing(self)

@@ -559,9 +559,12 @@ class Driver:
     def _write_records(self) -> None:
         """Send the TLS records that are ready."""
         if self._pump is not None and self.transport is not None:
-            data = self._pump.output()
-            if data:
-                self._write([data], len(data))
+            records = self._pump.output()
+            if records:
+                size = 0
+                for piece in records:
+                    size += len(piece)
+                self._write(records, size)
 
     def pause_writing(self) -> None:
         """The socket is full."""

@@ -1,7 +1,7 @@
 import cython
 from ..counters cimport Counters
 
-cdef int _RECORDS, _PAYLOAD, _SEND, _RECV, _HANDSHAKE_ACTIVE, _COPIED_TLS, _RECORD_BYTES_MAX
+cdef int _RECORDS, _PAYLOAD, _SEND, _RECV, _HANDSHAKE_ACTIVE, _COPIED_TLS, _RECORD_BYTES_MAX, _PIECE_BYTES
 
 cdef class TLSPump:
     cdef readonly Counters counters
@@ -19,6 +19,7 @@ cdef class TLSPump:
     cdef readonly double duration_s
     cdef double _started_at
     cdef bint _counted, _closed
+    cdef list _ready
 
     cpdef start(self, double now)
     cpdef bint handshake(self, double now) except -1
@@ -31,7 +32,12 @@ cdef class TLSPump:
     cpdef feed(self, object data)
     @cython.locals(n="Py_ssize_t")
     cpdef Py_ssize_t read_into(self, object view, Py_ssize_t start, Py_ssize_t end) except -2
-    @cython.locals(data=object, size="Py_ssize_t", sent="Py_ssize_t")
+    @cython.locals(size="Py_ssize_t")
     cpdef write(self, list chunks)
-    cpdef bytes output(self)
+    @cython.locals(piece=list, room="Py_ssize_t", start="Py_ssize_t", left="Py_ssize_t")
+    cdef _write_pieces(self, list chunks)
+    @cython.locals(data=object, size="Py_ssize_t", sent="Py_ssize_t")
+    cdef _encrypt(self, list chunks)
+    @cython.locals(ready=list)
+    cpdef list output(self)
     cpdef close(self)

@@ -23,6 +23,9 @@ _HANDSHAKE_ACTIVE = counters.slot("tls_handshake_active")
 _COPIED_TLS = counters.slot("buffer_copied") + counters.COPY_REASONS.index("tls")
 # RFC 8446 section 5.1: what one record carries at most.
 _RECORD_BYTES_MAX = 16_384
+# Much is encrypted in pieces of this size: a MemoryBIO keeps for the connection's life the largest
+# block that it ever held.
+_PIECE_BYTES = 4 * _RECORD_BYTES_MAX
 
 # What OpenSSL calls a failure -> the closed list of ``error.type`` values, which are those of gRFC A118.
 _REASONS = (
@@ -119,6 +122,7 @@ class TLSPump:
         self._server_hostname = server_hostname
         self._read = self.ssl_object.read
         self._write = self.ssl_object.write
+        self._ready: list[bytes] = []
         self.alpn: str | None = None
         self.version = ""
         self.cipher = ""
@@ -237,23 +241,57 @@ class TLSPump:
         Raises:
             WriteError: the connection takes no more.
         """
-        data = chunks[0]
-        if len(chunks) > 1:
-            data = b"".join(chunks)
-            self._slots[_COPIED_TLS] += len(data)
-        size = len(data)
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
         try:
-            sent = int(self._write(data))
-            while sent < size:
-                sent += int(self._write(memoryview(data)[sent:]))
+            if size > _PIECE_BYTES:
+                self._write_pieces(chunks)
+            else:
+                self._encrypt(chunks)
         except (self._error, OSError) as error:
             raise WriteError(f"TLS: {error}") from error
         self._slots[_RECORDS + _SEND] += (size + _RECORD_BYTES_MAX - 1) // _RECORD_BYTES_MAX
         self._slots[_PAYLOAD + _SEND] += size
 
-    def output(self) -> bytes:
-        """Take the ciphertext for the peer."""
-        return self._outgoing.read() if self._outgoing.pending else b""
+    def _write_pieces(self, chunks: list[bytes | memoryview]) -> None:
+        """Encrypt piece by piece, wherever the borders of the chunks are."""
+        piece: list[bytes | memoryview] = []
+        room = _PIECE_BYTES
+        for chunk in chunks:
+            start = 0
+            left = len(chunk)
+            while left >= room:
+                piece.append(memoryview(chunk)[start : start + room])
+                self._encrypt(piece)
+                self._ready.append(self._outgoing.read())
+                start += room
+                left -= room
+                piece = []
+                room = _PIECE_BYTES
+            if left:
+                piece.append(memoryview(chunk)[start:] if start else chunk)
+                room -= left
+        if piece:
+            self._encrypt(piece)
+
+    def _encrypt(self, chunks: list[bytes | memoryview]) -> None:
+        data = chunks[0]
+        if len(chunks) > 1:
+            data = b"".join(chunks)
+            self._slots[_COPIED_TLS] += len(data)
+        size = len(data)
+        sent = int(self._write(data))
+        while sent < size:
+            sent += int(self._write(memoryview(data)[sent:]))
+
+    def output(self) -> list[bytes]:
+        """Take the ciphertext for the peer, in order; empty when there is none."""
+        ready = self._ready
+        self._ready = []
+        if self._outgoing.pending:
+            ready.append(self._outgoing.read())
+        return ready
 
     def close(self) -> None:
         """Say close_notify, unless the handshake never came to that or it was said."""

@@ -28,7 +28,7 @@ def shake(client: TLSPump, server: TLSPump, now: float = 0.0) -> tuple[TLSHandsh
                     end.handshake(now)
                 except TLSHandshakeError as error:
                     errors[i] = error
-            records = end.output()
+            records = b"".join(end.output())
             if records:
                 ends[1 - i].feed(memoryview(records))
         if all(end.complete or errors[i] is not None for i, end in enumerate(ends)):
@@ -37,7 +37,7 @@ def shake(client: TLSPump, server: TLSPump, now: float = 0.0) -> tuple[TLSHandsh
 
 
 def carry(sender: TLSPump, receiver: TLSPump) -> None:
-    records = sender.output()
+    records = b"".join(sender.output())
     if records:
         receiver.feed(memoryview(records))
 
