@@ -1,4 +1,4 @@
-from ..io.driver cimport DriverHandler
+from ..io.handler cimport DriverHandler
 
 cdef int _STREAMS_EVER_MAX
 

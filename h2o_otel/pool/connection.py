@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..io.driver import DriverHandler
+from ..io.handler import DriverHandler
 
 if TYPE_CHECKING:
     from .pool import Decision, OriginPool

@@ -1,5 +1,6 @@
 import cython
-from ..io.driver cimport Driver, DriverHandler
+from ..io.driver cimport Driver
+from ..io.handler cimport DriverHandler
 from ..io.loop cimport Loop
 from ..protocol.connection cimport Connection
 from ..streams.stream cimport Stream

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..io.driver import Driver, DriverHandler
+from ..io.driver import Driver
+from ..io.handler import DriverHandler
 from ..protocol.connection import Connection
 from ..streams.stream import Stream
 from .service import Service

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..frames.types import CLIENT_PREFACE
-from ..io.driver import Driver, DriverHandler
+from ..io.driver import Driver
+from ..io.handler import DriverHandler
 from ..limits import Limits
 
 __all__ = ["Preface", "http1_response"]
@@ -29,7 +30,7 @@ def http1_response(status: str, text: str) -> bytes:
 
 
 class Preface:
-    """An engine (``io.driver.Engine``) for the first octets of a connection, which then makes way for the right one.
+    """An engine (``io.handler.Engine``) for the first octets of a connection, which then makes way for the right one.
 
     Args:
         driver: of the connection.
