@@ -107,6 +107,7 @@ class Limits:
     shutdown_grace_s: float = 30.0
     disconnect_grace_s: float = 5.0
     ping_interval_min_s: float = 10.0
+    ping_interval_max_s: float = 300.0
     ping_timeout_s: float = 5.0
 
     # -- connections
@@ -114,11 +115,10 @@ class Limits:
     connections_per_address_max: int | None = None
     requests_per_connection_max: int | None = None
     connection_age_max_s: float | None = None
-    max_connections: int = 100
-    max_keepalive_connections: int = 20
-    keepalive_expiry: float = 60.0
+    max_connections: int | None = 100
+    max_keepalive_connections: int | None = 20
+    keepalive_expiry: float | None = 60.0
     retries_max: int = 5
-    redirects_max: int = 20
 
     # -- bodies, memory, logs
     decompress_ratio_max: int = 100

@@ -74,7 +74,8 @@ class Client(RequestBuilder):
         headers: of every request.
         params: of every request's query.
         timeout: of every request: a ``Timeout``, seconds, or None for no limit.
-        limits: every bound of connections and the pool.
+        limits: every bound of connections and the pool; ``max_connections``, ``max_keepalive_connections`` and
+            ``keepalive_expiry`` as in httpx, over all origins.
         verify: True, False, a file or folder of certificates, or an ``ssl.SSLContext``.
         cert: what to show a server that asks: a PEM file, or a tuple of certificate, key and password.
         h2c: speak HTTP/2 by prior knowledge to ``http://`` URLs (RFC 9113 section 3.3).
@@ -159,7 +160,6 @@ class Client(RequestBuilder):
         self._loop = loop
         connector = Connector(
             loop,
-            self.limits,
             self._engine,
             self._verify,
             self._cert,

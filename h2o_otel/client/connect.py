@@ -58,7 +58,6 @@ class Connector:
 
     Args:
         loop: that they run on.
-        limits: every bound.
         engine: "native", "h2", or None for the environment's choice.
         verify, cert: see ``tls_of``; the context is made when it is first needed, since it is slow.
         telemetry: for the spans of setups and the log events.
@@ -70,7 +69,6 @@ class Connector:
     def __init__(
         self,
         loop: Loop,
-        limits: Limits,
         engine: str | None,
         verify: Any,
         cert: Any,
@@ -80,7 +78,6 @@ class Connector:
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         self.loop = loop
-        self.limits = limits
         self.engine = engine
         self.telemetry = telemetry
         self._verify = verify
@@ -90,8 +87,8 @@ class Connector:
         self._local_address = local_address
         self._tuning = tuning
 
-    async def open(self, origin: Origin) -> ClientProtocol:
-        """A connection to ``origin``, ready for requests.
+    async def open(self, origin: Origin, limits: Limits) -> ClientProtocol:
+        """A connection to ``origin`` with these ``limits``, ready for requests.
 
         Raises:
             ConnectError: the host has no address, none answered, TLS failed, or the server has no HTTP/2.
@@ -100,7 +97,7 @@ class Connector:
         tracing = self.telemetry.tracing
         span = None if tracing is None else tracing.connection_started(origin.host, origin.port, started_ns)
         log = self.telemetry.events.bind({"h2o.role": "client", "server.address": origin.host, "server.port": origin.port})
-        protocol = ClientProtocol(self.loop, origin, self.limits, self.engine, log, tuning=self._tuning)
+        protocol = ClientProtocol(self.loop, origin, limits, self.engine, log, tuning=self._tuning)
         protocol.setup_span = span
         try:
             protocol.phases = await self._connect(origin, protocol)
@@ -143,12 +140,12 @@ class Connector:
         if isinstance(self.loop, AsyncioLoop):
             from ..io import asyncio as on_asyncio
 
-            driver = on_asyncio.H2Protocol(self.loop, self.limits, setup, role=counters.CLIENT, tls=pump, tuning=self._tuning)
+            driver = on_asyncio.H2Protocol(self.loop, protocol.limits, setup, role=counters.CLIENT, tls=pump, tuning=self._tuning)
             return await on_asyncio.connect(driver, origin.host, origin.port, path=self._uds, local_address=self._local_address)
         from ..io import anyio as on_anyio
 
         return await on_anyio.connect(
-            Driver(self.loop, self.limits, setup, role=counters.CLIENT, tls=pump, tuning=self._tuning),
+            Driver(self.loop, protocol.limits, setup, role=counters.CLIENT, tls=pump, tuning=self._tuning),
             origin.host,
             origin.port,
             path=self._uds,

@@ -5,7 +5,7 @@ from ..streams.stream cimport Stream
 from .exchange cimport Carrier, Exchange
 
 cdef double _NEVER
-cdef int _MAX_CONCURRENT_STREAMS, _STREAMS_ASSUMED, _WRITE_LOOKS, _CLOSE_NO_ERROR
+cdef int _MAX_CONCURRENT_STREAMS, _STREAMS_ASSUMED, _WRITE_LOOKS, _CLOSE_NO_ERROR, _ENHANCE_YOUR_CALM
 cdef long long _STREAMS_UNLIMITED
 
 cdef class ClientProtocol(Carrier):
@@ -21,7 +21,7 @@ cdef class ClientProtocol(Carrier):
     cdef bint _settings_seen
     cdef str _reason
     cdef bint _closing, _gone
-    cdef double _idle_since, _heard_at, _pinged_at
+    cdef double _keepalive_s, _heard_at, _pinged_at
     cdef long long _pings
     cdef list _closed_waiters
 

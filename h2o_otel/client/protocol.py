@@ -34,6 +34,9 @@ _STREAMS_ASSUMED = 100
 _STREAMS_UNLIMITED = 2**31 - 1
 _WRITE_LOOKS = 4
 _CLOSE_NO_ERROR = int(ErrorCode.NO_ERROR)
+_ENHANCE_YOUR_CALM = int(ErrorCode.ENHANCE_YOUR_CALM)
+# What servers say in GOAWAY to clients whose PINGs come too often: gRPC's since its proposal A8, and ours.
+_TOO_MANY_PINGS = b"too_many_pings"
 
 _ids = itertools.count(1)
 
@@ -78,12 +81,12 @@ class ClientProtocol(Carrier):
         self.opened_at = 0.0
         self.streams_max = _STREAMS_ASSUMED
         self._opened_ns = 0
+        self._keepalive_s = _NEVER if limits.keepalive_expiry is None else limits.keepalive_expiry
         self._log = log
         self._settings_seen = False
         self._reason = ""
         self._closing = False
         self._gone = False
-        self._idle_since = 0.0
         self._heard_at = 0.0
         self._pinged_at = -_NEVER
         self._pings = 0
@@ -174,13 +177,13 @@ class ClientProtocol(Carrier):
         self.streams_open = was_open - 1
         pool = self.pool
         if was_open == 1:
-            self._idle_since = self.driver.now
+            self.idle_since = self.driver.now
             if pool is not None:
                 pool.activity(False)
             if self.retired:
                 self._close_soon()
             else:
-                self.arm(self._idle_since + self.limits.keepalive_expiry)
+                self.arm(self.idle_since + self._keepalive_s)
         if pool is not None and was_open + self.reserved >= self.streams_max:
             pool.released(self)
 
@@ -202,6 +205,8 @@ class ClientProtocol(Carrier):
             if debug:
                 fields["h2o.goaway.debug"] = debug.decode("ascii", "replace")
             self._log.emit("h2o.goaway", fields)
+        if code == _ENHANCE_YOUR_CALM and debug.startswith(_TOO_MANY_PINGS) and self.pool is not None:
+            self.pool.slow_pings()
         self.finish("goaway")
 
     def ping_acknowledged(self, payload: bytes, rtt_s: float) -> None:
@@ -227,7 +232,7 @@ class ClientProtocol(Carrier):
 
     def connection_made(self, driver: Driver) -> None:
         self.driver = driver
-        self.opened_at = self._idle_since = self._heard_at = driver.now
+        self.opened_at = self.idle_since = self._heard_at = driver.now
         self._opened_ns = counters.clock()
 
     def batch_finished(self, now: float) -> None:
@@ -282,7 +287,7 @@ class ClientProtocol(Carrier):
             if exchange is not None:
                 at = min(at, exchange.check(now))
         if self.streams_open == 0 and not self.retired:
-            idle_at = self._idle_since + self.limits.keepalive_expiry
+            idle_at = self.idle_since + self._keepalive_s
             if now >= idle_at:
                 self.finish("idle")
             else:

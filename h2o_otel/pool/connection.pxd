@@ -12,6 +12,7 @@ cdef class PooledConnection(DriverHandler):
     cdef public long long streams_ever
     cdef public bint retired
     cdef public bint suspect
+    cdef public double idle_since
     cdef public object error
     cpdef bint available(self)
     cpdef bint usable(self)

@@ -28,6 +28,7 @@ class PooledConnection(DriverHandler):
         streams_ever: requests made on it.
         retired: no new requests: GOAWAY, an error, or the end.
         suspect: the peer was silent; a PING decides, and new requests go elsewhere.
+        idle_since: when its last stream ended, on the loop's clock; while it has none.
         error: why the connection ended, None while it has not, or when it ended in order.
     """
 
@@ -41,6 +42,7 @@ class PooledConnection(DriverHandler):
         self.streams_ever = 0
         self.retired = False
         self.suspect = False
+        self.idle_since = 0.0
         self.error: Exception | None = None
 
     def available(self) -> bool:

@@ -19,8 +19,11 @@ cdef class OriginPool:
     cdef readonly PooledConnection current
     cdef readonly object waiting
     cdef readonly list connections
+    cdef readonly int expected
     cdef readonly bint closed
+    cdef readonly object room
     cdef object _open_connection, _attempt, _last
+    cdef list _outside
     cdef str _address, _port
     cdef tuple _key_reused, _key_active, _key_idle
     @cython.locals(current=PooledConnection)

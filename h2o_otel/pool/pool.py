@@ -1,8 +1,9 @@
 """Which connection a request goes out on: decided synchronously, awaited only where it must wait.
 
 One connection per origin.  Requests that find it full wait in a fair queue; those that find none
-share one attempt to connect, which goes on whoever stops waiting for it.  The pool knows nothing
-of requests or sockets: how to connect is given to it.
+share one attempt to connect, which goes on whoever stops waiting for it.  Where the client has as
+many connections as it may have, the attempt waits for a place (``room.py``).  The pool knows
+nothing of requests or sockets: how to connect is given to it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import functools
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from typing import Any
 
 from .. import counters
@@ -21,11 +23,12 @@ from ..limits import Limits
 from ..telemetry.requests import origin_label
 from .connection import PooledConnection
 from .origin import Origin
+from .room import Room
 from .tasks import back_off, spawn
 
 __all__ = ["Decision", "OriginPool", "Pool"]
 
-Opener = Callable[[Origin], Coroutine[Any, Any, PooledConnection]]
+Opener = Callable[[Origin, Limits], Coroutine[Any, Any, PooledConnection]]
 
 
 class Decision:
@@ -53,10 +56,11 @@ WAIT = Decision(None, "waited")
 class Attempt:
     """One attempt to connect, and who waits for it; it lasts as long as the most patient of them would have waited."""
 
-    __slots__ = ("deadline", "expired", "limit_s", "task", "timer", "waiters")
+    __slots__ = ("deadline", "expired", "limit_s", "task", "timer", "told", "waiters")
 
     def __init__(self) -> None:
         self.waiters: list[Waiter] = []
+        self.told: set[Waiter] = set()
         self.task: Any = None
         self.timer: Any = None
         self.deadline = 0.0
@@ -90,14 +94,19 @@ class OriginPool:
         open_connection: makes one.
         limits: of the pool.
         block: counters to add to.
+        room: for the connections of all origins; without bounds by default.
 
     Attributes:
+        limits: of the next connection; the interval of PINGs grows with the peer's complaints.
         current: the connection that new requests go to, None before the first and after the last.
         waiting: requests in the queue for a stream, in order.
         connections: all that are not closed, draining ones included.
+        expected: requests that were told of a connection and have not run since.
     """
 
-    def __init__(self, origin: Origin, loop: Loop, open_connection: Opener, limits: Limits, block: Counters) -> None:
+    def __init__(
+        self, origin: Origin, loop: Loop, open_connection: Opener, limits: Limits, block: Counters, room: Room | None = None
+    ) -> None:
         self.origin = origin
         self.loop = loop
         self.limits = limits
@@ -105,9 +114,13 @@ class OriginPool:
         self.current: PooledConnection | None = None
         self.waiting: deque[Place] = deque()
         self.connections: list[PooledConnection] = []
+        self.expected = 0
         self.closed = False
+        self.room = Room(Limits(max_connections=None, max_keepalive_connections=None), tuple) if room is None else room
         self._open_connection = open_connection
         self._attempt: Attempt | None = None
+        # Who waits for a place, and how long each would wait for the connection then.
+        self._outside: list[tuple[Waiter, float | None]] = []
         self._last: PooledConnection | None = None
         self._address, self._port = origin_label(origin.host, origin.port, limits.origins_labelled_max)
         self._key_reused = (self._address, "reused")
@@ -141,7 +154,7 @@ class OriginPool:
         """A connection that has room for one more request, which must be opened before anything else is awaited.
 
         Args:
-            pool_timeout_s: for a free stream.
+            pool_timeout_s: for a free stream, or for a place where the client has ``max_connections``.
             connect_timeout_s: for a new connection.
             deadline: on the loop's clock, whatever is waited for; ``math.inf`` for none.
             attempts: how often the request was sent in vain.
@@ -160,6 +173,9 @@ class OriginPool:
                     return decision.connection
                 if result != "waited":
                     result = decision.reason
+                if decision is CONNECT and self._attempt is None and not self.room.take():
+                    await self._place(pool_timeout_s, connect_timeout_s, deadline)
+                    continue
                 if decision is CONNECT:
                     await self._connected(connect_timeout_s, deadline)
                 else:
@@ -228,38 +244,86 @@ class OriginPool:
             if not place.waiter.done():
                 place.waiter.set_result(None)
 
+    # -- waiting for a place
+
+    async def _place(self, pool_timeout_s: float | None, connect_timeout_s: float | None, deadline: float) -> None:
+        """Wait until an attempt to connect has a place among the client's connections."""
+        waiter = self.loop.create_waiter()
+        waits = (waiter, connect_timeout_s)
+        self._outside.append(waits)
+        if len(self._outside) == 1:
+            self.room.wait(self)
+        try:
+            await self._limited(waiter, pool_timeout_s, deadline, self._place_timeout)
+        finally:
+            if waits in self._outside:
+                self._outside.remove(waits)
+                if not self._outside:
+                    self.room.leave(self)
+
+    def enter(self) -> bool:
+        """There is a place, already taken: connect, and True; False when nobody waits for it any more."""
+        waits = [(waiter, timeout_s) for waiter, timeout_s in self._outside if not waiter.done()]
+        self._outside = []
+        if waits:
+            self._begin([timeout_s for _, timeout_s in waits])
+        for waiter, _ in waits:
+            waiter.set_result(None)
+        return bool(waits)
+
+    def _place_timeout(self, timeout_s: float) -> PoolTimeout:
+        return PoolTimeout(
+            f"no place for a connection to {self.origin} became free within {timeout_s:g} s (Timeout.pool):"
+            f" {self.room.taken} connections are open or being made, and none is idle"
+            f" (Limits.max_connections is {self.room.connections_max})",
+            timeout_s=timeout_s,
+        )
+
     # -- connecting
 
     async def _connected(self, timeout_s: float | None, deadline: float) -> None:
         """Wait for the shared attempt, begun if there is none."""
         attempt = self._attempt
         if attempt is None:
-            attempt = self._attempt = Attempt()
-            attempt.extend(timeout_s, self.loop.now())
-            attempt.task = spawn(self.loop, self._run(attempt))
-            self._look(attempt)
+            attempt = self._begin([timeout_s])
         else:
             attempt.extend(timeout_s, self.loop.now())
         waiter = self.loop.create_waiter()
         attempt.waiters.append(waiter)
         try:
             await self._limited(waiter, timeout_s, deadline, self._connect_timeout)
-        except BaseException:
+        finally:
             if waiter in attempt.waiters:
                 attempt.waiters.remove(waiter)
-            raise
+            elif waiter in attempt.told:
+                attempt.told.remove(waiter)
+                self.expected -= 1
+
+    def _begin(self, timeouts_s: list[float | None]) -> Attempt:
+        """Begin an attempt, whose place is taken, for those who would wait so long."""
+        attempt = self._attempt = Attempt()
+        now = self.loop.now()
+        for timeout_s in timeouts_s:
+            attempt.extend(timeout_s, now)
+        attempt.task = spawn(self.loop, self._run(attempt))
+        # Not at once, however short: a task that is cancelled before it began would tell nobody.
+        if attempt.deadline < math.inf:
+            attempt.timer = self.loop.call_at(attempt.deadline, functools.partial(self._look, attempt))
+        return attempt
 
     async def _run(self, attempt: Attempt) -> None:
         """Connect, and tell everyone who waits; runs on its own, so nobody's cancellation ends it."""
         error: Exception | None = None
         error_type = ""
+        kept = False
         try:
-            connection = await self._open_connection(self.origin)
+            connection = await self._open_connection(self.origin, self.limits)
             if self.closed:
                 connection.terminate("shutdown")
                 error = ConnectError("the client was closed while it connected")
             else:
                 self._add(connection)
+                kept = True
         except Exception as failure:
             error = failure
             error_type = getattr(failure, "reason", "") or type(failure).__name__
@@ -277,6 +341,8 @@ class OriginPool:
                 self._attempt = None
             self.counters.count("pool_connections_created", (self._address, error_type))
             self._tell(attempt, error)
+            if not kept:
+                self.room.release()
 
     def _look(self, attempt: Attempt) -> None:
         """End ``attempt`` at its deadline, which may have moved since this was planned."""
@@ -292,6 +358,8 @@ class OriginPool:
             if waiter.done():
                 continue
             if error is None:
+                attempt.told.add(waiter)
+                self.expected += 1
                 waiter.set_result(None)
             else:
                 # Each gets its own, since each has its own request and traceback.
@@ -350,6 +418,7 @@ class OriginPool:
         connection.decision = Decision(connection, "reused")
         self.connections.append(connection)
         self._last = connection
+        self.room.idle += 1
         self.counters.count("http_client_open_connections", self._key_idle)
         previous = self.current
         self.current = connection
@@ -363,6 +432,17 @@ class OriginPool:
         block = self.counters
         block.count("http_client_open_connections", self._key_active, 1 if busy else -1)
         block.count("http_client_open_connections", self._key_idle, -1 if busy else 1)
+        self.room.idle += -1 if busy else 1
+        if not busy:
+            self.room.rested()
+
+    def slow_pings(self) -> None:
+        """The peer said that we ask too often: half as often from the next connection on, for as long as the pool lives."""
+        limits = self.limits
+        interval_s = min(2 * limits.ping_interval_min_s, max(limits.ping_interval_min_s, limits.ping_interval_max_s))
+        self.limits = replace(
+            limits, ping_interval_min_s=interval_s, window_probe_interval_s=max(interval_s, limits.window_probe_interval_s)
+        )
 
     def retired(self, connection: PooledConnection) -> None:
         """``connection`` takes no more requests."""
@@ -375,11 +455,14 @@ class OriginPool:
         if connection not in self.connections:
             return
         self.connections.remove(connection)
+        if not connection.streams_open:
+            self.room.idle -= 1
         block = self.counters
         block.count("http_client_open_connections", self._key_active if connection.streams_open else self._key_idle, -1)
         block.count("pool_connections_closed", (self._address, reason))
         block.labelled_histogram("http_client_connection_duration", (self._address, self._port, "2")).record(age_s)
         self.retired(connection)
+        self.room.release()
 
     def terminate(self) -> None:
         """Close every connection; requests under way fail, those in the queue too.  May be called again."""
@@ -391,6 +474,11 @@ class OriginPool:
             self._attempt = None
             self._tell(attempt, ConnectError(f"the client was closed while it connected to {self.origin}"))
             attempt.task.cancel()
+        outside, self._outside = self._outside, []
+        self.room.leave(self)
+        for waiter, _ in outside:
+            if not waiter.done():
+                waiter.set_result(None)
         for connection in list(self.connections):
             connection.terminate("shutdown")
         self.current = None
@@ -407,6 +495,14 @@ class Pool:
         self._open_connection = open_connection
         self._limits = limits
         self._block = counters.local()
+        self._room = Room(limits, self._idle)
+
+    def _idle(self) -> Iterator[PooledConnection]:
+        """The connections that nobody uses, or is about to use."""
+        for pool in self.origins.values():
+            current = pool.current
+            if current is not None and not (current.retired or current.streams_open or current.reserved or pool.waiting or pool.expected):
+                yield current
 
     def origin(self, origin: Origin) -> OriginPool:
         """The pool of ``origin``, made on first use."""
@@ -414,7 +510,7 @@ class Pool:
         if found is None:
             if self.closed:
                 raise H2OError("the client was closed")
-            found = self.origins[origin] = OriginPool(origin, self.loop, self._open_connection, self._limits, self._block)
+            found = self.origins[origin] = OriginPool(origin, self.loop, self._open_connection, self._limits, self._block, self._room)
         return found
 
     async def aclose(self) -> None:
@@ -429,6 +525,11 @@ class Pool:
     def describe(self) -> list[dict[str, Any]]:
         """A snapshot for consoles and error reports."""
         return [
-            {"origin": str(origin), "waiting": len(pool.waiting), "connections": [c.describe() for c in pool.connections]}
+            {
+                "origin": str(origin),
+                "waiting": len(pool.waiting),
+                "ping_interval_s": pool.limits.ping_interval_min_s,
+                "connections": [c.describe() for c in pool.connections],
+            }
             for origin, pool in self.origins.items()
         ]

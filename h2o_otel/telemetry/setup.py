@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from ..limits import SERVER_LIMITS
 from .requests import ClientRequestMetrics, ServerRequestMetrics
 
 __all__ = ["LEVELS", "Telemetry", "TelemetryError", "configure", "default"]
@@ -159,11 +160,11 @@ def configure(
     log_format: str | None = None,
     log_level: str = "info",
     log_stream: TextIO | None = None,
-    log_lines_per_s: float = 10.0,
+    log_lines_per_s: float = SERVER_LIMITS.log_lines_per_s,
     capture_logging: bool = False,
     access_log: bool = False,
     body_sizes: bool = False,
-    origins_max: int = 64,
+    origins_max: int = SERVER_LIMITS.origins_labelled_max,
     tracer_provider: Any = None,
     meter_provider: Any = None,
     logger_provider: Any = None,
@@ -248,7 +249,7 @@ def default() -> Telemetry:
         from .providers import Builder
 
         builder = Builder(telemetry, otlp=False)
-        builder.events(None, 10.0)
+        builder.events(None, SERVER_LIMITS.log_lines_per_s)
         if telemetry.enabled:
             builder.observables()
             if telemetry.level in ("traces", "detail"):

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+import h2o_otel
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+
+PACKAGE = Path(h2o_otel.__file__).parent
 
 
 def test_frozen() -> None:
@@ -43,3 +48,18 @@ def test_windows(name: str) -> None:
 def test_by_keyword_only() -> None:
     with pytest.raises(TypeError):
         Limits(4096)  # type: ignore[misc]
+
+
+def read_by_the_package() -> set[str]:
+    """The attributes of limits that some module reads, ``limits.py`` excepted."""
+    found: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path != PACKAGE / "limits.py":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            reads = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)]
+            found |= {node.attr for node in reads if ast.unparse(node.value).lower().endswith("limits")}
+    return found
+
+
+def test_every_bound_binds() -> None:
+    assert {field.name for field in dataclasses.fields(Limits)} - read_by_the_package() == set()

@@ -58,7 +58,7 @@ class Opener:
         self.ended: Exception | None = None
         self.delay = 0.02
 
-    async def __call__(self, origin: Origin) -> Fake:
+    async def __call__(self, origin: Origin, limits: Limits) -> Fake:
         self.attempts += 1
         await anyio.sleep(self.delay)
         if self.error is not None:
