@@ -24,7 +24,7 @@ class Limits:
     """What a peer, an application or the machine may use up; immutable, so it can be shared.
 
     Raises:
-        ValueError: a bound is negative, outside what RFC 9113 section 6.5.2 allows, or a ring's size and no power of two.
+        ValueError: a bound is negative, outside what RFC 9113 section 6.5.2 allows, a ring's size and no power of two, or lets nothing run.
     """
 
     # -- HPACK and header lists (RFC 7541; RFC 9113 section 6.5.2, 10.5.1)
@@ -53,8 +53,6 @@ class Limits:
     streams_max: int = 100
     closed_streams_remembered_max: int = 256
     running_handlers_max: int = 100
-    waiting_requests_factor: int = 2
-    abusive_requests_factor: int = 4
     push_promises_max: int = 100
     push_promises_per_connection_max: int = 1000
 
@@ -146,6 +144,8 @@ class Limits:
             raise ValueError(f"Limits.frame_bytes_max is {self.frame_bytes_max}; RFC 9113 section 6.5.2 allows 16384 to 16777215")
         if self.flight_recorder_frames & (self.flight_recorder_frames - 1):
             raise ValueError(f"Limits.flight_recorder_frames is {self.flight_recorder_frames}; it must be a power of two, or 0 for none")
+        if self.running_handlers_max == 0:
+            raise ValueError("Limits.running_handlers_max is 0; no request would ever be answered")
         for name in ("stream_window_bytes", "connection_window_bytes", "window_bytes_max"):
             if getattr(self, name) > WINDOW_BYTES_MAX:
                 raise ValueError(f"Limits.{name} is {getattr(self, name)}; RFC 9113 section 6.9.1 allows at most {WINDOW_BYTES_MAX}")

@@ -1,5 +1,4 @@
 import cython
-from ..counters cimport Counters
 from ..io.driver cimport Driver
 from ..protocol.connection cimport Connection
 from ..streams.stream cimport Stream
@@ -8,12 +7,12 @@ from .carrier cimport AsgiConnection
 from .service cimport Service
 
 cdef dict _ASGI
-cdef int _HANDLERS_WAITING, _REFUSED_STREAM, _ENHANCE_YOUR_CALM
+cdef int _HANDLERS_WAITING
 cdef double _GOAWAY_WAIT_S
 cdef bytes _GOAWAY_PING
 
 cdef class ServerProtocol(AsgiConnection):
-    cdef readonly int running, running_max, waiting_max, abusive_max, refused
+    cdef readonly int running, running_max
     cdef readonly bint draining
     cdef bint _drained, _resuming
     cdef long long _requests_max
@@ -39,10 +38,9 @@ cdef class ServerProtocol(AsgiConnection):
     cpdef stream_closed(self, Stream stream)
     @cython.locals(request=AsgiRequest, pending=list)
     cpdef batch_finished(self, double now)
+    cdef _admit(self, AsgiRequest request)
     @cython.locals(service=Service)
-    cdef _admit(self, AsgiRequest request, double now)
-    @cython.locals(counters=Counters)
-    cdef _refuse(self, AsgiRequest request, double now)
+    cdef _begin(self, AsgiRequest request)
     cdef _unwait(self, AsgiRequest request)
     cdef handler_ended(self)
     cpdef _resume(self)

@@ -21,8 +21,6 @@ __all__ = ["ServerProtocol"]
 
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
 _HANDLERS_WAITING = _counters.slot("asgi_handlers") + 1
-_REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
-_ENHANCE_YOUR_CALM = int(ErrorCode.ENHANCE_YOUR_CALM)
 # After so long without an answer to its PING, a peer is taken to have seen the first GOAWAY.
 _GOAWAY_WAIT_S = 1.0
 _GOAWAY_PING = b"h2o-otel"
@@ -50,9 +48,6 @@ class ServerProtocol(AsgiConnection):
         limits = service.limits
         self.running = 0
         self.running_max = limits.running_handlers_max
-        self.waiting_max = limits.waiting_requests_factor * limits.running_handlers_max
-        self.abusive_max = limits.abusive_requests_factor * limits.running_handlers_max
-        self.refused = 0
         self.draining = False
         self._drained = False
         self._pending: list[AsgiRequest] = []
@@ -190,40 +185,34 @@ class ServerProtocol(AsgiConnection):
             for request in pending:
                 # A request whose stream was reset in the same read never runs.
                 if not request.over:
-                    self._admit(request, now)
+                    self._admit(request)
             if self._requests_max >= 0 and self.connection.requests >= self._requests_max:
                 self.shutdown()
 
-    def _admit(self, request: AsgiRequest, now: float) -> None:
-        service = self.service
-        if self.running < self.running_max and not self._waiting:
-            if request.stream.method == b"CONNECT":
-                request.reply(501, b"Not Implemented")
-            elif service.concurrency_max >= 0 and service.handlers >= service.concurrency_max:
-                request.reply(503, b"Service Unavailable")
-            else:
-                self.running += 1
-                request.start()
-        elif len(self._waiting) < self.waiting_max:
+    def _admit(self, request: AsgiRequest) -> None:
+        """Start ``request``, or let it wait for a handler to end.
+
+        It is never refused: a client may have as many streams open as SETTINGS_MAX_CONCURRENT_STREAMS
+        told it, whatever the limit of handlers.  What waits is open, so that there are at most
+        ``Limits.streams_max``; and handlers that outlive their streams keep their place, so that
+        a rapid reset makes others wait and nothing grow, until the ``rapid_reset`` rule ends it.
+        """
+        if request.stream.method == b"CONNECT":
+            request.reply(501, b"Not Implemented")
+        elif self.running < self.running_max and not self._waiting:
+            self._begin(request)
+        else:
             request.waiting = True
             self._waiting[request.stream.id] = request
-            service.counters.slots[_HANDLERS_WAITING] += 1
-        else:
-            self._refuse(request, now)
+            self.service.counters.slots[_HANDLERS_WAITING] += 1
 
-    def _refuse(self, request: AsgiRequest, now: float) -> None:
-        """Handlers of streams that are gone fill the limit: rapid reset, or a client that is as good as that."""
-        self.refused += 1
-        self.reset(request.stream, _REFUSED_STREAM, now)
-        counters = self.service.counters
-        if self.waiting_max + self.refused <= self.abusive_max:
-            counters.count("abuse_detections", ("running_handlers", "refused"))
-            return
-        counters.count("abuse_detections", ("running_handlers", "closed"))
-        fields = {"h2o.abuse.kind": "running_handlers", "h2o.result": "closed", "h2o.limit": self.abusive_max}
-        fields["h2o.actual"] = self.waiting_max + self.refused
-        self.emit("h2o.abuse.detected", fields)
-        self.connection.close(_ENHANCE_YOUR_CALM, now, b"too many requests were cancelled while their handlers run")
+    def _begin(self, request: AsgiRequest) -> None:
+        service = self.service
+        if service.concurrency_max >= 0 and service.handlers >= service.concurrency_max:
+            request.reply(503, b"Service Unavailable")
+        else:
+            self.running += 1
+            request.start()
 
     def _unwait(self, request: AsgiRequest) -> None:
         request.waiting = False
@@ -232,7 +221,6 @@ class ServerProtocol(AsgiConnection):
 
     def handler_ended(self) -> None:
         self.running -= 1
-        self.refused = 0
         if self._waiting and not self._resuming:
             # Not here: this may be inside the step of another application.
             self._resuming = True
@@ -248,8 +236,7 @@ class ServerProtocol(AsgiConnection):
         while self._waiting and self.running < self.running_max:
             request = next(iter(self._waiting.values()))
             self._unwait(request)
-            self.running += 1
-            request.start()
+            self._begin(request)
 
     # -- a graceful end
 

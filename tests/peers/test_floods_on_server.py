@@ -20,6 +20,7 @@ ENDLESS = 20_000
 # Applications that hold on after their client is gone are cancelled soon, so that tests end soon.
 LIMITS = Limits(disconnect_grace_s=0.1)
 FEW_RESETS = replace(LIMITS, resets_sent_burst=20)
+FEW_HANDLERS = replace(LIMITS, running_handlers_max=10)
 GET = wire.block((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"test.example"))
 
 
@@ -47,6 +48,12 @@ def rapid_reset() -> Flood:
     """CVE-2023-44487, each cancel in a read of its own, so that the application has begun."""
     pieces = (piece for n in streams() for piece in (request(n, b"/wait"), rst_stream(n, 8)))
     return Flood(pieces, "rapid_reset", "ENHANCE_YOUR_CALM", "cancelled requests")
+
+
+def reset_while_handlers_run() -> Flood:
+    """The same against an application that does not listen: ten handlers without a stream, and all others wait."""
+    pieces = (piece for n in streams() for piece in (request(n, b"/hold"), rst_stream(n, 8)))
+    return Flood(pieces, "rapid_reset", "ENHANCE_YOUR_CALM", "cancelled requests", FEW_HANDLERS)
 
 
 def resets_in_one_read() -> Flood:
@@ -155,6 +162,7 @@ def priority_updates() -> Flood:
 
 FLOODS: dict[str, Callable[[], Flood]] = {
     "rapid reset": rapid_reset,
+    "rapid reset while handlers run": reset_while_handlers_run,
     "resets in one read": resets_in_one_read,
     **{f"made you reset: {fault}": partial(made_you_reset, fault) for fault in FAULTS},
     "continuations": partial(continuations, b"\x82", "continuation_flood", "CONTINUATION"),

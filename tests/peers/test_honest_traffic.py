@@ -36,6 +36,21 @@ async def test_browser_that_cancels_a_hundred_requests_at_once(caplog: pytest.Lo
         assert under.detected() == {}
 
 
+async def test_all_streams_that_are_allowed_with_fewer_handlers(caplog: pytest.LogCaptureFixture) -> None:
+    """A client keeps the advertised 100 streams busy; ten run at a time, the others wait, none is refused."""
+    async with siege(caplog, limits=Limits(running_handlers_max=10), lines=0) as under:
+        await under.attacker.greet()
+        ids = numbers()
+        for _ in range(3):
+            opened = [next(ids) for _ in range(100)]
+            await under.attacker.send(b"".join(request(n, b"/work") for n in opened))
+            await under.attacker.until(lambda opened=opened: set(opened) <= set(under.attacker.answered()))
+        assert under.attacker.resets() == {}
+        assert under.attacker.of(wire.GOAWAY) == []
+        assert under.app.most <= 11
+        assert under.detected() == {}
+
+
 async def test_messages_of_600_octets_to_a_slow_reader(caplog: pytest.LogCaptureFixture) -> None:
     """A stream of gRPC: the window fills with small frames before anything is read."""
     async with siege(caplog, limits=DEFAULTS, lines=0) as under:

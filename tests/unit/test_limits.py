@@ -45,6 +45,11 @@ def test_windows(name: str) -> None:
     assert str(caught.value) == f"Limits.{name} is 2147483648; RFC 9113 section 6.9.1 allows at most 2147483647"
 
 
+def test_some_handler_runs() -> None:
+    with pytest.raises(ValueError, match="running_handlers_max is 0; no request would ever be answered"):
+        Limits(running_handlers_max=0)
+
+
 def test_by_keyword_only() -> None:
     with pytest.raises(TypeError):
         Limits(4096)  # type: ignore[misc]

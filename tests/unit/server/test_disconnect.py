@@ -18,7 +18,7 @@ from tests.support.peer import Peer, connected, serving
 pytestmark = backends.asyncio_loops
 
 START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
-CALM, REFUSED = 11, 7
+CALM = 11
 
 
 def body(data: bytes = b"", more: bool = False) -> dict[str, Any]:
@@ -288,6 +288,7 @@ def small_limits(**more: Any) -> Limits:
 
 
 async def test_reset_streams_do_not_free_their_handlers() -> None:
+    """What is open waits for them, all that the client was told that it may open, and none is refused."""
     app = Stubborn()
     async with connected(app, limits=small_limits()) as peer:
         for _ in range(5):
@@ -295,11 +296,9 @@ async def test_reset_streams_do_not_free_their_handlers() -> None:
             await eventually(lambda: app.running >= 1)
             await asyncio.sleep(0.01)
             peer.cancel(answer)
-        waiting = [peer.request() for _ in range(10)]
+        waiting = [peer.request() for _ in range(100)]
         await asyncio.sleep(0.05)
         assert app.started == 5
-        refused = peer.request()
-        assert (await refused.done()).reset == REFUSED
         app.go.set()
         for answer in waiting:
             assert (await answer.done()).body == b"ok"
@@ -307,20 +306,16 @@ async def test_reset_streams_do_not_free_their_handlers() -> None:
 
 
 async def test_rapid_reset_is_bounded_and_ends_calmly() -> None:
+    """Cancelled requests that wait leave nothing behind; too many of them are a rapid reset like any other."""
     app = Stubborn()
     before = dict(counters.collect().labelled.get("abuse_detections", {}))
-    async with connected(app, limits=small_limits()) as peer:
-        with_rst = 0
-        while not peer.closed.is_set() and with_rst < 400:
-            try:
-                answer = peer.request()
-                await asyncio.sleep(0)
-                if with_rst % 2:
-                    peer.cancel(answer)
-            except Exception:
-                break
-            with_rst += 1
+    async with connected(app, limits=small_limits(resets_received_burst=50)) as peer:
+        sent = 0
+        while not peer.closed.is_set() and sent < 400:
+            answer = peer.request()
             await asyncio.sleep(0.001)
+            peer.cancel(answer)
+            sent += 1
         await asyncio.wait_for(peer.closed.wait(), 5)
         assert app.most <= 5
         assert peer.goaways[-1][1] == CALM
@@ -328,7 +323,19 @@ async def test_rapid_reset_is_bounded_and_ends_calmly() -> None:
         app.go.set()
         await eventually(lambda: app.running == 0)
     after = counters.collect().labelled["abuse_detections"]
-    assert after[("running_handlers", "closed")] == before.get(("running_handlers", "closed"), 0) + 1
+    assert after[("rapid_reset", "closed")] == before.get(("rapid_reset", "closed"), 0) + 1
+
+
+async def test_connect_that_waits_is_not_for_the_application() -> None:
+    app = Stubborn()
+    async with connected(app, limits=small_limits()) as peer:
+        busy = [peer.request() for _ in range(6)]
+        await eventually(lambda: app.started == 5)
+        connect = peer.open([(":method", "CONNECT"), (":authority", "x:443")], end=False)
+        assert (await connect.done()).status == 501
+        app.go.set()
+        for answer in busy:
+            assert (await answer.done()).body == b"ok"
 
 
 async def test_request_reset_in_the_same_read_never_starts() -> None:
