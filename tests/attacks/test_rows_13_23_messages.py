@@ -128,7 +128,7 @@ class TestRow16Exhaustion:
 
 
 class TestRow17Malformed:
-    """The rules themselves are in ``tests/unit/test_rules.py``; here that they are the stream's matter alone."""
+    """The rules themselves are in ``tests/unit/frames/test_message_rules.py``; here that they are the stream's matter alone."""
 
     @pytest.mark.parametrize(
         "fields",
