@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -13,15 +11,9 @@ import pytest
 from h2o_otel import Client, Limits, ReadTimeout, Timeout, counters
 from tests.support import wire
 from tests.support.peers import Peer, PeerServer
+from tests.support.waiting import eventually
 
 ENHANCE_YOUR_CALM = 11
-
-
-async def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        await anyio.sleep(0.005)
 
 
 class Counting(Peer):

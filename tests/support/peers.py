@@ -168,6 +168,25 @@ class Peer:
             self.open = False
 
 
+def path_of(peer: Peer, stream_id: int) -> bytes:
+    return peer.requests[stream_id][b":path"]
+
+
+class Silent(Peer):
+    """Never answers /silent, and begins to answer /drip with an octet every 20 ms."""
+
+    def ended(self, stream_id: int) -> None:
+        path = path_of(self, stream_id)
+        if path == b"/drip":
+            self.head(stream_id)
+            for _ in range(50):
+                self.h2.send_data(stream_id, b".")
+                self.flush()
+                time.sleep(0.02)
+        elif path != b"/silent":
+            super().ended(stream_id)
+
+
 class PeerServer:
     """Listens on 127.0.0.1 and runs a ``Peer`` per connection.
 

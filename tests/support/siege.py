@@ -22,6 +22,7 @@ from h2o_otel.errors import ErrorCode
 from h2o_otel.limits import SERVER_LIMITS, Limits
 from tests.support import peer as honest_peer
 from tests.support import wire
+from tests.support.waiting import eventually
 
 PATIENCE_S = 10.0
 # What an attack may cost beyond the buffers that the limits name: the connection's objects, a hundred streams
@@ -234,12 +235,6 @@ class Siege:
 
 def detections() -> dict[tuple[str, ...], int]:
     return dict(counters.collect().labelled.get("abuse_detections", {}))
-
-
-async def eventually(condition: Any) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 -- conditions are plain functions
-            await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager

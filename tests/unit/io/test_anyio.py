@@ -18,6 +18,7 @@ from h2o_otel.io.loop import asyncio_loop
 from h2o_otel.tls.certificates import Authority
 from h2o_otel.tls.context import ClientTLS, ServerTLS, client_context, server_context
 from tests.support.ends import Client, Server, body, client_driver, server_driver
+from tests.support.waiting import eventually
 
 SIZE = 8 << 20
 
@@ -25,14 +26,6 @@ SIZE = 8 << 20
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
-
-
-async def eventually(condition: Any, seconds: float = 5.0) -> None:
-    for _ in range(int(seconds / 0.005)):
-        if condition():
-            return
-        await anyio.sleep(0.005)
-    raise AssertionError("it did not happen")
 
 
 class Ends:

@@ -23,6 +23,7 @@ from h2o_otel.tls.certificates import Authority
 from h2o_otel.tls.context import ClientTLS, ServerTLS, client_context, server_context
 from tests.support import backends
 from tests.support.ends import Client, Server, body, client_driver, server_driver
+from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_loops
 SIZE = 8 << 20
@@ -72,14 +73,6 @@ async def joined(authority: Authority | None = None, block: Counters | None = No
         for each in [driver, *(server for server, _ in servers)]:
             each.abort()
         await eventually(lambda: driver.closed and all(server.closed for server, _ in servers))
-
-
-async def eventually(condition: Any, seconds: float = 5.0) -> None:
-    for _ in range(int(seconds / 0.005)):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not happen")
 
 
 @pytest.mark.parametrize("tls", [False, True])

@@ -14,6 +14,7 @@ from h2o_otel.errors import ClientDisconnected
 from h2o_otel.limits import Limits
 from tests.support import backends, wire
 from tests.support.peer import Peer, connected, serving
+from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_loops
 
@@ -23,12 +24,6 @@ CALM = 11
 
 def body(data: bytes = b"", more: bool = False) -> dict[str, Any]:
     return {"type": "http.response.body", "body": data, "more_body": more}
-
-
-async def eventually(condition: Any, seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 -- conditions are plain functions
-            await asyncio.sleep(0.005)
 
 
 class Watcher:

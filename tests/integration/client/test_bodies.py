@@ -1,0 +1,193 @@
+"""Bodies that nobody reads, and uploads that the peer stops, slows or answers early."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+import anyio
+import h2.settings
+import pytest
+
+import h2o_otel
+from h2o_otel import Limits, Timeout
+from h2o_otel.limits import CLIENT_LIMITS
+from tests.support.peers import Peer
+from tests.support.waiting import eventually
+
+CANCEL = 8
+WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
+
+
+class Large(Peer):
+    def ended(self, stream_id: int) -> None:
+        self.respond(stream_id, b"x" * 100_000)
+
+
+@pytest.mark.time_limit(60)
+async def test_abandoned_bodies_do_not_wedge(serve: Any, client: Any) -> None:
+    server = serve(Large)
+    limits = Limits(stream_window_bytes=65_536, connection_window_bytes=262_144)
+    rounds = 1000
+    async with client(limits=limits) as c:
+
+        async def abandon(times: int) -> None:
+            for _ in range(times):
+                async with c.stream("GET", server.url) as response:
+                    async for piece in response.aiter_bytes():
+                        assert piece
+                        break
+
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(abandon, rounds // 20)
+        assert len((await c.get(server.url)).content) == 100_000
+        assert len(server.peers) == 1
+        (state,) = c.describe()
+        assert state["connections"][0]["streams_open"] == 0
+        await eventually(lambda: len(server.peers[0].resets) == rounds)
+
+
+async def test_reader_that_is_slow_stops_the_peer(serve: Any, client: Any) -> None:
+    class Endless(Peer):
+        def ended(self, stream_id: int) -> None:
+            self.head(stream_id)
+            self.body(stream_id, b"x" * 10_000_000)
+
+    server = serve(Endless)
+    limits = Limits(stream_window_bytes=65_536, connection_window_bytes=1_048_576)
+    async with client(limits=limits) as c, c.stream("GET", server.url) as response:
+        await anyio.sleep(0.2)
+        assert sum(map(len, response.exchange.chunks)) <= 65_536
+        first = await response.aiter_raw().__anext__()
+        assert first
+
+
+# -- uploads
+
+
+class Shut(Peer):
+    """Opens no window."""
+
+    settings: ClassVar[dict[int, int]] = {WINDOW: 0}
+
+    def data(self, stream_id: int, size: int) -> None:
+        pass
+
+
+async def test_closed_window_is_a_write_timeout(serve: Any, client: Any) -> None:
+    server = serve(Shut)
+    async with client() as c:
+        await c.get(server.url)
+        for content in (b"x" * 1000, [b"x" * 100_000] * 3):
+            with pytest.raises(h2o_otel.WriteTimeout, match=r"took nothing of the request body within 0\.2 s"):
+                await c.post(server.url, content=content, timeout=Timeout(write=0.2, read=0.1))
+            # The PING is answered, and the connection stays.
+            await eventually(lambda: not c.describe()[0]["connections"][0]["suspect"])
+        assert (await c.get(server.url)).status_code == 200
+
+
+async def test_upload_waits_for_the_peer(serve: Any, client: Any) -> None:
+    class Slow(Peer):
+        def data(self, stream_id: int, size: int) -> None:
+            pass
+
+        def request(self, stream_id: int) -> None:
+            self.made = 0
+
+    server = serve(Slow)
+    made = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal made
+        while True:
+            made += 1
+            yield b"x" * 16_384
+
+    async with client() as c:
+        with pytest.raises(h2o_otel.WriteTimeout):
+            await c.post(server.url, content=chunks(), timeout=Timeout(write=0.3))
+        # The window, and what may wait for it: nothing is made beyond that.
+        assert made * 16_384 <= 65_535 + CLIENT_LIMITS.send_buffer_stream_bytes + 2 * 16_384
+
+
+async def test_early_response_stops_the_upload(serve: Any, client: Any) -> None:
+    class Early(Peer):
+        def request(self, stream_id: int) -> None:
+            self.respond(stream_id, b"no", status=413)
+            self.h2.reset_stream(stream_id, 0)
+
+        def ended(self, stream_id: int) -> None:
+            pass
+
+    server = serve(Early)
+    closed = False
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            while True:
+                yield b"x" * 1000
+                await anyio.sleep(0.01)
+        finally:
+            closed = True
+
+    async with client() as c:
+        response = await c.post(server.url, content=chunks())
+        assert (response.status_code, response.content) == (413, b"no")
+        await eventually(lambda: closed)
+        response = await c.post(server.url, content=b"x" * 1_000_000)
+        assert response.status_code == 413
+        assert len(server.peers) == 1
+
+
+async def test_send_read_send_on_one_stream(serve: Any, client: Any) -> None:
+    """Bidirectional streaming: each piece goes out when the answer to the one before is here."""
+
+    class Echo(Peer):
+        def request(self, stream_id: int) -> None:
+            self.head(stream_id)
+
+        def data(self, stream_id: int, size: int) -> None:
+            super().data(stream_id, size)
+            self.body(stream_id, bytes(self.bodies[stream_id]))
+            self.bodies[stream_id].clear()
+
+        def ended(self, stream_id: int) -> None:
+            self.body(stream_id, b"", end=True)
+
+    server = serve(Echo)
+    answers, turn = anyio.create_memory_object_stream[bytes](1)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"0"
+        async for answer in turn:
+            if answer == b"5":
+                return
+            yield b"%d" % (int(answer) + 1)
+
+    async with client() as c, answers, turn:
+        seen: list[bytes] = []
+        async with c.stream("POST", server.url, content=chunks()) as response:
+            async for piece in response.aiter_raw():
+                seen.append(piece)
+                await answers.send(piece)
+        assert seen == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_failing_upload_is_the_callers_error(serve: Any, client: Any) -> None:
+    server = serve(Peer)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"begun"
+        raise KeyError("mine")
+
+    async with client() as c:
+        with pytest.raises(KeyError, match="mine"):
+            await c.post(server.url, content=chunks())
+        with pytest.raises(h2o_otel.LocalProtocolError, match="has 4 octets, content-length says 10"):
+            await c.post(server.url, content=[b"four"], headers={"content-length": "10"})
+        with pytest.raises(h2o_otel.LocalProtocolError, match="has 4 octets, content-length says 10"):
+            await c.post(server.url, content=b"four", headers={"content-length": "10"})
+        assert (await c.get(server.url)).status_code == 200
+        assert set(server.peers[0].resets.values()) == {CANCEL}
