@@ -5,7 +5,7 @@
 # (H2O_OTEL_CHECKED=1 at build time) a position outside aborts the process: callers check lengths
 # before they index, so an abort here is always our mistake and never the peer's.
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object thing) noexcept
@@ -88,6 +88,11 @@ cdef extern from *:
             value = value << 4 | (unsigned)(b[i] <= '9' ? b[i] - '0' : b[i] - 'a' + 10);
         return value;
     }
+    static inline void h2o_put_hex(unsigned char *d, Py_ssize_t pos, unsigned long long value, Py_ssize_t digits, Py_ssize_t cap) {
+        H2O_CHECK("write", pos, digits, cap);
+        for (Py_ssize_t i = pos + digits - 1; i >= pos; i--, value >>= 4)
+            d[i] = (unsigned char)"0123456789abcdef"[value & 15];
+    }
     static inline int h2o_all_in(const unsigned char *classes, const unsigned char *b, Py_ssize_t n, Py_ssize_t end, unsigned int bit) {
         unsigned int found = bit;
         H2O_CHECK("read", 0, n, end);
@@ -135,6 +140,7 @@ cdef extern from *:
     # Digits 0-9 and a-f only; then sixteen of them as a number.
     bint lower_hex "h2o_lower_hex"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t n) noexcept nogil
     unsigned long long hex_u64 "h2o_hex_u64"(const unsigned char *src, Py_ssize_t pos, Py_ssize_t end) noexcept nogil
+    void put_hex "h2o_put_hex"(unsigned char *dst, Py_ssize_t pos, unsigned long long value, Py_ssize_t digits, Py_ssize_t cap) noexcept nogil
     # Whether each octet has `bit` in its class; whether none is NUL, LF or CR.
     bint all_in "h2o_all_in"(const unsigned char *classes, const unsigned char *src, Py_ssize_t n, Py_ssize_t end, unsigned int bit) noexcept nogil
     bint no_breaks "h2o_no_breaks"(const unsigned char *src, Py_ssize_t n, Py_ssize_t end) noexcept nogil
@@ -149,6 +155,18 @@ cdef inline bint alone(object thing):
 cdef inline bytes to_bytes(const unsigned char *src, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t end):
     check_read("slice", start, stop - start, end)
     return PyBytes_FromStringAndSize(<const char *>src + start, stop - start)
+
+# The value of a traceparent field, version 00.
+cdef inline bytes traceparent(unsigned long long high, unsigned long long low, unsigned long long span_id, unsigned int flags):
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, 55)
+    cdef unsigned char *to = <unsigned char *>PyBytes_AS_STRING(made)
+    to[0] = to[1] = 48
+    to[2] = to[35] = to[52] = 45
+    put_hex(to, 3, high, 16, 55)
+    put_hex(to, 19, low, 16, 55)
+    put_hex(to, 36, span_id, 16, 55)
+    put_hex(to, 53, flags, 2, 55)
+    return made
 
 # Arrays of C numbers kept in a bytearray, which the caller owns beside the pointer and never resizes.
 cdef inline long long *integers(bytearray owner):

@@ -30,6 +30,7 @@ __all__ = [
     "put_u8",
     "same",
     "to_bytes",
+    "traceparent",
     "u16",
     "u24",
     "u32",
@@ -105,6 +106,10 @@ def decimal(src: bytes, n: int, end: int) -> int:
 
 def hex_u64(src: bytes | bytearray, pos: int, end: int) -> int:
     return int(src[pos : pos + 16], 16)
+
+
+def traceparent(high: int, low: int, span_id: int, flags: int) -> bytes:
+    return b"00-%016x%016x-%016x-%02x" % (high, low, span_id, flags)
 
 
 def to_bytes(src: bytes | bytearray, start: int, stop: int, end: int) -> bytes:

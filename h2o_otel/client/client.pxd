@@ -1,6 +1,8 @@
 import cython
 from ..io.loop cimport Loop
 from ..telemetry.requests cimport ClientRequestMetrics
+from ..telemetry.span cimport RequestSpan
+from ..telemetry.spans cimport Tracing
 from .building cimport Endpoint, RequestBuilder
 from .exchange cimport Exchange, check_length
 from .protocol cimport ClientProtocol
@@ -14,7 +16,8 @@ cdef class Client(RequestBuilder):
     cdef public object timeout
     cdef readonly object limits
     cdef readonly object tuning
-    cdef object _engine, _verify, _cert, _uds, _local_address, _tracing, _asyncio_loop
+    cdef object _engine, _verify, _cert, _uds, _local_address, _asyncio_loop
+    cdef Tracing _tracing
     cdef Loop _loop
     cdef object _group
     cdef object __weakref__
@@ -24,7 +27,7 @@ cdef class Client(RequestBuilder):
     cdef Exchange _begin(self, Request request, bint streaming)
     @cython.locals(request=Request, metrics=ClientRequestMetrics)
     cdef _observe(self, Exchange exchange, Endpoint endpoint, int resend_count)
-    @cython.locals(request=Request, raw=list, fields=list)
+    @cython.locals(request=Request, raw=list, fields=list, span=RequestSpan)
     cdef _open(self, Exchange exchange, Endpoint endpoint, ClientProtocol connection, double now)
     cdef Exchange _again(self, Exchange failed, Endpoint endpoint, int attempts, str reason)
 

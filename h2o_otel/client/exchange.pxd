@@ -3,6 +3,7 @@ from ..io.loop cimport Loop
 from ..pool.connection cimport PooledConnection
 from ..streams.stream cimport Stream
 from ..telemetry.requests cimport ClientRequestMetrics
+from ..telemetry.span cimport RequestSpan
 from .request cimport Request
 from .timeouts cimport Timeout
 
@@ -45,7 +46,7 @@ cdef class Exchange:
     cdef public bint uploading
     cdef public ClientRequestMetrics metrics
     cdef public int metrics_index
-    cdef public object span
+    cdef public RequestSpan span
     cdef readonly bint finished
     cdef Py_ssize_t _taken
     cdef object _waiter, _upload_task, _write_waiter

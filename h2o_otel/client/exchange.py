@@ -457,7 +457,7 @@ class Exchange:
         if self.metrics is not None:
             self.metrics.finished(self.metrics_index, status, error_type, now - self.asked_at, self.span)
         if self.span is not None:
-            self.span.finish(status, error_type, stream=stream)
+            self.span.finish(status, error_type, None, 0, stream)
 
 
 def check_length(fields: list[tuple[bytes, bytes]], sent: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import random
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from opentelemetry.sdk.metrics import export as metrics_export
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData, ResourceMetrics, ScopeMetrics
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 __all__ = [
@@ -34,8 +36,12 @@ __all__ = [
     "SamplerRules",
     "TracerAccess",
     "check",
+    "clip",
     "counting_reader_class",
+    "current_context",
+    "id_calls",
     "make_current",
+    "starters",
     "temporality",
 ]
 
@@ -59,6 +65,9 @@ SUPPRESS_KEY: str = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppr
 
 # Called inside a ``contextvars.Context`` that nobody runs yet, with the OpenTelemetry context to be current there.
 make_current: Callable[[Context], Any] = context_api.attach if _context_variable is None else _context_variable.set
+
+# The OpenTelemetry context that is current where it is called.
+current_context: Callable[[], Context] = context_api.get_current if _context_variable is None else _context_variable.get
 
 
 def _span_key() -> str:
@@ -156,14 +165,14 @@ class TracerAccess:
     """What a finished span needs from the SDK's tracer, read once."""
 
     __slots__ = (
-        "_processors",
-        "_wants_start",
         "attribute_length_max",
         "attributes_max",
         "events_max",
         "ids",
         "links_max",
+        "processor",
         "random_flag",
+        "resource",
         "rules",
         "sampler",
         "scope",
@@ -184,8 +193,8 @@ class TracerAccess:
         self.attribute_length_max: int | None = limits.max_span_attribute_length
         self.events_max: int | None = limits.max_events
         self.links_max: int | None = limits.max_links
-        self._processors: Any = None
-        self._wants_start = False
+        self.resource = tracer.resource
+        self.processor: Any = tracer.span_processor
 
     @property
     def enabled(self) -> bool:
@@ -193,24 +202,33 @@ class TracerAccess:
         return is_enabled is None or bool(is_enabled())
 
     @property
-    def processor(self) -> SpanProcessor:
-        return self.tracer.span_processor
+    def in_order(self) -> bool:
+        """Whether ``processor`` does no more than to call those in its tuple ``_span_processors``, one after the other."""
+        return type(self.processor) is sdk_trace.SynchronousMultiSpanProcessor
 
-    def wants_start(self) -> bool:
-        """Whether a processor does something in ``on_start``: the SDK's exporting ones do not."""
-        processors = getattr(self.tracer.span_processor, "_span_processors", None)
-        if processors is not self._processors or processors is None:
-            self._processors = processors
-            self._wants_start = processors is None or any(
-                type(p).on_start not in (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
-                for p in processors
-            )
-        return self._wants_start
+
+def starters(processors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Those that do something in ``on_start``: the SDK's exporting ones do not."""
+    idle = (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
+    return tuple(p for p in processors if type(p).on_start not in idle)
+
+
+def id_calls(generator: Any) -> tuple[Callable[[], int], Callable[[], int]]:
+    """What makes trace ids and span ids; for the SDK's own generator without its Python around the random bits.
+
+    The caller asks again for an id of 0, which is invalid.
+    """
+    if type(generator) is RandomIdGenerator:
+        return functools.partial(random.getrandbits, 128), functools.partial(random.getrandbits, 64)
+    return generator.generate_trace_id, generator.generate_span_id
 
 
 # ``SpanContext`` without the range checks of its constructor, which are Python and have no question left
 # for ids that our parser or the id generator made: (trace id, span id, remote, flags, state, valid).
 span_context: Callable[[tuple[Any, ...]], SpanContext] = functools.partial(tuple.__new__, SpanContext)
+
+
+_UNSET = Status(StatusCode.UNSET)
 
 
 class LiveSpan(trace.Span, ReadableSpan):
@@ -221,6 +239,13 @@ class LiveSpan(trace.Span, ReadableSpan):
     """
 
     _h2o_access: TracerAccess
+    # What few spans have is set on those alone.
+    _h2o_dropped = 0
+    _instrumentation_info = None
+    _end_time: int | None = None
+    _events: Sequence[Any] = ()
+    _links: Sequence[Link] = ()
+    _status = _UNSET
 
     def __init__(
         self,
@@ -231,25 +256,23 @@ class LiveSpan(trace.Span, ReadableSpan):
         kind: SpanKind,
         start_time: int,
         attributes: dict[str, Any],
-        links: Sequence[Link] = (),
     ) -> None:
         self._h2o_access = access
         self._name = name
-        self._context = self._own_context = context
+        self._context: SpanContext = context
         self._kind = kind
-        self._instrumentation_info = None
         self._instrumentation_scope = access.scope
         self._parent = parent
         self._start_time = start_time
-        self._end_time: int | None = None
         self._attributes: dict[str, Any] = attributes
-        self._events: list[Any] = []
-        self._links: list[Link] = list(links)
-        self._resource = access.tracer.resource
-        self._status = _UNSET
+        self._resource = access.resource
 
     def get_span_context(self) -> SpanContext:
-        return self._own_context
+        return self._context
+
+    @property
+    def dropped_attributes(self) -> int:
+        return self._h2o_dropped
 
     def is_recording(self) -> bool:
         return self._end_time is None
@@ -257,7 +280,10 @@ class LiveSpan(trace.Span, ReadableSpan):
     def set_attribute(self, key: str, value: Any) -> None:
         attributes = self._attributes
         limit = self._h2o_access.attributes_max
-        if self._end_time is not None or (limit is not None and len(attributes) >= limit and key not in attributes):
+        if self._end_time is not None:
+            return
+        if limit is not None and len(attributes) >= limit and key not in attributes:
+            self._h2o_dropped += 1
             return
         length = self._h2o_access.attribute_length_max
         attributes[key] = value[:length] if length is not None and isinstance(value, str) else value
@@ -269,12 +295,12 @@ class LiveSpan(trace.Span, ReadableSpan):
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         limit = self._h2o_access.events_max
         if self._end_time is None and (limit is None or len(self._events) < limit):
-            self._events.append(sdk_trace.Event(name, attributes, time_ns() if timestamp is None else timestamp))
+            self._events = [*self._events, sdk_trace.Event(name, attributes, time_ns() if timestamp is None else timestamp)]
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
         limit = self._h2o_access.links_max
         if self._end_time is None and (limit is None or len(self._links) < limit):
-            self._links.append(Link(context, attributes))
+            self._links = [*self._links, Link(context, attributes)]
 
     def update_name(self, name: str) -> None:
         if self._end_time is None:
@@ -305,18 +331,20 @@ class LiveSpan(trace.Span, ReadableSpan):
     def end(self, end_time: int | None = None) -> None:
         return None
 
-    def start(self) -> None:
-        """Tell the processors that want to know; for those of the SDK that only export it is skipped."""
-        if self._h2o_access.wants_start():
-            self._h2o_access.processor.on_start(self)  # type: ignore[arg-type]
 
-    def close(self, end_time: int) -> None:
-        """End the span and hand it to the processors."""
-        self._end_time = end_time
-        self._h2o_access.processor.on_end(self)
-
-
-_UNSET = Status(StatusCode.UNSET)
+def clip(live: LiveSpan) -> None:
+    """Hold the attributes of an ending span to the limits that the application gave its provider."""
+    access = live._h2o_access
+    fields = live._attributes
+    if access.attributes_max is not None:
+        for name in list(fields)[access.attributes_max :]:
+            del fields[name]
+            live._h2o_dropped += 1
+    length = access.attribute_length_max
+    if length is not None:
+        for name, value in fields.items():
+            if isinstance(value, str) and len(value) > length:
+                fields[name] = value[:length]
 
 
 def span_dropped(processor: Any) -> bool:
@@ -380,6 +408,7 @@ def check() -> list[str]:
     want(hasattr(getattr(getattr(batch, "_batch_processor", None), "_queue", None), "maxlen"), "BatchSpanProcessor._batch_processor._queue")
     batch.shutdown()  # type: ignore[no-untyped-call]
     fields = set(vars(ReadableSpan("check")))
-    mine = set(vars(LiveSpan(access, "check", trace.INVALID_SPAN_CONTEXT, None, SpanKind.INTERNAL, 0, {}))) if access else set()
+    span = LiveSpan(access, "check", trace.INVALID_SPAN_CONTEXT, None, SpanKind.INTERNAL, 0, {}) if access else None
+    mine = {*vars(LiveSpan), *vars(span)} if span else set()
     want(fields <= mine, f"the fields of ReadableSpan: {sorted(fields - mine)} are new")
     return missing

@@ -40,6 +40,11 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
+def _seconds(value: float) -> float:
+    """A duration to the nanosecond; ``round`` would go through decimal digits."""
+    return int(value * 1e9 + 0.5) / 1e9
+
+
 def redact_query(query: str) -> str:
     return _SECRETS.sub(r"\1=REDACTED", query)
 
@@ -121,9 +126,9 @@ def stream_facts(fields: dict[str, Any], stream: Any, server: bool, end_ns: int)
         fields["h2o.stream.id"] = stream.id
     opened, headers, closed = stream.opened_at, stream.headers_at, stream.closed_at
     if headers and not server:
-        fields["h2o.request.time_to_first_byte"] = round(headers - opened, 9)
+        fields["h2o.request.time_to_first_byte"] = _seconds(headers - opened)
         if closed:
-            fields["h2o.request.body_time"] = round(closed - headers, 9)
+            fields["h2o.request.body_time"] = _seconds(closed - headers)
     if stream.stalled_s:
         fields["h2o.request.stalled"] = stream.stalled_s
     if stream.closed_by:

@@ -41,6 +41,7 @@ _MEMBER = re.compile(
 )
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAGGAGE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+_LOW = (1 << 64) - 1
 # Octets of a baggage value that need no percent-encoding, besides letters, digits and "_.-~".
 _BAGGAGE_SAFE = "!#$&'()*+/:<=>?@[]^`{|}"
 
@@ -121,7 +122,7 @@ def parse_tracestate(value: bytes) -> list[tuple[str, str]]:
 
 def format_traceparent(trace_id: int, span_id: int, flags: int) -> bytes:
     """The field value, version 00."""
-    return b"00-%032x-%016x-%02x" % (trace_id, span_id, flags)
+    return _mem.traceparent(trace_id >> 64, trace_id & _LOW, span_id, flags)
 
 
 def parse_baggage(value: bytes) -> dict[str, str]:

@@ -10,6 +10,8 @@ cdef int _SERIES_MAX
 cdef class _Series:
     cdef Histogram duration, request_size, response_size
 
+cpdef str method_label(object method)
+
 @cython.locals(bucket=int)
 cdef object _record(Histogram histogram, double value, object span)
 

@@ -1,8 +1,8 @@
-cdef int _OFF, _ON, _CUSTOM, _RATIO
+cdef int _OFF, _ON, _CUSTOM, _RATIO, _NO_BOUND
 
 cdef class Sampling:
     cdef readonly bint detail
-    cdef object _provider, _access, _sampler, _ids, _trace_ids, _span_ids
+    cdef object _provider, _access, _sampler, _trace_ids, _span_ids
     cdef int _random_flag
     cdef list _bounds
     cdef int _root, _remote_on, _remote_off, _local_on, _local_off
@@ -10,3 +10,10 @@ cdef class Sampling:
     cdef bint _resolve(self) except -1
     cdef object _new_trace_id(self)
     cdef object _new_span_id(self)
+    cdef object _processor
+    cdef bint _in_order, _clips
+    cdef tuple _processors, _starters
+    cdef int _attributes_max
+    cdef object _look(self)
+    cdef object _begin(self, object live)
+    cdef object _end(self, object live, object end_time)

@@ -13,6 +13,7 @@ __all__ = ["Sampling"]
 # A sampler's rule for one kind of parent; RATIO and above is an index into Sampling._bounds.
 OFF, ON, CUSTOM, RATIO = range(4)
 _OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
+_NO_BOUND = 2**31 - 1
 
 
 class Sampling:
@@ -28,9 +29,15 @@ class Sampling:
         self._provider = provider
         self._access: Any = None
         self._sampler: Any = None
-        self._ids: Any = None
         self._trace_ids: Any = None
         self._span_ids: Any = None
+        # The SDK's processor of processors, and what it had when it was last looked at.
+        self._processor: Any = None
+        self._in_order = False
+        self._processors: tuple[Any, ...] = ()
+        self._starters: tuple[Any, ...] = ()
+        self._clips = False
+        self._attributes_max = 0
         self._random_flag = 0
         self._bounds: list[int] = []
         self._root = _OFF
@@ -48,9 +55,13 @@ class Sampling:
             return False
         rules = access.rules
         self._sampler = access.sampler
-        self._ids = access.ids
-        self._trace_ids = access.ids.generate_trace_id
-        self._span_ids = access.ids.generate_span_id
+        self._trace_ids, self._span_ids = _sdk.id_calls(access.ids)
+        self._processor = access.processor
+        self._in_order = access.in_order
+        self._processors = () if self._in_order else (access.processor,)
+        self._starters = _sdk.starters(self._processors)
+        self._clips = access.attribute_length_max is not None
+        self._attributes_max = _NO_BOUND if access.attributes_max is None else access.attributes_max
         self._random_flag = access.random_flag
         self._root = self._rule(rules.root)
         self._remote_on = self._rule(rules.remote_on)
@@ -71,9 +82,32 @@ class Sampling:
         return _RATIO + len(self._bounds) - 1
 
     def _new_trace_id(self) -> int:
-        found: int = self._trace_ids()
+        found: int = self._trace_ids() or self._trace_ids()
         return found
 
     def _new_span_id(self) -> int:
-        found: int = self._span_ids()
+        found: int = self._span_ids() or self._span_ids()
         return found
+
+    def _look(self) -> None:
+        """See which processors there are now: an application may add some at any time."""
+        if self._in_order:
+            found = self._processor._span_processors
+            if found is not self._processors:
+                self._processors = found
+                self._starters = _sdk.starters(found)
+
+    def _begin(self, live: Any) -> None:
+        """A span begins: tell the processors that want to know."""
+        self._look()
+        for processor in self._starters:
+            processor.on_start(live, parent_context=None)
+
+    def _end(self, live: Any, end_time: int) -> None:
+        """A span ends: hold it to the limits, and hand it to the processors."""
+        if self._clips or len(live._attributes) > self._attributes_max:
+            _sdk.clip(live)
+        live._end_time = end_time
+        self._look()
+        for processor in self._processors:
+            processor.on_end(live)

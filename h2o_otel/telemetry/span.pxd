@@ -1,9 +1,11 @@
 import cython
+from .. cimport _mem
 from ..counters cimport Counters, Trace
+from ..streams.stream cimport Stream
 from . cimport attributes, propagation
 from .sampling cimport Sampling
 
-cdef object _SERVER, _INTERNAL, _NO_STATE, _ERROR, _SPAN_KEY, _make_current, _copy_context, _span_context
+cdef object _SERVER, _INTERNAL, _NO_STATE, _ERROR, _SPAN_KEY, _make_current, _copy_context, _span_context, _local, _live_span
 cdef tuple _FLAGS
 cdef int _SPANS, _SPANS_TIME, _RECORDED, _DROPPED, _UNSAMPLED, _CHILDREN_MAX
 
@@ -24,7 +26,8 @@ cdef class RequestSpan:
     cdef int _flags, _parent_flags
     cdef object _parent_id
     cdef bint _parent_remote
-    cdef object _parent, _state, _outer, _baggage, _stream, _live, _span_context
+    cdef object _parent, _state, _outer, _baggage, _live, _span_context
+    cdef Stream _stream
     cdef dict _connection, _attributes
     cdef list _children, _links
     cpdef object span_context(self)
@@ -36,11 +39,13 @@ cdef class RequestSpan:
     cpdef object set(self, str name, object value)
     cpdef object child(self, str name, long long start_ns, long long end_ns, dict fields=*)
     cpdef object link(self, object other)
+    @cython.locals(tracing=Sampling, fields=dict, begun=dict)
     cdef object _open(self)
     @cython.locals(began="long long")
     cpdef object finish(self, int status=*, str error_type=*, str route=*, long long end_ns=*, object stream=*)
     @cython.locals(server=bint, fields=dict, made=int, offset="long long", start="long long", end="long long")
     cdef object _export(self, int status, str error_type, str route, long long end_ns)
+    @cython.locals(tracing=Sampling)
     cdef object _export_child(self, str name, long long start, long long end, object fields)
 
 @cython.locals(span=RequestSpan)

@@ -14,6 +14,7 @@ from opentelemetry import trace as _trace_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from .. import _mem
 from .. import counters as _counters
 from ..counters import Trace
 from . import _sdk, attributes, propagation
@@ -25,7 +26,7 @@ __all__ = ["ConnectionSpan", "RequestSpan"]
 _SERVER = SpanKind.SERVER
 _INTERNAL = SpanKind.INTERNAL
 _FLAGS = tuple(TraceFlags(i) for i in range(4))
-_NO_STATE = TraceState()
+_NO_STATE = NO_STATE = TraceState()
 _ERROR = Status(StatusCode.ERROR)
 _SPANS = _counters.slot("telemetry_spans")
 _SPANS_TIME = _counters.slot("telemetry_time_ns") + 1
@@ -35,10 +36,12 @@ _SPAN_KEY = _sdk.SPAN_KEY
 _make_current = _sdk.make_current
 _span_context = _sdk.span_context
 _copy_context = contextvars.copy_context
+_local = _counters.local
+_live_span = _sdk.LiveSpan
 
 
 def count(index: int, n: int) -> None:
-    block = _counters.local()
+    block = _local()
     block.slots[index] += n
 
 
@@ -244,10 +247,10 @@ class RequestSpan:
                     begun.update(fields)
                 fields = begun
             start = self._start_ns + self._unix_offset
-            live = self._live = _sdk.LiveSpan(
+            live = self._live = _live_span(
                 tracing._access, "HTTP", self.span_context(), self._parent_context(), self._kind, start, {} if fields is None else fields
             )
-            live.start()
+            tracing._begin(live)
         return live
 
     def finish(self, status: int = 0, error_type: str | None = None, route: str | None = None, end_ns: int = 0, stream: Any = None) -> None:
@@ -265,7 +268,7 @@ class RequestSpan:
         self.finished = True
         if not self.sampled:
             return
-        began = _counters.clock()
+        began = _mem.now_ns()
         if stream is not None:
             self._stream = stream
         try:
@@ -273,7 +276,7 @@ class RequestSpan:
         except Exception:
             span_failed("ending a request's span")
         self._stream = None
-        count(_SPANS_TIME, _counters.clock() - began)
+        count(_SPANS_TIME, _mem.now_ns() - began)
 
     def _export(self, status: int, error_type: str | None, route: str | None, end_ns: int) -> None:
         live = self._open()
@@ -299,7 +302,7 @@ class RequestSpan:
             fields["http.route"] = route
         if self._links is not None:
             for other in self._links:
-                live._links.append(Link(other.span_context()))
+                live._links = [*live._links, Link(other.span_context())]
         made = 1
         offset = self._unix_offset
         if self.trace is not None:
@@ -312,16 +315,17 @@ class RequestSpan:
             for name, start, end, extra in self._children:
                 self._export_child(name, start + offset, end + offset, extra)
                 made += 1
-        live.close(end_ns + offset)
+        self._tracing._end(live, end_ns + offset)
         count(_SPANS + _RECORDED, made)
 
     def _export_child(self, name: str, start: int, end: int, fields: Any) -> None:
-        context = _span_context((self.trace_id, self._tracing._new_span_id(), False, _FLAGS[self._flags], self._trace_state(), True))
-        child = _sdk.LiveSpan(self._tracing._access, name, context, self.span_context(), _INTERNAL, start, {} if fields is None else fields)
+        tracing = self._tracing
+        context = _span_context((self.trace_id, tracing._new_span_id(), False, _FLAGS[self._flags], self._trace_state(), True))
+        child = _live_span(tracing._access, name, context, self.span_context(), _INTERNAL, start, {} if fields is None else fields)
         if fields is not None and "error.type" in fields:
             child._status = _ERROR
-        child.start()
-        child.close(end)
+        tracing._begin(child)
+        tracing._end(child, end)
 
 
 def span_of(tracing: Sampling, kind: SpanKind, start_ns: int) -> RequestSpan:

@@ -1,10 +1,12 @@
 import cython
+from .. cimport _mem
 from ..counters cimport Trace
+from ..streams.stream cimport Stream
 from . cimport attributes, propagation
 from .sampling cimport Sampling
 from .span cimport RequestSpan, count, span_of
 
-cdef object _SERVER, _CLIENT, _INTERNAL, _RATIO_MASK, _EMPTY, _SUPPRESS_KEY
+cdef object _SERVER, _CLIENT, _INTERNAL, _RATIO_MASK, _EMPTY, _SUPPRESS_KEY, _NO_STATE, _current_context
 cdef int _OFF, _ON, _CUSTOM, _RATIO, _SPANS, _UNSAMPLED
 
 @cython.final
@@ -12,7 +14,7 @@ cdef class Tracing(Sampling):
     cdef object _decide(self, RequestSpan span, int rule, str name, object fields)
     cdef object _ask(self, RequestSpan span, str name, object fields)
     @cython.locals(span=RequestSpan, parsed=tuple, rule=int)
-    cpdef object server_started(self, object stream, object headers, long long start_ns, dict connection=*)
+    cpdef object server_started(self, Stream stream, object headers, long long start_ns, dict connection=*)
     @cython.locals(span=RequestSpan)
     cpdef object connection_ended(self, dict connection, long long start_ns, long long end_ns, str error_type, dict fields=*)
     @cython.locals(span=RequestSpan, begun=dict, rule=int)

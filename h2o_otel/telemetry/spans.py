@@ -12,17 +12,17 @@ from time import time_ns as _time_ns
 from typing import Any
 
 from opentelemetry import baggage as _baggage
-from opentelemetry import context as _context_api
 from opentelemetry import trace as _trace_api
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, SpanKind
 
+from .. import _mem
 from .. import counters as _counters
 from ..counters import Trace
 from . import _sdk, attributes, propagation
 from .sampling import CUSTOM, OFF, ON, RATIO, Sampling
-from .span import ConnectionSpan, RequestSpan, count, span_failed, span_of
+from .span import NO_STATE, ConnectionSpan, RequestSpan, count, span_failed, span_of
 
 __all__ = ["ConnectionSpan", "RequestSpan", "Tracing"]
 
@@ -35,6 +35,8 @@ _SPANS = _counters.slot("telemetry_spans")
 _UNSAMPLED = _counters.SPAN_RESULTS.index("unsampled")
 _SUPPRESS_KEY = _sdk.SUPPRESS_KEY
 _EMPTY = Context()
+_NO_STATE = NO_STATE
+_current_context = _sdk.current_context
 
 
 class Tracing(Sampling):
@@ -55,7 +57,7 @@ class Tracing(Sampling):
             span.sampled = True
         elif rule != _OFF:
             if not span.trace_id:
-                span.trace_id = self._trace_ids()
+                span.trace_id = self._new_trace_id()
             span.sampled = (span.trace_id & _RATIO_MASK) < self._bounds[rule - _RATIO]
         if not span._parent_id:
             span._flags = self._random_flag
@@ -65,9 +67,9 @@ class Tracing(Sampling):
             if rule != _CUSTOM or span._attributes is None or not span._attributes.pop("h2o.record_only", False):
                 span._flags |= 1
             if not span.trace_id:
-                span.trace_id = self._trace_ids()
-            span.span_id = self._span_ids()
-            span._unix_offset = _time_ns() - _counters.clock()
+                span.trace_id = self._new_trace_id()
+            span.span_id = self._new_span_id()
+            span._unix_offset = _time_ns() - _mem.now_ns()
             if self.detail:
                 span.trace = Trace()
         else:
@@ -76,7 +78,7 @@ class Tracing(Sampling):
     def _ask(self, span: RequestSpan, name: str, fields: Any) -> None:
         """Let the application's own sampler decide."""
         if not span.trace_id:
-            span.trace_id = self._trace_ids()
+            span.trace_id = self._new_trace_id()
         parent = span._parent_context()
         context = _EMPTY if parent is None else _trace_api.set_span_in_context(NonRecordingSpan(parent), _EMPTY)
         try:
@@ -176,7 +178,7 @@ class Tracing(Sampling):
         """
         if self._access is None and not self._resolve():
             return None
-        context = _context_api.get_current()
+        context = _current_context()
         span = span_of(self, _CLIENT, start_ns)
         rule = self._root
         parent: Any = None
@@ -217,7 +219,7 @@ class Tracing(Sampling):
             span._identify()
             added.append((propagation.TRACEPARENT, propagation.format_traceparent(span.trace_id, span.span_id, span._flags)))
             state = span._trace_state()
-            if state:
+            if state is not _NO_STATE and state:
                 added.append((propagation.TRACESTATE, state.to_header().encode("ascii")))
         if baggage is None and span._outer is not None:
             entries = _baggage.get_all(span._outer)

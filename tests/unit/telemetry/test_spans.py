@@ -7,14 +7,16 @@ import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as context_api
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
 from h2o_otel import counters
 from h2o_otel.counters import Trace
+from h2o_otel.streams.stream import Stream
 from h2o_otel.telemetry.catalogue import SPANS
 from h2o_otel.telemetry.spans import Tracing
 
@@ -23,18 +25,14 @@ SAMPLED = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333
 UNSAMPLED = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
 
 
-class FakeStream:
-    """What a span reads of a stream."""
-
-    def __init__(self, method=b"GET", path=b"/items/7?q=a&sig=secret", authority=b"example.com:8443", headers=()):
-        self.id = 5
-        self.method, self.path, self.authority, self.scheme = method, path, authority, b"https"
-        self.headers = [(b"user-agent", b"curl/8"), *headers]
-        self.body_received, self.body_sent = 11, 22
-        self.opened_at, self.headers_at, self.closed_at = 10.0, 10.25, 11.0
-        self.stalled_s = 0.0
-        self.closed_by = self.closed_code = 0
-        self.trace = None
+def a_stream(method=b"GET", path=b"/items/7?q=a&sig=secret", authority=b"example.com:8443", headers=()):
+    """A stream with what a span reads of it."""
+    stream = Stream(5, 65_535, 65_535, 0.0)
+    stream.method, stream.path, stream.authority, stream.scheme = method, path, authority, b"https"
+    stream.headers = [(b"user-agent", b"curl/8"), *headers]
+    stream.body_received, stream.body_sent = 11, 22
+    stream.opened_at, stream.headers_at, stream.closed_at = 10.0, 10.25, 11.0
+    return stream
 
 
 class Kit:
@@ -46,7 +44,7 @@ class Kit:
         self.base = self.tracing.connection(7, ("192.0.2.1", 50000), ("192.0.2.2", 8443))
 
     def server(self, stream=None, headers=(), start=None):
-        stream = FakeStream() if stream is None else stream
+        stream = a_stream() if stream is None else stream
         return self.tracing.server_started(stream, list(headers), counters.clock() if start is None else start, self.base)
 
     @property
@@ -104,7 +102,7 @@ def test_server_span_in_full(kit):
 
 
 def test_every_attribute_is_in_the_catalogue(kit):
-    stream = FakeStream(method=b"BREW")
+    stream = a_stream(method=b"BREW")
     stream.stalled_s, stream.closed_by, stream.closed_code = 0.5, 3, 8
     kit.server(stream).finish(503, "StreamReset", "/x")
     span = kit.tracing.client_started("BREW", "https://a/", "a", 443, counters.clock(), 2)
@@ -125,7 +123,7 @@ def test_times_are_wall_clock(kit):
 
 
 def test_name_without_a_route_is_the_method(kit):
-    kit.server(FakeStream(method=b"BREW")).finish(200)
+    kit.server(a_stream(method=b"BREW")).finish(200)
     kit.server().finish(200)
     assert [s.name for s in kit.spans] == ["HTTP", "GET"]
     assert kit.spans[0].attributes["http.request.method"] == "_OTHER"
@@ -148,17 +146,17 @@ def test_server_errors(kit, status, error, error_type, code):
 
 
 def test_host_takes_the_place_of_authority(kit):
-    kit.server(FakeStream(authority=None, headers=[(b"host", b"[::1]:80")])).finish(200)
+    kit.server(a_stream(authority=None, headers=[(b"host", b"[::1]:80")])).finish(200)
     assert (kit.only.attributes["server.address"], kit.only.attributes["server.port"]) == ("::1", 80)
 
 
 def test_default_port_follows_the_scheme(kit):
-    kit.server(FakeStream(authority=b"example.com")).finish(200)
+    kit.server(a_stream(authority=b"example.com")).finish(200)
     assert kit.only.attributes["server.port"] == 443
 
 
 def test_odd_octets_do_not_fail(kit):
-    kit.server(FakeStream(path=b"/\xff?\xfe", authority=b"\xff:x")).finish(200)
+    kit.server(a_stream(path=b"/\xff?\xfe", authority=b"\xff:x")).finish(200)
     assert kit.only.attributes["url.path"] == "/\N{REPLACEMENT CHARACTER}"
 
 
@@ -376,6 +374,60 @@ def test_limits_of_the_provider_hold(fresh):
     assert [e.name for e in kit.only.events] == ["a"]
 
 
+def test_limits_hold_for_what_we_set_ourselves(fresh):
+    kit = Kit(span_limits=SpanLimits(max_span_attributes=6, max_span_attribute_length=4))
+    kit.server().finish(200)
+    found = kit.only
+    assert len(found.attributes) == 6
+    assert found.attributes["network.peer.address"] == "192."
+    # As many as the span in full has beyond them.
+    whole = Kit()
+    whole.server().finish(200)
+    assert found.dropped_attributes == len(whole.only.attributes) - 6
+    assert whole.only.dropped_attributes == 0
+
+
+def test_a_generator_of_the_application_makes_the_ids(fresh):
+    class Ids(IdGenerator):
+        def __init__(self):
+            self.made = iter((0, 7, 9, 11))
+
+        def generate_trace_id(self):
+            return next(self.made)
+
+        generate_span_id = generate_trace_id
+
+    kit = Kit(id_generator=Ids())
+    kit.server().finish(200)
+    # 0 is invalid, and asked for again.
+    assert (kit.only.context.trace_id, kit.only.context.span_id) == (7, 9)
+
+
+def test_ids_differ(kit):
+    for _ in range(100):
+        kit.server().finish(200)
+    assert len({span.context.trace_id for span in kit.spans}) == len({span.context.span_id for span in kit.spans}) == 100
+    assert max(span.context.trace_id for span in kit.spans) >= 1 << 64
+
+
+def test_a_processor_of_processors_other_than_the_sdks_plain_one(fresh):
+    provider = TracerProvider(active_span_processor=ConcurrentMultiSpanProcessor(2), shutdown_on_exit=False)
+    exporter = InMemorySpanExporter()
+    calls = []
+
+    class Own(SpanProcessor):
+        def on_start(self, span, parent_context):
+            calls.append(parent_context)
+
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(Own())
+    tracing = Tracing(provider)
+    tracing.client_started("GET", "http://a/", "a", 80, counters.clock()).finish(200)
+    assert [span.name for span in exporter.get_finished_spans()] == ["GET"]
+    assert calls == [None]
+    provider.shutdown()
+
+
 def test_processors_that_want_the_start_get_it(kit):
     calls = []
 
@@ -434,7 +486,7 @@ def test_children_are_bounded(kit):
 
 def test_detail_makes_a_child_of_every_mark(fresh):
     kit = Kit(detail=True)
-    stream = FakeStream()
+    stream = a_stream()
     span = kit.server(stream)
     assert isinstance(stream.trace, Trace)
     assert stream.trace is span.trace
@@ -449,7 +501,7 @@ def test_detail_makes_a_child_of_every_mark(fresh):
 
 
 def test_without_detail_the_stream_carries_no_trace(kit):
-    stream = FakeStream()
+    stream = a_stream()
     kit.server(stream).finish(200)
     assert stream.trace is None
 
@@ -470,7 +522,7 @@ def test_client_span_in_full(kit):
     start = counters.clock()
     with kit.provider.get_tracer("app").start_as_current_span("outer") as outer:
         span = kit.tracing.client_started("GET", "https://user:pw@a.example/x?y=1&sig=s", "a.example", 443, start, 1)
-    stream = FakeStream()
+    stream = a_stream()
     stream.stalled_s = 0.5
     span.set("h2o.connection.id", 9)
     span.finish(200, stream=stream, end_ns=start + 1000)
@@ -593,7 +645,7 @@ def test_server_connection_that_ended_badly(kit):
 
 def test_without_an_sdk_there_are_no_spans():
     tracing = Tracing(trace.NoOpTracerProvider())
-    assert tracing.server_started(FakeStream(), [], 1, None) is None
+    assert tracing.server_started(a_stream(), [], 1, None) is None
     assert tracing.client_started("GET", "http://a/", "a", 80, 1) is None
     assert tracing.connection_started("a", 80, 1) is None
     assert tracing.inject(None) == []
