@@ -2,6 +2,7 @@ import cython
 from . cimport _mem
 
 cdef int TRACE_MARKS_MAX
+cdef double _INFINITY
 
 @cython.final
 cdef class Histogram:
@@ -9,10 +10,13 @@ cdef class Histogram:
     cdef double *_bounds
     cdef long long *_counts
     cdef int _bounds_n
-    cdef double _sum, _min, _max
+    cdef double _sum, _min, _max, _above, _up_to
+    cdef int _last
     cdef public dict exemplars
-    @cython.locals(low=int, high=int, middle=int)
+    @cython.locals(low=int)
     cpdef int record(self, double value) noexcept
+    @cython.locals(low=int, high=int, middle=int)
+    cdef int _search(self, double value) noexcept
 
 @cython.final
 cdef class Trace:

@@ -14,6 +14,7 @@ Three kinds of families, declared below and nowhere else:
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from typing import Any, NamedTuple
@@ -283,10 +284,26 @@ def histogram_index(name: str) -> int:
     return _HISTOGRAM_OFFSETS[name]
 
 
+_INFINITY = math.inf
+
+
 class Histogram:
     """Explicit-bucket histogram, aggregated in place; a value belongs to the bucket whose upper bound is >= it."""
 
-    __slots__ = ("_bounds", "_bounds_memory", "_bounds_n", "_counts", "_counts_memory", "_max", "_min", "_sum", "exemplars")
+    __slots__ = (
+        "_above",
+        "_bounds",
+        "_bounds_memory",
+        "_bounds_n",
+        "_counts",
+        "_counts_memory",
+        "_last",
+        "_max",
+        "_min",
+        "_sum",
+        "_up_to",
+        "exemplars",
+    )
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         n = len(bounds)
@@ -300,11 +317,25 @@ class Histogram:
         self._sum = 0.0
         self._min = 0.0
         self._max = 0.0
+        # The bucket that took the last value, between these two bounds; no value is between them at first.
+        self._last = 0
+        self._above = self._up_to = _INFINITY
         # bucket -> (value, unix time in ns, trace id, span id) of its last sampled request
         self.exemplars: dict[int, tuple[float, int, int, int]] | None = None
 
     def record(self, value: float) -> int:
         """Add one value; returns the bucket that took it."""
+        low = self._last if self._above < value <= self._up_to else self._search(value)
+        self._counts[low] += 1
+        self._sum += value
+        if value > self._max:
+            self._max = value
+        if value < self._min or self._min == 0.0:
+            self._min = value
+        return low
+
+    def _search(self, value: float) -> int:
+        """The bucket of ``value``, remembered for the next one: values that follow each other are often alike."""
         low = 0
         high = self._bounds_n
         while low < high:
@@ -313,12 +344,9 @@ class Histogram:
                 low = middle + 1
             else:
                 high = middle
-        self._counts[low] += 1
-        self._sum += value
-        if value > self._max:
-            self._max = value
-        if value < self._min or self._min == 0.0:
-            self._min = value
+        self._last = low
+        self._above = self._bounds[low - 1] if low else -_INFINITY
+        self._up_to = self._bounds[low] if low < self._bounds_n else _INFINITY
         return low
 
     def read(self) -> tuple[list[int], float, float, float]:

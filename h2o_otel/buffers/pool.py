@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import _mem, counters
 from ..counters import Counters
@@ -37,6 +37,10 @@ SIZES = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576)
 _SIZES = SIZES
 # Positions in ``counters.BUFFER_POOLS``: what a buffer is for.
 RECEIVE, OUTPUT, TAIL = range(3)
+_OUTPUT = OUTPUT
+# Blocks of output come and go with every write, and are alike: the holding of one in so many is timed, since
+# two readings of the clock cost more than the rest of lending one.
+_OUTPUTS_TIMED = 16
 
 _ACQUISITIONS = counters.slot("buffer_pool_acquisitions")
 _IN_USE = counters.slot("buffer_pool_in_use")
@@ -81,7 +85,7 @@ class Buffer:
         name: ``RECEIVE``, ``OUTPUT`` or ``TAIL``.
         in_use: somebody holds it.
         collected: it was garbage while somebody held it, and has been counted as leaked.
-        lent_ns: when it was acquired, on ``counters.clock``.
+        lent_ns: when it was acquired, on ``counters.clock``; 0 when its holding is not timed.
         site: where it was acquired, in debug mode.
     """
 
@@ -103,6 +107,49 @@ class Buffer:
     def __del__(self) -> None:
         if self.in_use and not sys.is_finalizing():
             self.pool.leaked(self)
+
+
+class IdleBuffers:
+    """Buffers of one size class that nobody holds, the one that came back last on top.
+
+    The list keeps the room that it once had: one that goes between none and one, as with every write
+    of a connection, would go to the allocator each time.
+
+    Attributes:
+        n: how many.
+        low: the fewest that there were since the last trim: what nobody needed.
+    """
+
+    __slots__ = ("_room", "low", "n")
+
+    def __init__(self) -> None:
+        self._room: list[Any] = []
+        self.n = 0
+        self.low = 0
+
+    def push(self, buffer: Buffer) -> None:
+        """``buffer`` is the next to be taken."""
+        if self.n == len(self._room):
+            self._room.append(buffer)
+        else:
+            self._room[self.n] = buffer
+        self.n += 1
+
+    def pop(self) -> Buffer:
+        """The one that was used last; there must be one."""
+        self.n -= 1
+        if self.n < self.low:
+            self.low = self.n
+        buffer: Buffer = self._room[self.n]
+        self._room[self.n] = None
+        return buffer
+
+    def drop_unused(self) -> list[Buffer]:
+        """Those that nobody needed since the last call, used longest ago, are here no more."""
+        unused: list[Buffer] = self._room[: self.low]
+        self._room = self._room[self.low : self.n]
+        self.n = self.low = len(self._room)
+        return unused
 
 
 class PoolStatistics(NamedTuple):
@@ -183,7 +230,7 @@ class BufferPool:
         "_depot",
         "_held",
         "_held_times",
-        "_low",
+        "_outputs",
         "_pooled",
         "_slots",
         "_tracked",
@@ -206,14 +253,13 @@ class BufferPool:
         tuning = Tuning() if tuning is None else tuning
         self.counters = block
         self._slots = self.counters.slots
-        self._caches: list[list[Buffer]] = [[] for _ in SIZES]
-        # The fewest that each cache held since the last trim: what nobody needed.
-        self._low: list[int] = [0] * len(SIZES)
+        self._caches: list[IdleBuffers] = [IdleBuffers() for _ in SIZES]
         self._depot: _Depot = _SHARED if depot is None else depot
         self._pooled = tuning.buffer_pool
         self._tracked = tuning.buffer_tracking
         self._held_times = [block.histogram("buffer_pool_held", name) for name in range(len(counters.BUFFER_POOLS))]
         self._held: dict[int, int] = {}
+        self._outputs = 0
         self.cache_bytes_max = cache_bytes_max if tuning.buffer_thread_cache else 0
         self.cached_bytes = 0
         self.in_use_bytes = 0
@@ -233,12 +279,10 @@ class BufferPool:
         """A buffer of at least ``size`` octets, with whatever its last holder left in it."""
         size_class = self.class_of(size)
         cache = self._caches[size_class] if size_class < 7 else None
-        if cache:
+        if cache is not None and cache.n:
             buffer = cache.pop()
             self.cached_bytes -= buffer.size
             self._slots[_IDLE + buffer.name] -= buffer.size
-            if len(cache) < self._low[size_class]:
-                self._low[size_class] = len(cache)
             self._slots[_ACQUISITIONS + (name * _CLASSES + size_class) * _RESULTS + _HIT] += 1
         else:
             buffer = self._make(size, size_class, name)
@@ -251,7 +295,11 @@ class BufferPool:
     def _track(self, buffer: Buffer) -> None:
         """``buffer`` is lent from now on."""
         buffer.in_use = True
-        buffer.lent_ns = _mem.now_ns()
+        if buffer.name == _OUTPUT and not self.debug:
+            buffer.lent_ns = _mem.now_ns() if self._outputs % _OUTPUTS_TIMED == 0 else 0
+            self._outputs += 1
+        else:
+            buffer.lent_ns = _mem.now_ns()
         self._slots[_IN_USE + buffer.name] += buffer.size
         self._slots[_REQUESTED + buffer.name] += buffer.requested
         self.in_use_bytes += buffer.size
@@ -287,11 +335,13 @@ class BufferPool:
                     return
                 raise DoubleReleaseError(buffer.size, buffer.site)
             self._untrack(buffer)
-            times = self._held_times[buffer.name]
-            times.record((_mem.now_ns() - buffer.lent_ns) * 1e-9)
+            if buffer.lent_ns:
+                times = self._held_times[buffer.name]
+                times.record((_mem.now_ns() - buffer.lent_ns) * 1e-9)
         size_class = buffer.size_class
         if size_class < 7 and self._pooled and self.cached_bytes + buffer.size <= self.cache_bytes_max:
-            self._caches[size_class].append(buffer)
+            cache = self._caches[size_class]
+            cache.push(buffer)
             self.cached_bytes += buffer.size
             self._slots[_IDLE + buffer.name] += buffer.size
             return
@@ -319,7 +369,8 @@ class BufferPool:
 
     def trim(self) -> int:
         """Drop everything idle, here and in the depot; returns the octets that went back to the allocator."""
-        self._low = [len(cache) for cache in self._caches]
+        for cache in self._caches:
+            cache.low = cache.n
         shared = self._depot.clear()
         self._slots[_USAGE] -= shared
         return self.trim_unused() + shared
@@ -327,22 +378,18 @@ class BufferPool:
     def trim_unused(self) -> int:
         """Drop the idle buffers that nobody needed since the last trim; returns their octets."""
         dropped = 0
-        for size_class, cache in enumerate(self._caches):
-            # From the front, which was used longest ago.
-            unused = self._low[size_class]
-            for buffer in cache[:unused]:
+        for cache in self._caches:
+            for buffer in cache.drop_unused():
                 self._slots[_IDLE + buffer.name] -= buffer.size
                 self._slots[_EVICTED + buffer.name] += buffer.size
                 dropped += buffer.size
-            del cache[:unused]
-            self._low[size_class] = len(cache)
         self._slots[_USAGE] -= dropped
         self.cached_bytes -= dropped
         return dropped
 
     def statistics(self) -> PoolStatistics:
         """What is held now."""
-        idle = {size: len(cache) for size, cache in zip(SIZES, self._caches, strict=True)}
+        idle = {size: cache.n for size, cache in zip(SIZES, self._caches, strict=True)}
         oldest_s = (_mem.now_ns() - min(self._held.values())) * 1e-9 if self._held else 0.0
         return PoolStatistics(self.in_use_bytes, self.high_water_bytes, self.cached_bytes, idle, self._depot.bytes, oldest_s)
 

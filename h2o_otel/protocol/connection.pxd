@@ -5,15 +5,18 @@ from ..streams.stream cimport Stream
 from .receive cimport ReceiveHalf
 
 cdef int _FAULT_FRAMES, _CLOSED, _RESET_SENT, _CONN_LOST, _COMPLETED, _CONNECTION_ACTIVE, _LOCAL, _REMOTE, _SEND_RST, _HPACK_DECODE
+cdef double _NEVER
 
 cdef class Connection(ReceiveHalf):
     cdef object _collector
     cdef bytes _rest
     cdef bint _receiving
     cdef int _pressed
+    cdef double _preface_s, _idle_s
 
     cpdef start(self, double now)
     cdef press(self)
+    cpdef list take_events(self)
     @cython.locals(used="Py_ssize_t")
     cpdef list receive(self, bytes data, double now)
     @cython.locals(mem="const unsigned char *")
@@ -34,5 +37,8 @@ cdef class Connection(ReceiveHalf):
     @cython.locals(elapsed=double, sent="long long")
     cdef send_progress(self, Stream stream)
     cdef finish(self, object error, str error_type)
+    @cython.locals(deadline=double)
+    cpdef double next_deadline(self) except? -1.0
+    cdef double _answers_due(self) except? -1.0
     cpdef pause_output(self)
     cpdef resume_output(self, double now)

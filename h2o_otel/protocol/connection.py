@@ -39,6 +39,7 @@ _HPACK_DECODE = HPACK_DECODE
 _DEBUG_BYTES_MAX = 200
 # In a turn, the fault of a stream counts as so many frames more: errors, events and counters are made for it.
 _FAULT_FRAMES = 15
+_NEVER = math.inf
 
 
 class Connection(ReceiveHalf):
@@ -56,6 +57,10 @@ class Connection(ReceiveHalf):
         self._rest = b""
         self._receiving = False
         self._pressed = 0
+        # What next_deadline() adds, once for every write of the connection.
+        limits = config.limits
+        self._preface_s = limits.preface_timeout_s
+        self._idle_s = _NEVER if limits.idle_timeout_s is None else limits.idle_timeout_s
 
     # -- beginning
 
@@ -338,26 +343,33 @@ class Connection(ReceiveHalf):
     def next_deadline(self) -> float:
         """When ``tick`` has something to do, in seconds of the caller's clock; ``math.inf`` for never."""
         if self.closed or not self.started:
-            return math.inf
-        limits = self.limits
-        deadline = math.inf
+            return _NEVER
+        deadline = _NEVER
         if self.need_settings:
-            deadline = self.opened_at + limits.preface_timeout_s
-        if self.unacked_settings:
-            deadline = min(deadline, self.unacked_settings[0][1] + limits.settings_ack_timeout_s)
-        if self.block_stream:
-            deadline = min(deadline, self.block_since + limits.header_block_timeout_s)
-        if self.pings:
-            deadline = min(deadline, min(self.pings.values()) + limits.ping_timeout_s)
+            deadline = self.opened_at + self._preface_s
+        if self.unacked_settings or self.pings or self.block_stream:
+            deadline = min(deadline, self._answers_due())
         if not self.client and (self.bodies_open or self.queued):
             deadline = min(deadline, self.progress_at)
         if self.drain_at:
             deadline = min(deadline, self.drain_at)
         if self.drained and not self.streams:
             deadline = min(deadline, self.now)
-        if not self.client and not self.streams and limits.idle_timeout_s is not None:
-            deadline = min(deadline, self.active_at + limits.idle_timeout_s)
+        if not self.client and not self.streams:
+            deadline = min(deadline, self.active_at + self._idle_s)
         return deadline
+
+    def _answers_due(self) -> float:
+        """The deadline of what the peer owes: acknowledgements, and the rest of a field block."""
+        limits = self.limits
+        due = _NEVER
+        if self.unacked_settings:
+            due = self.unacked_settings[0][1] + limits.settings_ack_timeout_s
+        if self.block_stream:
+            due = min(due, self.block_since + limits.header_block_timeout_s)
+        if self.pings:
+            due = min(due, min(self.pings.values()) + limits.ping_timeout_s)
+        return due
 
     def tick(self, now: float) -> None:
         """Let time pass: what waited too long ends the connection."""

@@ -16,6 +16,7 @@ from .recorder cimport FlightRecorder
 from .windows cimport WindowTuner
 
 cdef int _FRAMES, _FRAME_PAYLOAD, _STREAMS, _STREAM_ACTIVE, _STREAM_RESETS, _GOAWAY, _CONNECTION_ACTIVE, _UNREAD, _WINDOW, _FRAME_TYPES, _ERROR_CODES, _OUTCOMES, _PUSH_PROMISES, _PUSH_RESULTS, _TARGET
+cdef int _COMPLETED, _RESET_SENT, _RESET_RECV, _REFUSED, _PUSH_REFUSED, _PUSH_CANCELLED
 cdef int _SEND_RST, _RECV_RST, _USER, _LOCAL, _REMOTE, _CLOSED, _HALF_CLOSED_REMOTE
 cdef int _RST_STREAM, _WINDOW_UPDATE, _SEND
 cdef int _MEMORY, _MEMORY_CONNECTIONS, _MEMORY_STREAMS, _MEMORY_HPACK, _MEMORY_QUEUES, _SHRUNK, _RELAXED, _SHRINK, _REFUSE
@@ -39,6 +40,7 @@ cdef class ConnectionCore:
     cdef readonly Encoder encoder
     cdef readonly Decoder decoder
     cdef readonly dict streams
+    cdef Stream latest
     cdef readonly StreamPool stream_pool
     cdef readonly list ended
     cdef readonly Scheduler scheduler
@@ -116,18 +118,20 @@ cdef class ConnectionCore:
     cdef void sent(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept
     @cython.locals(stream=Stream)
     cdef Stream new_stream(self, unsigned int id, bint local)
+    cdef Stream find(self, unsigned int stream_id)
     @cython.locals(outcome=int)
     cdef close_stream(self, Stream stream, int outcome)
     cdef remember_reset(self, unsigned int stream_id, int by)
     cdef write_rst(self, unsigned int stream_id, unsigned int code)
     cdef promise_ended(self, int outcome)
+    @cython.locals(unread="long long")
     cdef release(self, Stream stream)
     cdef set_batches(self)
     cdef credit_connection(self, long long n)
     @cython.locals(kept="long long")
     cdef long long adjust_window(self, long long n) noexcept
     cdef settle(self)
-    @cython.locals(budget=Budget)
+    @cython.locals(budget=Budget, streams="long long", hpack="long long", queues="long long", changed=bint)
     cdef account(self)
     @cython.locals(slots="long long *")
     cdef void _report_memory(self, long long own, long long streams, long long hpack, long long queues) noexcept

@@ -93,6 +93,9 @@ COMPLETED, RESET_SENT, RESET_RECV, REFUSED, GOAWAY, CONN_LOST, TIMEOUT, PUSH = r
 # Positions in ``counters.PUSH_RESULTS``.
 PUSH_ACCEPTED, PUSH_REFUSED, PUSH_CANCELLED, PUSH_DISABLED = range(4)
 
+_COMPLETED, _RESET_SENT, _RESET_RECV, _REFUSED = COMPLETED, RESET_SENT, RESET_RECV, REFUSED
+_PUSH_REFUSED, _PUSH_CANCELLED = PUSH_REFUSED, PUSH_CANCELLED
+
 UNLIMITED = 2**32 - 1
 # While a body waits for the peer, its progress is looked at this often.
 PROGRESS_INTERVAL_S = 1.0
@@ -152,6 +155,8 @@ class ConnectionCore:
         if tuning.memory_interning:
             self.decoder.interned = local_values(self.counters, limits.interned_values_max, limits.interned_value_bytes_max)
         self.streams: dict[int, Stream] = {}
+        # The one of them that was opened or found last.
+        self.latest: Stream | None = None
         self.stream_pool = local_stream_pool(self.counters, limits.streams_pooled_max) if config.tuning.stream_pool else None
         # Closed since the last look: whether anybody holds them is asked when no call of theirs is under way.
         self.ended: list[Stream] = []
@@ -275,10 +280,23 @@ class ConnectionCore:
         else:
             self.streams_remote += 1
         self.requests += 1
-        self.streams[id] = stream
+        # The number as the object that the table has it under: its end finds it by identity.
+        stream.key = id
+        self.streams[stream.key] = stream
+        self.latest = stream
         if self.tracking:
             self.slots[_STREAM_ACTIVE + self.role] += 1
         return stream
+
+    def find(self, stream_id: int) -> Stream | None:
+        """The open stream ``stream_id``; the frames of one often come one after the other."""
+        if self.latest is not None and self.latest.id == stream_id:
+            return self.latest
+        if stream_id > self.last_remote_stream_id and stream_id >= self.next_stream_id:
+            # Neither side has come that far.
+            return None
+        self.latest = self.streams.get(stream_id)
+        return self.latest
 
     def close_stream(self, stream: Stream, outcome: int) -> None:
         """The end of every stream: out of the table, counted, and told to the layer above."""
@@ -291,7 +309,9 @@ class ConnectionCore:
             if self.tracking:
                 self.slots[_STREAM_ACTIVE + self.role] -= 1
                 self.slots[_STREAMS + self.role * _OUTCOMES + outcome] += 1
-        self.streams.pop(stream.id, None)
+        self.streams.pop(stream.key, None)
+        if self.latest is stream:
+            self.latest = None
         if stream.id & 1 == 0 and stream.closed_by:
             self.promise_ended(outcome)
         self.fields_bytes -= stream.fields_bytes
@@ -301,7 +321,7 @@ class ConnectionCore:
             self.bodies_open -= 1
         if stream.local and stream.trace is not None:
             self.traced_open -= 1
-        if outcome == COMPLETED:
+        if outcome == _COMPLETED:
             self.guards.resets_received.put(1.0)
             self.guards.stream_closed(0)
         stream.closed_at = self.now
@@ -313,10 +333,10 @@ class ConnectionCore:
 
     def promise_ended(self, outcome: int) -> None:
         """A promised stream ended before its response did."""
-        if outcome == REFUSED:
-            self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + PUSH_REFUSED] += 1
-        elif outcome == RESET_SENT or outcome == RESET_RECV:
-            self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + PUSH_CANCELLED] += 1
+        if outcome == _REFUSED:
+            self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + _PUSH_REFUSED] += 1
+        elif outcome == _RESET_SENT or outcome == _RESET_RECV:
+            self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + _PUSH_CANCELLED] += 1
 
     def release(self, stream: Stream) -> None:
         """Give up what the stream still holds: queued body, and window credit for a body nobody will read."""
@@ -362,7 +382,7 @@ class ConnectionCore:
             self.credit(stream, stream.recv_unread, now)
             return
         self.now = now
-        self.reset_for(stream, code, None, _USER, RESET_SENT)
+        self.reset_for(stream, code, None, _USER, _RESET_SENT)
 
     def reset_for(self, stream: Stream, code: int, error: StreamReset | None, by: int, outcome: int) -> None:
         """Reset ``stream``; ``error`` is what the layer above is told, None when it asked for it."""
@@ -458,12 +478,12 @@ class ConnectionCore:
         budget = self.budget
         if budget is None or not self.counted:
             return
-        self._report_memory(
-            _CONNECTION_BYTES,
-            len(self.streams) * _STREAM_BYTES + self.fields_bytes,
-            self.encoder.table.size + self.decoder.table.size,
-            self.queued + self.unread,
-        )
+        streams = len(self.streams) * _STREAM_BYTES + self.fields_bytes
+        hpack = self.encoder.table.size + self.decoder.table.size
+        queues = self.queued + self.unread
+        changed = streams != self._reported_streams or hpack != self._reported_hpack or queues != self._reported_queues
+        if changed or not self.memory_bytes:
+            self._report_memory(_CONNECTION_BYTES, streams, hpack, queues)
         self.pressure = budget.check(self.now)
         if self.memory_bytes >= self._memory_refuse:
             self.pressure = _REFUSE

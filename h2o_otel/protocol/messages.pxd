@@ -10,6 +10,9 @@ cdef int _DATA, _HEADERS, _END_STREAM, _END_HEADERS, _PADDED, _HAS_PRIORITY
 cdef int _RECV_HEADERS, _RECV_END, _RESERVED_LOCAL, _RESERVED_REMOTE, _CLOSED
 cdef int _PADDING, _PRIORITY_STREAMS, _COPIED_REASSEMBLY, _HPACK_DECODE, _FRAMES_READ, _COMPLETED, _REMOTE, _LOCAL, _REFUSED_STREAM, _REFUSE, _MEMORY_REFUSED
 
+cdef bytes _CONNECT
+cdef double _PROGRESS_INTERVAL_S
+
 cdef class MessageHalf(ControlHalf):
     cdef unsigned int skipped_from, skipped_to
     # the field block that is open (HEADERS or PUSH_PROMISE without END_HEADERS)
@@ -33,7 +36,7 @@ cdef class MessageHalf(ControlHalf):
     cdef int on_headers(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
     cdef int on_self_dependency(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
     cdef open_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id, unsigned int promised)
-    @cython.locals(t0="long long", decoded_ns="long long", found=object, stream=Stream, fields=Decoder)
+    @cython.locals(t0="long long", decoded_ns="long long", found=Stream, stream=Stream, fields=Decoder)
     cdef int on_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, bint fin, unsigned int stream_id) except -1
     cdef decoded(self, Trace trace, long long started_ns, long long decoded_ns)
     @cython.locals(stream=Stream)

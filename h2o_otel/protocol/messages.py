@@ -43,6 +43,7 @@ _FRAMES_READ = FRAMES_READ
 _COMPLETED = COMPLETED
 _REMOTE = REMOTE
 _CONNECT = b"CONNECT"
+_PROGRESS_INTERVAL_S = PROGRESS_INTERVAL_S
 _LOCAL = LOCAL
 _REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
 _REFUSE = REFUSE
@@ -143,7 +144,7 @@ class MessageHalf(ControlHalf):
         # First of all: the decoder's state belongs to the connection, whatever becomes of the stream.
         fields.decode(buf, pos, end, stream_id)
         decoded_ns = _mem.now_ns() if t0 else 0
-        found = self.streams.get(stream_id)
+        found = self.find(stream_id)
         if found is None:
             if self.client or stream_id & 1 == 0 or stream_id <= self.last_remote_stream_id:
                 return self.unknown_stream(_HEADERS, stream_id, -1)
@@ -159,7 +160,7 @@ class MessageHalf(ControlHalf):
                 stream.body_open = True
                 self.bodies_open += 1
                 if self.progress_at < self.now:
-                    self.progress_at = self.now + PROGRESS_INTERVAL_S
+                    self.progress_at = self.now + _PROGRESS_INTERVAL_S
             self.handler.request_received(stream, fin)
             return 0
         stream = found

@@ -43,12 +43,12 @@ cdef class ReceiveHalf(PushHalf):
     @cython.locals(expected=int, scope=int)
     cdef object check_header(self, int type, int flags, unsigned int stream_id, Py_ssize_t length)
     cdef int dispatch(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int type, int flags, unsigned int stream_id) except -1
-    @cython.locals(length="Py_ssize_t", n="Py_ssize_t", found=object, stream=Stream, data=bytes, fin=bint, started_ns="long long")
+    @cython.locals(length="Py_ssize_t", n="Py_ssize_t", found=Stream, stream=Stream, data=bytes, fin=bint, started_ns="long long")
     cdef int on_data(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
     cdef small_data(self, Stream stream, Py_ssize_t n)
     @cython.locals(block=bytes)
     cdef int on_continuation(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
-    @cython.locals(increment="unsigned int", stream=Stream, found=object, since=double)
+    @cython.locals(increment="unsigned int", stream=Stream, found=Stream, since=double)
     cdef int on_window_update(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1
-    @cython.locals(code="unsigned int", stream=Stream, found=object, outcome=int)
+    @cython.locals(code="unsigned int", stream=Stream, found=Stream, outcome=int)
     cdef int on_rst_stream(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1

@@ -257,7 +257,7 @@ class ReceiveHalf(PushHalf):
         if length > self.recv_window:
             raise fail(RULES.flow_control_connection, stream_id, actual=length, limit=self.recv_window)
         self.recv_window -= length
-        found = self.streams.get(stream_id)
+        found = self.find(stream_id)
         if found is None:
             self.credit_connection(length)
             return self.unknown_stream(_DATA, stream_id, length)
@@ -364,7 +364,7 @@ class ReceiveHalf(PushHalf):
                 self.blocked_since = 0.0
                 self.connection_stalls.record(self.now - since)
             return 0
-        found = self.streams.get(stream_id)
+        found = self.find(stream_id)
         if found is None:
             return self.unknown_stream(_WINDOW_UPDATE, stream_id, -1)
         stream = found
@@ -382,7 +382,7 @@ class ReceiveHalf(PushHalf):
     def on_rst_stream(self, buf: bytes, pos: int, end: int, stream_id: int) -> int:
         code = _mem.u32(buf, pos, end)
         self.recorder.note_code(code)
-        found = self.streams.get(stream_id)
+        found = self.find(stream_id)
         if found is None:
             return self.unknown_stream(_RST_STREAM, stream_id, -1)
         stream = found

@@ -14,6 +14,9 @@ cdef int _STALLS, _FRAMES_WRITE, _HPACK_ENCODE, _WAIT_WINDOW
 cdef int _COMPLETED, _SMALL_DATA_BYTES
 cdef int _REQUEST, _NOT_AUTHORITY, _PROTOCOL, _CONNECT, _EXTENDED_CONNECT
 
+cdef unsigned int _STREAM_ID_MAX
+cdef double _PROGRESS_INTERVAL_S
+
 cdef class SendHalf(ConnectionCore):
     cdef Histogram data_sizes
     cdef Histogram stream_stalls

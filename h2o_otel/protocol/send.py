@@ -47,6 +47,8 @@ _FRAMES_WRITE = FRAMES_WRITE
 _WAIT_WINDOW = WAIT_WINDOW
 _COMPLETED = COMPLETED
 _SMALL_DATA_BYTES = SMALL_DATA_BYTES
+_STREAM_ID_MAX = STREAM_ID_MAX
+_PROGRESS_INTERVAL_S = PROGRESS_INTERVAL_S
 # The pseudo-header fields of a request, as the encoder notes them.
 _REQUEST = 1 << METHOD | 1 << SCHEME | 1 << PATH
 _NOT_AUTHORITY = ~(1 << AUTHORITY)
@@ -76,7 +78,7 @@ class SendHalf(ConnectionCore):
             and not self.goaway_received
             and not self.shutting_down
             and self.streams_local < self.remote_streams_max
-            and self.next_stream_id <= STREAM_ID_MAX
+            and self.next_stream_id <= _STREAM_ID_MAX
         )
 
     def send_request(self, headers: Fields, end_stream: bool, now: float, user: Any = None, trace: Trace | None = None) -> Stream:
@@ -373,7 +375,7 @@ class SendHalf(ConnectionCore):
         stream.queued += n
         self.queued += n
         if self.progress_at < self.now:
-            self.progress_at = self.now + PROGRESS_INTERVAL_S
+            self.progress_at = self.now + _PROGRESS_INTERVAL_S
         stream.queue_end = end_stream
         if stream.queued > self.stream_low_water * 2:
             stream.writable_wanted = True

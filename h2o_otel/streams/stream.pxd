@@ -12,6 +12,7 @@ cdef class Stream:
     # public, not readonly: the reference engine, which is not compiled, keeps its streams in this class, too
     cdef public unsigned int id
     cdef public unsigned int generation
+    cdef object key
     cdef public int state
     # Tuning.stream_state_table is off
     cdef bint states_plain

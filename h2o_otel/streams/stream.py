@@ -42,6 +42,7 @@ class Stream:
         body_received, body_sent: octets of DATA without padding.
         queued: octets of DATA waiting for a window or for room in the output.
         urgency, incremental: RFC 9218 priority.
+        key: ``id`` as the object that the connection's table has it under.
         ahead, behind: neighbours in the scheduler's queue.
         opened_at, headers_at, closed_at: times on the caller's clock, in seconds; 0.0 when not yet.
         stalled_s: seconds for which queued DATA waited for a window.
@@ -73,6 +74,7 @@ class Stream:
         "incremental",
         "informational",
         "informational_bytes",
+        "key",
         "local",
         "method",
         "opened_at",
@@ -115,6 +117,7 @@ class Stream:
     def begin(self, id: int, send_window: int, recv_window: int, now: float) -> None:
         """Every field at its beginning; ``__init__`` without the cost of a Python call."""
         self.id = id
+        self.key = 0
         self.state = 0
         self.states_plain = False
         self.closed_by = 0
@@ -173,6 +176,7 @@ class Stream:
     def clear(self) -> None:
         """Let go of everything, for the next owner to begin with."""
         self.generation += 1
+        self.key = 0
         self.method = None
         self.scheme = None
         self.authority = None

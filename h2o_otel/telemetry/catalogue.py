@@ -217,7 +217,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("buffers", "h2o.buffer.pool.leaked", _C, "{buffer}", (_POOL,), "Buffers finalised without release: a bug; alert."),
     _row("buffers", "h2o.buffer.pool.requested", _U, "By", (_POOL,), "What holders asked for: in use beyond it is waste inside the size classes."),
     _row("buffers", "h2o.buffer.pool.contended", _C, "{wait}", (), "Waits for the depot that threads share: their own caches are too small."),
-    _row("buffers", "h2o.buffer.pool.held", _H, "s", (_POOL,), "Age of buffers when they come back: blocks that are held for long are not scratch."),
+    _row("buffers", "h2o.buffer.pool.held", _H, "s", (_POOL,), "Age of buffers when they come back, one in 16 of output: blocks that are held for long are not scratch."),
     _row("buffers", "h2o.buffer.copied", _C, "By", (_reason(*counters.COPY_REASONS),), "Octets copied by reason; over transferred octets it is the copy ratio."),
     # -- hpack
     _row("hpack", "h2o.hpack.fields", _C, "{field}", (_DIRECTION, Attribute("h2o.hpack.representation", counters.REPRESENTATIONS)),

@@ -61,6 +61,16 @@ def test_bucket_of_a_value(value: float, bucket: int) -> None:
     assert Histogram((1.0, 2.0, 10.0)).record(value) == bucket
 
 
+@pytest.mark.parametrize("before", [0.5, 1.0, 1.5, 2.0, 5.0, 10.0, 99.0, float("nan")])
+@pytest.mark.parametrize(
+    ("value", "bucket"), [(-1.0, 0), (1.0, 0), (1.5, 1), (2.0, 1), (10.0, 2), (10.1, 3), (float("inf"), 3), (float("nan"), 0)]
+)
+def test_bucket_of_a_value_after_another(before: float, value: float, bucket: int) -> None:
+    histogram = Histogram((1.0, 2.0, 10.0))
+    histogram.record(before)
+    assert [histogram.record(value), histogram.record(value)] == [bucket, bucket]
+
+
 def test_histogram_sums_up() -> None:
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.5, 1.5, 9.0):

@@ -198,6 +198,28 @@ def test_requested_octets_and_holding_times_are_counted() -> None:
     assert sum(seen.histograms[histogram_index("buffer_pool_held") + TAIL].counts) == 1
 
 
+def test_one_holding_of_output_in_sixteen_is_timed() -> None:
+    p = pool()
+    for _ in range(33):
+        p.release(p.acquire(100, OUTPUT))
+        p.release(p.acquire(100, TAIL))
+    held = counted(p).histograms[histogram_index("buffer_pool_held") :]
+    assert (sum(held[OUTPUT].counts), sum(held[TAIL].counts)) == (3, 33)
+
+
+def test_idle_buffer_that_was_used_last_is_lent_first() -> None:
+    p = pool()
+    buffers = [p.acquire(1024, OUTPUT) for _ in range(3)]
+    for buffer in buffers:
+        p.release(buffer)
+    assert p.acquire(1024, OUTPUT) is buffers[2]
+    p.release(buffers[2])
+    assert p.trim_unused() == 0
+    again = [p.acquire(1024, OUTPUT) for _ in range(4)]
+    assert again[:3] == buffers[::-1]
+    assert again[3] not in buffers
+
+
 def test_age_of_what_is_held_is_known_in_debug_mode() -> None:
     p = pool(debug=True)
     assert p.statistics().oldest_s == 0.0

@@ -46,6 +46,21 @@ def test_request_with_body_and_trailers() -> None:
     assert server.streams[1].content_length == server.streams[1].body_received == 3
 
 
+def test_frames_of_two_streams_in_turn() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"POST")), headers(3, request_block(b"POST")))
+    peer.sends(data(1, b"a"), data(3, b"b"), data(3, b"c"), data(1, b"d", end_stream=True), data(3, b"e", end_stream=True))
+    peer.sees("request 1", "request 3", "data 1 a", "data 3 b", "data 3 c", "data 1 d end", "data 3 e end")
+    assert [s.body_received for s in server.streams.values()] == [2, 3]
+
+
+def test_stream_is_forgotten_with_its_end() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"POST")), rst_stream(1, 8), data(1, b"late"), window_update(1, 1))
+    assert not server.streams
+    assert not [event for event in peer.happened() if event.startswith("data")]
+
+
 def test_data_after_trailers() -> None:
     _, peer = serving()
     peer.sends(headers(1, request_block(b"POST")), headers(1, b"", end_stream=True), data(1, b"x"))
