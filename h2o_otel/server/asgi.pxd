@@ -22,7 +22,7 @@ cdef class AsgiRequest:
     cdef readonly str error_type
     cdef readonly bint started, disconnected, response_done, over, body_ended
     cdef public bint waiting
-    cdef bint _body_taken, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
+    cdef bint _body_taken, _continued, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
     cdef list _chunks
     cdef bytearray _small
     cdef list _receivers, _senders
@@ -55,6 +55,8 @@ cdef class AsgiRequest:
     cdef closed(self)
     cdef str _route(self)
     cdef _wake_everybody(self)
+    @cython.locals(stream=Stream)
+    cdef _continue(self)
     @cython.locals(body=bytes, more=bint)
     cdef dict _take(self)
     @cython.locals(kind=str)

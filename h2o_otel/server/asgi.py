@@ -48,6 +48,7 @@ class AsgiRequest:
         "_bodyless",
         "_chunks",
         "_content_length",
+        "_continued",
         "_counted",
         "_expects_trailers",
         "_fields",
@@ -91,6 +92,7 @@ class AsgiRequest:
         self.waiting = False
         self.body_ended = body_ended
         self._body_taken = False
+        self._continued = False
         self._chunks: list[bytes] | None = None
         self._small: bytearray | None = None
         self._receivers: list[Any] | None = None
@@ -352,6 +354,8 @@ class AsgiRequest:
     async def receive(self) -> dict[str, Any]:
         """The next message; nothing is lost when the caller is cancelled while it waits."""
         message = self._take()
+        if message is None and not self._continued:
+            self._continue()
         while message is None:
             waiter = self.owner.loop.create_waiter()
             if self._receivers is None:
@@ -364,6 +368,18 @@ class AsgiRequest:
                 self.owner.service.counters.slots[_WAIT_RECEIVE] += _mem.now_ns() - began
             message = self._take()
         return message
+
+    def _continue(self) -> None:
+        """The application wants the body: 100 to a client that holds it back for that (RFC 9110 section 10.1.1)."""
+        self._continued = True
+        stream = self.stream
+        if self.body_ended or self._head_sent or stream.body_received:
+            return
+        for name, value in stream.headers or ():
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.owner.connection.send_informational(stream, 100, [], self.owner.loop.now())
+                self.owner.wake()
+                return
 
     def _take(self) -> dict[str, Any] | None:
         if self.disconnected or self.response_done:

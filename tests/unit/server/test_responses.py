@@ -227,6 +227,51 @@ async def test_early_hints_come_before_the_response() -> None:
     assert answer.status == 200
 
 
+async def test_client_that_expects_100_gets_it_when_the_body_is_asked_for() -> None:
+    asked = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        whole, more = b"", scope["path"] != "/sync"
+        while more:
+            await asked.wait()
+            message = await receive()
+            whole, more = whole + message["body"], message["more_body"]
+        await send(START)
+        await send(body(whole))
+
+    async with connected(app) as peer:
+        answer = peer.request("POST", headers=[("expect", "100-Continue")], end=False)
+        other = peer.request("POST", end=False)
+        await peer.get("/sync")
+        assert answer.informational == []
+        asked.set()
+        while not answer.informational:
+            await answer.change()
+        for held in (answer, other):
+            peer.send(held, b"ab")
+            await peer.get("/sync")
+            peer.send(held, b"cd", end=True)
+            assert ((await held.done()).status, held.body) == (200, b"abcd")
+        # Once, and only for who asked.
+        assert answer.informational == [[(b":status", b"100")]]
+        assert other.informational == []
+
+
+async def test_no_100_without_a_reader_or_after_the_body_began() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "PUT":
+            while (await receive())["more_body"]:
+                pass
+        await send(START)
+        await send(body(b"x"))
+
+    async with connected(app) as peer:
+        expects = [("expect", "100-continue")]
+        refused = await peer.request("POST", headers=expects, end=False).done()
+        whole = await peer.request("PUT", headers=expects, body=b"abc").done()
+        assert (refused.informational, refused.body, whole.informational, whole.body) == ([], b"x", [], b"x")
+
+
 async def test_early_response_ends_with_reset_no_error() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
