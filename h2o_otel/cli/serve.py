@@ -138,20 +138,23 @@ def run(args: argparse.Namespace) -> int:
 
     telemetry = None
     try:
-        loops = loop_factory(args.loop)
+        try:
+            loops = loop_factory(args.loop)
+        except ModuleNotFoundError:
+            return _complain("--loop uvloop: uvloop is not installed (pip install 'h2o-otel[uvloop]')", 2)
         telemetry = _make_telemetry(args)
         server = Server(_make_config(args, telemetry))
         with asyncio.Runner(loop_factory=loops) as runner:
             runner.run(_serve(server, args))
     except (ConfigError, TelemetryError) as error:
         return _complain(str(error), 2)
-    except ModuleNotFoundError as error:
-        if error.name != "uvloop":
-            raise
-        return _complain("--loop uvloop: uvloop is not installed (pip install 'h2o-otel[uvloop]')", 2)
     except LifespanError as error:
         return _complain(str(error), 1)
-    except OSError as error:
+    except Exception as error:
+        if _print_application_error(error):
+            return _complain(f"{args.app} cannot be loaded: {type(error).__name__}: {error}", 1)
+        if not isinstance(error, OSError):
+            raise
         return _complain(_explain(error), 1)
     finally:
         if telemetry is not None:
@@ -227,13 +230,33 @@ def _url(scheme: str, address: Any) -> str:
     return f"{scheme}://{host}:{address[1]}"
 
 
+def _print_application_error(error: Exception) -> bool:
+    """Print the traceback of what failed while the application was loaded, from its own first line on; false when it was something else."""
+    import importlib
+    import traceback
+
+    from ..server import config
+
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code is not config.load_app.__code__:
+        frame = frame.tb_next
+    if frame is None:
+        return False
+    # The import system's own frames name frozen files, or its package.
+    ours = (config.__file__, "<frozen importlib", importlib.__file__)
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(ours):
+        frame = frame.tb_next
+    traceback.print_exception(type(error), error, frame)
+    return True
+
+
 def _explain(error: OSError) -> str:
     import errno
 
     text = str(error.strerror or error)
     if error.errno == errno.EADDRINUSE:
         text += "; another process listens there, choose with --port or --uds"
-    elif error.errno == errno.EACCES:
+    elif error.errno == errno.EACCES and " port " in text:
         text += "; ports below 1024 need a privilege, choose a higher one with --port"
     return text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -49,7 +50,10 @@ def listen(
         return [sock]
     if path is not None:
         return [_listen_unix(Path(path), backlog)]
-    infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise socket.gaierror(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
     sockets: list[socket.socket] = []
     try:
         for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
@@ -87,6 +91,8 @@ def _listen_unix(path: Path, backlog: int) -> socket.socket:
     # A socket file outlives the process that bound it; any other kind of file is somebody's data.
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.stat().st_mode):
+            if _answers(path):
+                raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: {os.strerror(errno.EADDRINUSE)}")
             path.unlink()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -100,6 +106,19 @@ def _listen_unix(path: Path, backlog: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _answers(path: Path) -> bool:
+    """Some process listens there; a full backlog is one, too."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def interleave(addresses: Sequence[Address]) -> list[Address]:

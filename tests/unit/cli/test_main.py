@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +84,35 @@ def test_url_of_each_kind_of_address() -> None:
     assert serve._url("http", ("127.0.0.1", 80)) == "http://127.0.0.1:80"
     assert serve._url("https", ("::1", 443, 0, 0)) == "https://[::1]:443"
     assert serve._url("http", "/run/s") == "unix:/run/s"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("import not_there_at_all", "ModuleNotFoundError: No module named 'not_there_at_all'"),
+        ("def broken(:", "SyntaxError: invalid syntax"),
+        ("open('/no/such/file')", "FileNotFoundError: [Errno 2] No such file or directory: '/no/such/file'"),
+        ("import uvloop_but_not_quite", "ModuleNotFoundError: No module named 'uvloop_but_not_quite'"),
+    ],
+)
+def test_application_that_cannot_be_loaded_is_named(source: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "faulty_app.py").write_text(source + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        patch.delitem(sys.modules, "faulty_app", raising=False)
+        assert main.main(["serve", "faulty_app:app", "--app-dir", str(tmp_path), "--telemetry", "off"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.splitlines()[-1].startswith(f"h2o-otel serve: faulty_app:app cannot be loaded: {text}")
+    # The fault, and none of the way to it.
+    assert "faulty_app.py" in shown
+    assert "serve.py" not in shown
+    assert "importlib" not in shown
+
+
+def test_host_that_does_not_resolve_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plain_app.py").write_text("async def app(scope, receive, send): ...\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))
+        arguments = ["plain_app:app", "--app-dir", str(tmp_path), "--telemetry", "off", "--lifespan", "off"]
+        assert main.main(["serve", *arguments, "--host", "host.invalid"]) == 1
+        assert capsys.readouterr().err.startswith("h2o-otel serve: cannot listen on host.invalid port 8000: ")

@@ -157,6 +157,14 @@ async def test_unix_path_of_another_file_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "data"
 
 
+async def test_unix_socket_of_a_living_server_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    async with joined(path=path) as ends:
+        with pytest.raises(OSError, match=r"cannot listen on .*: Address already in use"):
+            listen(path=path)
+        assert await ends.client.ask(10).body() == body(10)
+
+
 async def test_inherited_descriptor() -> None:
     sock = listen()[0]
     async with joined(fd=os.dup(sock.fileno())) as ends:
