@@ -25,8 +25,7 @@ from h2o_otel.streams.stream import Stream
 from tests.support import wire
 from tests.support.counting import repeatable
 from tests.support.engine import GET, POST
-
-Feed = Callable[[Connection, bytes], None]
+from tests.support.feeds import Feed, cut_at, in_place, whole
 
 RULES = {rule.token for rule in all_rules()} | {"rst_stream_received", "goaway_received", "connection_lost", "closed"}
 GAUGES = (
@@ -265,35 +264,6 @@ def end(connection: Connection, application: Application, block: Counters) -> No
     snapshot.add_block(block)
     for gauge in GAUGES:
         assert snapshot.value(gauge) == 0, gauge
-
-
-def whole(connection: Connection, peer: bytes) -> None:
-    connection.receive(peer, 1.0)
-
-
-def cut_at(cuts: list[int]) -> Feed:
-    def feed(connection: Connection, peer: bytes) -> None:
-        pos = 0
-        for cut in [*cuts, len(peer)]:
-            connection.receive(peer[pos : pos + cut], 1.0)
-            pos += cut
-
-    return feed
-
-
-def in_place(cuts: list[int]) -> Feed:
-    """As a driver does it, in a buffer that ends where the octets end and is overwritten afterwards."""
-
-    def feed(connection: Connection, peer: bytes) -> None:
-        pos, tail = 0, b""
-        for cut in [*cuts, len(peer)]:
-            buffer = bytearray(tail + peer[pos : pos + cut])
-            used = connection.receive_into(buffer, 0, len(buffer), 1.0)
-            tail = bytes(buffer[used:])
-            buffer[:] = b"\xee" * len(buffer)
-            pos += cut
-
-    return feed
 
 
 # -- new inputs

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.support.spec import (
+    CLOSED,
+    COMPRESSION,
     COMPRESSION_ERROR,
     DUMMY,
+    FLOW,
     FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR,
+    LARGEST,
+    PROTOCOL,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
+    SIZE,
     STREAM_CLOSED,
+    STREAM_OVER,
+    STREAM_PROTOCOL,
+    UNKNOWN,
     Case,
     Conn,
     connection_error,
@@ -49,12 +58,6 @@ from tests.support.wire import (
 )
 
 __all__ = ["CASES"]
-
-PROTOCOL, CLOSED = connection_error(PROTOCOL_ERROR), connection_error(STREAM_CLOSED)
-SIZE, FLOW, COMPRESSION = connection_error(FRAME_SIZE_ERROR), connection_error(FLOW_CONTROL_ERROR), connection_error(COMPRESSION_ERROR)
-STREAM_PROTOCOL, STREAM_OVER = stream_error(PROTOCOL_ERROR), stream_error(STREAM_CLOSED)
-LARGEST = 2**31 - 1
-UNKNOWN = frame(0x16, 0, 0, bytes(8))
 
 
 def get(c: Conn, stream_id: int = 1) -> bytes:

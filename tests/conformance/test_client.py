@@ -20,11 +20,6 @@ from tests.support.peers import Certificates
 from tests.support.spec import TIMEOUT_S, Case, Conn
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("tls"))
-
-
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
 def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal]:
     """The client's event loop, in a thread."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import struct
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
-from h2o_otel.server import Config, Server
+from h2o_otel.server import Server
 from tests.support import wire
 from tests.support.judged import requirement
 from tests.support.peers import Certificates
-from tests.support.spec import PROTOCOL_ERROR, Conn, serving
+from tests.support.spec import PROTOCOL_ERROR, Conn, connected, server_of, serving
 from tests.support.wire import data, frame, goaway, headers, ping
 
 BODY = b"x" * 200_000
@@ -30,28 +28,10 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": BODY})
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def portal() -> Iterator[BlockingPortal]:
-    """The server's event loop, in a thread."""
-    with start_blocking_portal("asyncio") as made:
-        yield made
-
-
 @pytest.fixture(params=["h2c", "tls"])
 def running(request: pytest.FixtureRequest, certificates: Certificates, portal: BlockingPortal) -> Iterator[tuple[Server, Any]]:
     """A server of its own for each test, since some end it, and the context to connect with."""
-    settings: dict[str, Any] = {"port": 0, "lifespan": "off", "handle_signals": False, "timeout_graceful_shutdown": 5}
-    context = None
-    if request.param == "tls":
-        settings |= {"ssl_certfile": certificates.issued.certificate, "ssl_keyfile": certificates.issued.key}
-        context = ssl.create_default_context(cafile=certificates.ca)
-        context.set_alpn_protocols(["h2"])
-    server = Server(Config(app=app, **settings))
+    server, context = server_of(app, request.param == "tls", certificates, timeout_graceful_shutdown=5)
     with serving(portal, server):
         yield server, context
 
@@ -59,12 +39,9 @@ def running(request: pytest.FixtureRequest, certificates: Certificates, portal: 
 @pytest.fixture
 def conn(running: tuple[Server, Any]) -> Iterator[Conn]:
     server, context = running
-    with socket.create_connection(server.addresses[0]) as sock:
-        wrapped = sock if context is None else context.wrap_socket(sock, server_hostname="localhost")
-        with wrapped:
-            made = Conn(wrapped, client=True, scheme=b"http" if context is None else b"https")
-            made.handshake()
-            yield made
+    with connected(server.addresses[0], context) as made:
+        made.handshake()
+        yield made
 
 
 def get(conn: Conn, stream_id: int = 1) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from h2o_otel.protocol.handler import Handler
 from h2o_otel.streams.stream import Stream
 from tests.support import traffic, wire
 from tests.support.engine import GET, POST
+from tests.support.feeds import Feed, cut_at, in_a_larger_buffer, in_place, one_by_one, whole
 
 pytestmark = pytest.mark.time_limit(600)  # the long profile
 # Time spent is the one thing that is never the same.
@@ -26,7 +26,6 @@ TIMES = counters.slot("hpack_time_ns")
 # And whether a name is known: the process remembers names of earlier connections.
 NAMES = counters.slot("hpack_names")
 NAMES_END = NAMES + 2 * len(counters.NAME_RESULTS)
-Feed = Callable[[Connection, bytes], None]
 
 
 class Application(Handler):
@@ -97,50 +96,6 @@ def outcome(role: int, octets: bytes, feed: Feed) -> tuple[list[Any], bytes, lis
     slots[TIMES : TIMES + 2] = [0, 0]
     slots[NAMES:NAMES_END] = [0] * (NAMES_END - NAMES)
     return application.told, sent, slots
-
-
-def whole(connection: Connection, octets: bytes) -> None:
-    connection.receive(octets, 1.0)
-
-
-def one_by_one(connection: Connection, octets: bytes) -> None:
-    for octet in octets:
-        connection.receive(bytes([octet]), 1.0)
-
-
-def cut_at(cuts: list[int]) -> Feed:
-    def feed(connection: Connection, octets: bytes) -> None:
-        pos = 0
-        for cut in [*cuts, len(octets)]:
-            connection.receive(octets[pos : pos + cut], 1.0)
-            pos += cut
-            if pos >= len(octets):
-                break
-
-    return feed
-
-
-def in_place(cuts: list[int]) -> Feed:
-    """As a driver does it: the unread tail in front of what comes, in a buffer of exactly that length."""
-
-    def feed(connection: Connection, octets: bytes) -> None:
-        pos, tail = 0, b""
-        for cut in [*cuts, len(octets)]:
-            buffer = bytearray(tail + octets[pos : pos + cut])
-            used = connection.receive_into(buffer, 0, len(buffer), 1.0)
-            tail = bytes(buffer[used:])
-            # Nothing of the engine may look into the buffer from here on.
-            buffer[:] = b"\xee" * len(buffer)
-            pos += cut
-            if pos >= len(octets):
-                break
-
-    return feed
-
-
-def in_a_larger_buffer(connection: Connection, octets: bytes) -> None:
-    buffer = bytearray(b"\xee" * 7 + octets + b"\xee" * 9)
-    connection.receive_into(buffer, 7, 7 + len(octets), 1.0)
 
 
 CUTS = st.lists(st.integers(0, 60), max_size=60)

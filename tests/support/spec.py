@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal
 
+from h2o_otel.server import Config, Server
 from tests.support import wire
-from tests.support.wire import ACK, END_STREAM, PREFACE, Frame, block
+from tests.support.peers import Certificates
+from tests.support.wire import ACK, END_STREAM, PREFACE, Frame, block, frame
 
 # h2spec's own default is 2 s; a machine under load may need longer, and only a failure takes all of it.
 TIMEOUT_S = 5.0
@@ -195,6 +198,18 @@ def stream_error(*codes: int) -> Callable[[Conn], object]:
     return lambda conn: conn.stream_error(*codes)
 
 
+# -- what many cases say, and judge
+
+PROTOCOL, CLOSED = connection_error(PROTOCOL_ERROR), connection_error(STREAM_CLOSED)
+SIZE, FLOW, COMPRESSION = connection_error(FRAME_SIZE_ERROR), connection_error(FLOW_CONTROL_ERROR), connection_error(COMPRESSION_ERROR)
+STREAM_PROTOCOL, STREAM_OVER = stream_error(PROTOCOL_ERROR), stream_error(STREAM_CLOSED)
+LARGEST = 2**31 - 1
+UNKNOWN = frame(0x16, 0, 0, bytes(8))
+
+
+# -- servers to judge
+
+
 @contextlib.contextmanager
 def serving(portal: BlockingPortal, server: Any) -> Iterator[None]:
     """Run the server on the portal's loop; it is stopped in the end, if it was not before."""
@@ -205,3 +220,26 @@ def serving(portal: BlockingPortal, server: Any) -> Iterator[None]:
     finally:
         portal.call(server.stop)
         running.result(10)
+
+
+def server_of(app: Any, secure: bool, certificates: Certificates, **settings: Any) -> tuple[Server, ssl.SSLContext | None]:
+    """A server that is not started yet, and the context to connect with."""
+    context = None
+    if secure:
+        settings |= {"ssl_certfile": certificates.issued.certificate, "ssl_keyfile": certificates.issued.key}
+        context = ssl.create_default_context(cafile=certificates.ca)
+        context.set_alpn_protocols(["h2"])
+    return Server(Config(app=app, port=0, lifespan="off", handle_signals=False, **settings)), context
+
+
+@contextlib.contextmanager
+def connected(where: Any, context: ssl.SSLContext | None) -> Iterator[Conn]:
+    """A client's end of a connection to the server."""
+    with socket.create_connection(where) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is None:
+            yield Conn(sock, client=True)
+            return
+        with context.wrap_socket(sock, server_hostname="localhost") as wrapped:
+            assert wrapped.selected_alpn_protocol() == "h2"
+            yield Conn(wrapped, client=True, scheme=b"https")
