@@ -9,6 +9,7 @@ import pytest
 from h2o_otel import counters
 from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import runtime
+from tests.support.spans import Kit
 
 
 @pytest.fixture
@@ -19,3 +20,8 @@ def fresh() -> Iterator[None]:
     yield
     runtime.unwatch_gc()
     counters._reset_after_fork()
+
+
+@pytest.fixture
+def kit(fresh: None) -> Kit:
+    return Kit()
