@@ -2,7 +2,8 @@
 
 A leaf.  Units stand last in the names: ``_bytes``, ``_s`` (seconds), ``_per_s``; ``_max`` is the
 largest value allowed, ``_burst`` the size of a token bucket and ``_refill_per_s`` its refill.
-``None`` means no bound.  The three httpx names of the pool (``max_connections``,
+``None`` means no bound, but for ``memory_process_bytes_max``, where ``memory_process_percent`` of the
+container's or the machine's memory takes its place (0 for no bound).  The three httpx names of the pool (``max_connections``,
 ``max_keepalive_connections``, ``keepalive_expiry``) keep the spelling that its users know.
 """
 
@@ -122,6 +123,7 @@ class Limits:
     decompress_ratio_max: int = 100
     decompress_free_bytes: int = 1_048_576
     memory_process_bytes_max: int | None = None
+    memory_process_percent: int = 50
     memory_connection_bytes_max: int = 67_108_864
     memory_shrink_percent: int = 75
     memory_refuse_percent: int = 90

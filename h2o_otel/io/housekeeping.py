@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ..buffers.pool import local_pools
 from ..limits import Limits
 from ..memory.budget import DROP_IDLE, REFUSE, RELAXED
+from ..memory.machine import process_bytes_max
 from ..streams.pool import local_stream_pools
 from ..tuning import Tuning
 
@@ -52,7 +53,7 @@ class Housekeeper:
         if tuning.memory_trimming:
             self._trims = True
             self._quiet_s = min(self._quiet_s, interval_s)
-        if tuning.memory_budget and limits.memory_process_bytes_max is not None:
+        if tuning.memory_budget and process_bytes_max(limits) is not None:
             self._drops_max = max(self._drops_max, limits.idle_drops_per_sweep_max)
             interval_s = min(_PRESSURE_INTERVAL_S, interval_s)
         self._interval_s = min(self._interval_s, interval_s)
@@ -98,18 +99,17 @@ class Housekeeper:
 
     def _relieve(self, now: float) -> bool:
         """Close the connections that were idle for longest, while memory is short; whether it is."""
+        # Nearly always the connections have one budget, and there is nothing to do.
+        budgets = {getattr(driver.connection, "budget", None) for driver in self.drivers}
+        level = max((budget.check(now) for budget in budgets if budget is not None), default=RELAXED)
+        if level < REFUSE:
+            return level > RELAXED
         idle: list[tuple[float, int, Any, Any]] = []
-        level = RELAXED
         for order, driver in enumerate(self.drivers):
             connection = driver.connection
             budget = getattr(connection, "budget", None)
-            if budget is None:
-                continue
-            level = max(level, budget.check(now))
-            if connection.started and not connection.closed and not connection.streams:
+            if budget is not None and connection.started and not connection.closed and not connection.streams:
                 idle.append((connection.active_at, order, driver, budget))
-        if level < REFUSE:
-            return level > RELAXED
         for _, _, driver, budget in sorted(idle)[: self._drops_max]:
             # What goes is accounted at once, so a few may be enough.
             if budget.check(now) < REFUSE:

@@ -34,6 +34,7 @@ from ..memory.budget import (
     local_budget,
 )
 from ..memory.intern import local_values
+from ..memory.machine import process_bytes_max
 from ..streams import pool
 from ..streams.pool import local_stream_pool
 from ..streams.scheduler import Scheduler
@@ -227,7 +228,7 @@ class ConnectionCore:
         self.unread = 0
         self.fields_bytes = 0
         self.budget = (
-            local_budget(self.counters, limits.memory_process_bytes_max, limits.memory_shrink_percent, limits.memory_refuse_percent)
+            local_budget(self.counters, process_bytes_max(limits), limits.memory_shrink_percent, limits.memory_refuse_percent)
             if config.tuning.memory_budget
             else None
         )
