@@ -2,7 +2,7 @@
 
     python benchmarks/instructions.py engine       the engine pair, and its parts with a switch off
     python benchmarks/instructions.py counters     the engine pair with and without every counter statement
-    python benchmarks/instructions.py telemetry    server and client at each level of telemetry, nothing sampled
+    python benchmarks/instructions.py telemetry    server and client at each level of telemetry, everything sampled at traces
 
 Only the requests are counted, once the program is warm: it tells valgrind when to begin and to end,
 through a library of two lines that is compiled for it.  ``counters`` compiles a copy of the package from which each statement that adds to

@@ -11,7 +11,7 @@ import contextvars
 import sys
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from .. import counters
 from ..counters import POOL_ACQUIRE
@@ -28,7 +28,7 @@ from .decoders import ACCEPT_ENCODING
 from .exchange import Exchange, check_length
 from .headers import Headers
 from .protocol import ClientProtocol
-from .request import Request
+from .request import Arguments, Request
 from .response import Response
 from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
 from .urls import URL
@@ -47,7 +47,7 @@ class StreamContext:
 
     __slots__ = ("_arguments", "_client", "_method", "_response", "_url")
 
-    def __init__(self, client: Client, method: str, url: str | URL, arguments: dict[str, Any]) -> None:
+    def __init__(self, client: Client, method: str, url: str | URL, arguments: Arguments) -> None:
         self._client = client
         self._method = method
         self._url = url
@@ -377,7 +377,7 @@ class Client(RequestBuilder):
         """
         return self._send(None, False, (method, url, content, data, json, params, headers, timeout))
 
-    def stream(self, method: str, url: str | URL, **arguments: Any) -> StreamContext:
+    def stream(self, method: str, url: str | URL, **arguments: Unpack[Arguments]) -> StreamContext:
         """``async with client.stream("GET", url) as response``: the body is read piece by piece; arguments as for ``request``."""
         return StreamContext(self, method, url, arguments)
 
@@ -405,15 +405,15 @@ class Client(RequestBuilder):
         """See ``request``."""
         return self._send(None, False, ("DELETE", url, None, None, None, params, headers, timeout))
 
-    def post(self, url: str | URL, **arguments: Any) -> Coroutine[Any, Any, Response]:
+    def post(self, url: str | URL, **arguments: Unpack[Arguments]) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
         return self.request("POST", url, **arguments)
 
-    def put(self, url: str | URL, **arguments: Any) -> Coroutine[Any, Any, Response]:
+    def put(self, url: str | URL, **arguments: Unpack[Arguments]) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
         return self.request("PUT", url, **arguments)
 
-    def patch(self, url: str | URL, **arguments: Any) -> Coroutine[Any, Any, Response]:
+    def patch(self, url: str | URL, **arguments: Unpack[Arguments]) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
         return self.request("PATCH", url, **arguments)
 

@@ -5,7 +5,8 @@ from ..streams.stream cimport Stream
 from .exchange cimport Carrier, Exchange
 
 cdef double _NEVER
-cdef int _MAX_CONCURRENT_STREAMS, _STREAMS_ASSUMED, _WRITE_LOOKS, _CLOSE_NO_ERROR, _ENHANCE_YOUR_CALM
+cdef int _MAX_CONCURRENT_STREAMS, _STREAMS_ASSUMED, _WRITE_LOOKS, _CLOSE_NO_ERROR
+cdef unsigned int _ENHANCE_YOUR_CALM
 cdef long long _STREAMS_UNLIMITED
 
 cdef class ClientProtocol(Carrier):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import LocalProtocolError
 from .content import NO_BODY, Body, encode_body
@@ -10,11 +10,22 @@ from .headers import Headers, Pairs, merged, raw_headers
 from .timeouts import USE_CLIENT_DEFAULT
 from .urls import URL
 
-__all__ = ["Request"]
+__all__ = ["Arguments", "Request"]
 
 _NO_LENGTH = (b"content-length", b"0")
 # RFC 9110 section 8.6: a length is expected of these even when there is no content.
 _WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))
+
+
+class Arguments(TypedDict, total=False):
+    """What ``Client.request`` takes beside the method and the URL, for the methods that pass it on; see there."""
+
+    content: Any
+    data: Any
+    json: Any
+    params: Any
+    headers: Any
+    timeout: Any
 
 
 class Request:

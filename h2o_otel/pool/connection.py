@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..io.handler import DriverHandler
 
-if TYPE_CHECKING:
-    from .pool import Decision, OriginPool
-
-__all__ = ["PooledConnection"]
+__all__ = ["Decision", "Keeper", "PooledConnection"]
 
 # Stream identifiers end at 2^31 - 1 (RFC 9113 section 5.1.1); a connection is replaced before.
 _STREAMS_EVER_MAX = 2**30 - 16
+
+
+class Keeper(Protocol):
+    """A pool, as far as its connections tell it of themselves."""
+
+    def released(self, connection: PooledConnection) -> None:
+        """A stream of ``connection`` ended, or its limit rose."""
+
+    def activity(self, busy: bool) -> None:
+        """A connection got its first stream, or ended its last."""
+
+    def slow_pings(self) -> None:
+        """The peer said that it is asked too often."""
+
+    def retired(self, connection: PooledConnection) -> None:
+        """``connection`` takes no more requests."""
+
+    def removed(self, connection: PooledConnection, reason: str, age_s: float) -> None:
+        """The transport of ``connection`` is gone."""
+
+
+class Decision:
+    """What ``choose`` found.
+
+    Attributes:
+        connection: to open the request on, at once; None when it has to wait.
+        reason: "reused"; or what it waits for: "new" (a connection) or "waited" (a free stream).
+    """
+
+    __slots__ = ("connection", "reason")
+
+    def __init__(self, connection: PooledConnection | None, reason: str) -> None:
+        self.connection = connection
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"Decision({self.connection!r}, {self.reason!r})"
 
 
 class PooledConnection(DriverHandler):
@@ -34,7 +68,7 @@ class PooledConnection(DriverHandler):
 
     def __init__(self, id: int) -> None:
         self.id = id
-        self.pool: OriginPool | None = None
+        self.pool: Keeper | None = None
         self.decision: Decision | None = None
         self.streams_open = 0
         self.reserved = 0

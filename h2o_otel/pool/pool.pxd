@@ -1,14 +1,9 @@
 import cython
 from ..counters cimport Counters
 from ..io.loop cimport Loop
-from .connection cimport PooledConnection
+from .connection cimport Decision, PooledConnection
 
 cdef object CONNECT, WAIT
-
-@cython.final
-cdef class Decision:
-    cdef readonly PooledConnection connection
-    cdef readonly str reason
 
 @cython.final
 cdef class OriginPool:

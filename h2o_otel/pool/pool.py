@@ -21,32 +21,14 @@ from ..errors import ConnectError, ConnectTimeout, H2OError, PoolTimeout, TotalT
 from ..io.loop import Loop, Waiter
 from ..limits import Limits
 from ..telemetry.requests import origin_label
-from .connection import PooledConnection
+from .connection import Decision, PooledConnection
 from .origin import Origin
 from .room import Room
 from .tasks import back_off, spawn
 
-__all__ = ["Decision", "OriginPool", "Pool"]
+__all__ = ["OriginPool", "Pool"]
 
 Opener = Callable[[Origin, Limits], Coroutine[Any, Any, PooledConnection]]
-
-
-class Decision:
-    """What ``choose`` found.
-
-    Attributes:
-        connection: to open the request on, at once; None when it has to wait.
-        reason: "reused"; or what it waits for: "new" (a connection) or "waited" (a free stream).
-    """
-
-    __slots__ = ("connection", "reason")
-
-    def __init__(self, connection: PooledConnection | None, reason: str) -> None:
-        self.connection = connection
-        self.reason = reason
-
-    def __repr__(self) -> str:
-        return f"Decision({self.connection!r}, {self.reason!r})"
 
 
 CONNECT = Decision(None, "new")

@@ -35,9 +35,9 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from . import _sdk, runtime
 from .attributes import SCHEMA_URL, VERSION
 from .exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
+from .handle import Telemetry, TelemetryError
 from .logs import EventLog, LogsHandler, install_handler, remove_handler
 from .metrics import Observables, Producer, register_build_info
-from .setup import Telemetry, TelemetryError
 from .spans import Tracing
 
 __all__ = ["Builder", "reader_class"]

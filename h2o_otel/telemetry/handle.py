@@ -1,0 +1,127 @@
+"""The handle to what was set up: where clients and servers get their instruments, and how it all ends."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .requests import ClientRequestMetrics, ServerRequestMetrics
+
+__all__ = ["Telemetry", "TelemetryError"]
+
+_log = logging.getLogger("h2o_otel.telemetry")
+
+
+class TelemetryError(ValueError):
+    """A telemetry setting is wrong, or needs an extra that is not installed."""
+
+
+class Telemetry:
+    """What clients and servers ask for their instruments, and the handle to end it all.
+
+    Attributes:
+        level: "off", "metrics", "traces" or "detail".
+        tracing: makes spans; None below level "traces".
+        events: the log events.
+        access_log: whether servers log one line per request.
+        producer: of our metrics; None at level "off".
+        readers: the metric readers that were made here.
+        prometheus: the scrape endpoint, or None.
+        span_exporter, log_exporter: the in-memory ones, or None.
+    """
+
+    def __init__(self, level: str, *, access_log: bool = False, body_sizes: bool = False, origins_max: int = 64) -> None:
+        self.level = level
+        self.access_log = access_log
+        self.tracing: Any = None
+        self.events: Any = None
+        self.producer: Any = None
+        self.readers: list[Any] = []
+        self.prometheus: Any = None
+        self.span_exporter: Any = None
+        self.log_exporter: Any = None
+        self.tracer_provider: Any = None
+        self.meter_provider: Any = None
+        self.logger_provider: Any = None
+        self._body_sizes = body_sizes
+        self._origins_max = origins_max
+        self._owned: list[Any] = []
+        self._closers: list[Callable[[], object]] = []
+        self._closed = False
+
+    @property
+    def enabled(self) -> bool:
+        return self.level != "off"
+
+    def server_requests(self, protocol_version: str = "2") -> ServerRequestMetrics | None:
+        """Request metrics of a server for the calling thread's event loop; None at level "off"."""
+        return ServerRequestMetrics(protocol_version, None, self._body_sizes) if self.enabled else None
+
+    def client_requests(self, server_address: str, server_port: int, protocol_version: str = "2") -> ClientRequestMetrics | None:
+        """Request metrics of a client to one origin for the calling thread's event loop; None at level "off"."""
+        if not self.enabled:
+            return None
+        return ClientRequestMetrics(server_address, server_port, protocol_version, None, self._origins_max)
+
+    # -- what tests and the built-in views read
+
+    def spans(self) -> list[Any]:
+        """Finished spans of the in-memory exporter."""
+        return [] if self.span_exporter is None else list(self.span_exporter.get_finished_spans())
+
+    def logs(self) -> list[Any]:
+        """Log records of the in-memory exporter."""
+        return [] if self.log_exporter is None else [item.log_record for item in self.log_exporter.get_finished_logs()]
+
+    def metrics(self) -> dict[str, Any]:
+        """Points of the in-memory reader by instrument name, collected now."""
+        found: dict[str, Any] = {}
+        for reader in self.readers:
+            if hasattr(reader, "get_metrics_data"):
+                data = reader.get_metrics_data()
+                for resource in data.resource_metrics if data is not None else ():
+                    for scope in resource.scope_metrics:
+                        found.update({metric.name: metric for metric in scope.metrics})
+        return found
+
+    def force_flush(self, timeout_s: float = 5.0) -> None:
+        """Export what is waiting; waits at most ``timeout_s`` and never raises."""
+        self._bounded([functools.partial(provider.force_flush, int(timeout_s * 1000)) for provider in self._owned], timeout_s)
+
+    def shutdown(self, timeout_s: float = 5.0) -> None:
+        """Export what is waiting and stop; waits at most ``timeout_s``, never raises, and may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._bounded([provider.shutdown for provider in self._owned], timeout_s)
+        for close in reversed(self._closers):
+            try:
+                close()
+            except Exception:
+                _log.warning("telemetry: shutdown was not clean", exc_info=True)
+
+    def _bounded(self, calls: list[Callable[[], object]], timeout_s: float) -> None:
+        """Run ``calls`` on a thread of their own: an exporter that hangs must not hang the process."""
+
+        def run() -> None:
+            for call in calls:
+                try:
+                    call()
+                except Exception:
+                    _log.warning("telemetry: flushing or shutting down failed", exc_info=True)
+
+        if calls:
+            thread = threading.Thread(target=run, name="h2o-otel-telemetry", daemon=True)
+            thread.start()
+            thread.join(timeout_s)
+            if thread.is_alive():
+                _log.warning("telemetry: an exporter did not finish within %s s and was left behind", timeout_s)
+
+    def __enter__(self) -> Telemetry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
