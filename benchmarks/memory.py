@@ -33,7 +33,8 @@ import common
 from h2o_otel import counters
 from h2o_otel._pure import build
 from h2o_otel.counters import Counters
-from h2o_otel.io.driver import Driver, DriverHandler
+from h2o_otel.io.driver import Driver
+from h2o_otel.io.handler import DriverHandler
 from h2o_otel.io.memory import VirtualLoop
 from h2o_otel.io.transport import Transport
 from h2o_otel.limits import SERVER_LIMITS

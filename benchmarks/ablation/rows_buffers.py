@@ -9,7 +9,8 @@ from benchmarks.fields import DISTINCT, REQUESTS, RESPONSES
 from h2o_otel import counters
 from h2o_otel.buffers.pool import OUTPUT, BufferPool
 from h2o_otel.counters import Counters
-from h2o_otel.io.driver import Driver, DriverHandler
+from h2o_otel.io.driver import Driver
+from h2o_otel.io.handler import DriverHandler
 from h2o_otel.io.memory import VirtualLoop, pair
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from h2o_otel.protocol.config import client_config, server_config

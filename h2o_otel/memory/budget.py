@@ -44,7 +44,7 @@ RELAXED, SHRINK, REFUSE = range(3)
 _RELAXED, _SHRINK, _REFUSE = RELAXED, SHRINK, REFUSE
 
 # What an object and those that it owns cost, as measured by benchmarks/memory.py; what varies is accounted beside it.
-CONNECTION_BYTES = 10_240
+CONNECTION_BYTES = 8192
 STREAM_BYTES = 1024
 TLS_BYTES = 27 * 1024
 

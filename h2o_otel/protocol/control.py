@@ -183,7 +183,7 @@ class ControlHalf(SendHalf):
         """The oldest of our SETTINGS is in force at the peer."""
         if not self.unacked_settings:
             raise fail(RULES.settings_ack_unexpected)
-        entries, sent = self.unacked_settings.popleft()
+        entries, sent = self.unacked_settings.pop(0)
         self.counters.histogram("settings_ack_duration", self.role).record(self.now - sent)
         for code, value in entries.items():
             self.apply_local(code, value)

@@ -72,7 +72,7 @@ cdef class ConnectionCore:
     cdef readonly long long remote_initial_window
     cdef Py_ssize_t local_frame_max
     cdef Py_ssize_t remote_frame_max
-    cdef object unacked_settings
+    cdef list unacked_settings
     # stream identifiers
     # public: a test of the end of the numbers begins near it
     cdef public unsigned int next_stream_id
@@ -114,6 +114,12 @@ cdef class ConnectionCore:
     cdef double drain_at
     cdef readonly bint drained
 
+    cdef _begin_life(self)
+    cdef _begin_codec(self)
+    cdef _begin_frames(self)
+    cdef _begin_streams(self)
+    cdef _begin_windows(self)
+    cdef _begin_memory(self)
     cdef touch(self, Trace trace)
     cdef void sent(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept
     @cython.locals(stream=Stream)

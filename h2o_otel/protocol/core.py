@@ -8,7 +8,6 @@ cycle and public surface).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from .. import counters
@@ -113,29 +112,52 @@ class ConnectionCore:
     """State of one HTTP/2 connection."""
 
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
-        limits = config.limits
         self.config = config
-        self.limits = limits
+        self.limits = config.limits
         self.role = config.role
         self.client = config.role == counters.CLIENT
         self.handler = Handler() if handler is None else handler
         self.counters = counters.local() if block is None else block
         self.slots = self.counters.slots
-        self.frame_metrics = config.tuning.frame_metrics
-        self.frame_chunks = not config.tuning.frame_batching
-        self.stream_states_plain = not config.tuning.stream_state_table
-        self.send_frames = (config.role * 2 + counters.SEND) * _FRAME_TYPES
-        self.recv_frames = (config.role * 2 + counters.RECV) * _FRAME_TYPES
-        tuning = config.tuning
-        # The first block of the output by what is written first: 256 octets hold any frames of control, most
-        # field sections fit the next class but one, and DATA asks for what it needs.
-        by_type = tuning.frame_size_classes
-        block_bytes = writer.CONTROL_BLOCK_BYTES if by_type else writer.BLOCK_BYTES
-        self.out = OutputBuffer(self.counters, block_bytes, tuning, limits.buffer_cache_bytes_max)
-        self.block_room = writer.FIELDS_ROOM_BYTES if by_type else 9
+        self.now = 0.0
+        self.guards = Guards(self.limits, self.counters, config.role)
+        self.recorder = FlightRecorder(self.limits.flight_recorder_frames)
+        self.traced: list[Trace] = []
+        self.traced_open = 0
+        self._begin_life()
+        self._begin_codec()
+        self._begin_frames()
+        self._begin_streams()
+        self._begin_windows()
+        self._begin_memory()
+
+    def _begin_life(self) -> None:
+        """How far the connection has come, and what both sides have set."""
+        self.started = False
+        self.closed = False
+        self.goaway_sent = False
+        self.goaway_received = False
+        self.shutting_down = False
+        self.counted = False
+        self.recovery = self.config.tuning.protocol_recovery
+        self.error: Exception | None = None
+        self.opened_at = 0.0
+        self.active_at = 0.0
+        # A drain that the engine begins itself: from which stream on, and when it names the last stream.
+        self.drain_stream_id = STREAM_ID_DRAIN
+        self.drain_at = 0.0
+        self.drained = False
+        self.local_settings = Settings()
+        self.remote_settings = Settings()
+        # One entry as a rule, so a list: the smallest deque takes 700 octets.
+        self.unacked_settings: list[tuple[dict[int, int], float]] = []
+
+    def _begin_codec(self) -> None:
+        """The field coder of each direction."""
+        limits, tuning = self.limits, self.config.tuning
         self.encoder = Encoder(
             self.counters,
-            config.role,
+            self.role,
             limits.encoder_table_bytes_max,
             limits.names_cached_max,
             adaptive=tuning.protocol_adaptive_compression,
@@ -146,7 +168,7 @@ class ConnectionCore:
         )
         self.decoder = Decoder(
             self.counters,
-            config.role,
+            self.role,
             limits,
             tuning.frame_validation_cache,
             name_cache=tuning.hpack_name_cache,
@@ -155,50 +177,47 @@ class ConnectionCore:
         )
         if tuning.memory_interning:
             self.decoder.interned = local_values(self.counters, limits.interned_values_max, limits.interned_value_bytes_max)
+
+    def _begin_frames(self) -> None:
+        """The output, and what is counted of the frames each way."""
+        limits, tuning = self.limits, self.config.tuning
+        # The first block of the output by what is written first: 256 octets hold any frames of control, most
+        # field sections fit the next class but one, and DATA asks for what it needs.
+        by_type = tuning.frame_size_classes
+        block_bytes = writer.CONTROL_BLOCK_BYTES if by_type else writer.BLOCK_BYTES
+        self.out = OutputBuffer(self.counters, block_bytes, tuning, limits.buffer_cache_bytes_max)
+        self.block_room = writer.FIELDS_ROOM_BYTES if by_type else 9
+        self.local_frame_max = limits.frame_bytes_max
+        self.remote_frame_max = 16_384
+        self.paused = False
+        self.high_water = limits.output_high_water_bytes
+        self.frame_metrics = tuning.frame_metrics
+        self.frame_chunks = not tuning.frame_batching
+        self.send_frames = (self.role * 2 + counters.SEND) * _FRAME_TYPES
+        self.recv_frames = (self.role * 2 + counters.RECV) * _FRAME_TYPES
+        self.frames_written = 0
+        self._frames_flushed = 0
+        self._flush_frames = self.counters.histogram("frame_flush_frames", self.role)
+
+    def _begin_streams(self) -> None:
+        """The streams, their identifiers and bounds, and who may write next."""
+        limits, tuning = self.limits, self.config.tuning
         self.streams: dict[int, Stream] = {}
         # The one of them that was opened or found last.
         self.latest: Stream | None = None
-        self.stream_pool = local_stream_pool(self.counters, limits.streams_pooled_max) if config.tuning.stream_pool else None
+        self.stream_pool = local_stream_pool(self.counters, limits.streams_pooled_max) if tuning.stream_pool else None
         # Closed since the last look: whether anybody holds them is asked when no call of theirs is under way.
         self.ended: list[Stream] = []
-        self.scheduler = Scheduler(config.tuning.stream_priorities, 16 if config.tuning.protocol_fair_scheduling else 0)
-        self.guards = Guards(limits, self.counters, config.role)
-        self.recorder = FlightRecorder(limits.flight_recorder_frames)
-        self.frames_written = 0
-        self._frames_flushed = 0
-        self._flush_frames = self.counters.histogram("frame_flush_frames", config.role)
-        self._reported_send = 0
-        self._reported_recv = 0
-        self._reported_streams_max = 0
-        self.traced: list[Trace] = []
-        self.traced_open = 0
+        self.stream_states_plain = not tuning.stream_state_table
+        self.tracking = tuning.stream_tracking
+        self.scheduler = Scheduler(tuning.stream_priorities, 16 if tuning.protocol_fair_scheduling else 0)
+        self.stream_low_water = limits.send_buffer_stream_bytes // 2
+        self.requests = 0
         self.bodies_open = 0
         self.progress_at = 0.0
-        self.now = 0.0
-
-        self.started = False
-        self.closed = False
-        self.goaway_sent = False
-        self.goaway_received = False
-        self.shutting_down = False
-        self.counted = False
-        self.recovery = config.tuning.protocol_recovery
-        self.tracking = config.tuning.stream_tracking
-        self.error: Exception | None = None
-        self.opened_at = 0.0
-        self.active_at = 0.0
-        self.requests = 0
-
-        self.local_settings = Settings()
-        self.remote_settings = Settings()
-        self.local_streams_max = limits.streams_max if config.role == counters.SERVER else limits.push_promises_max
+        self.local_streams_max = limits.push_promises_max if self.client else limits.streams_max
         self.remote_streams_max = UNLIMITED
-        self.local_initial_window = 65_535
-        self.remote_initial_window = 65_535
-        self.local_frame_max = limits.frame_bytes_max
-        self.remote_frame_max = 16_384
-        self.unacked_settings: deque[tuple[dict[int, int], float]] = deque()
-
+        self._reported_streams_max = 0
         self.next_stream_id = 1 if self.client else 2
         self.last_remote_stream_id = 0
         self.goaway_last_stream_id = 2**31 - 1
@@ -209,27 +228,37 @@ class ConnectionCore:
         self.reset_streams_max = limits.closed_streams_remembered_max
         self.forgotten_below = 0
 
+    def _begin_windows(self) -> None:
+        """The connection's windows, the first windows of streams, and what is aimed at."""
+        limits, tuning = self.limits, self.config.tuning
+        self.local_initial_window = 65_535
+        self.remote_initial_window = 65_535
         self.send_window = 65_535
         self.recv_window = 65_535
         self.recv_uncredited = 0
-        self.batching = config.tuning.stream_window_batching
-        self.tuner = WindowTuner(limits, config.tuning.protocol_window_tuning)
+        self.batching = tuning.stream_window_batching
+        self.tuner = WindowTuner(limits, tuning.protocol_window_tuning)
         self.recv_target = 65_535
         self.stream_target = limits.stream_window_bytes
         self.connection_batch = self.stream_batch = 1
         self.set_batches()
+        self._reported_send = 0
+        self._reported_recv = 0
         self._reported_target = 0
         self._reported_stream_target = 0
         self.queued = 0
         self.bodies_sent = 0
         self.blocked_since = 0.0
 
+    def _begin_memory(self) -> None:
+        """What the connection holds, and the bounds on it."""
+        limits = self.limits
         # Octets delivered on all streams and not credited yet; octets of field sections that open streams keep.
         self.unread = 0
         self.fields_bytes = 0
         self.budget = (
             local_budget(self.counters, process_bytes_max(limits), limits.memory_shrink_percent, limits.memory_refuse_percent)
-            if config.tuning.memory_budget
+            if self.config.tuning.memory_budget
             else None
         )
         self.pressure = RELAXED
@@ -240,14 +269,6 @@ class ConnectionCore:
         self._reported_streams = 0
         self._reported_hpack = 0
         self._reported_queues = 0
-
-        self.paused = False
-        self.high_water = limits.output_high_water_bytes
-        # A drain that the engine begins itself: from which stream on, and when it names the last stream.
-        self.drain_stream_id = STREAM_ID_DRAIN
-        self.drain_at = 0.0
-        self.drained = False
-        self.stream_low_water = limits.send_buffer_stream_bytes // 2
 
     # -- counting
 

@@ -61,7 +61,7 @@ class MessageHalf(ControlHalf):
         self.block_stream = 0
         self.block_promised = 0
         self.block_flags = 0
-        self.block = bytearray()
+        self.block: bytearray | None = None
         self.block_frames = 0
         self.block_empty = 0
         self.block_since = 0.0

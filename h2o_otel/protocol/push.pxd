@@ -13,6 +13,7 @@ cdef class PushHalf(MessageHalf):
     cdef readonly bint push_enabled
     cdef readonly set pushed
 
+    cdef Py_ssize_t promises_made(self) noexcept
     cdef count_promise(self, int result)
     cpdef bint can_push(self)
     @cython.locals(out=OutputBuffer, start="Py_ssize_t", promised=Stream)

@@ -39,10 +39,13 @@ class PushHalf(MessageHalf):
         MessageHalf.__init__(self, config, handler, block)
         self.push_enabled = config.tuning.protocol_push and (config.enable_push or not self.client)
         # Hashes of what was promised: a second promise of the same is a waste, and the client may have it cached by now.
-        self.pushed: set[int] = set()
+        self.pushed: set[int] | None = None
 
     def count_promise(self, result: int) -> None:
         self.slots[_PUSH_PROMISES + self.role * _PUSH_RESULTS + result] += 1
+
+    def promises_made(self) -> int:
+        return 0 if self.pushed is None else len(self.pushed)
 
     def can_push(self) -> bool:
         """Whether ``send_push_promise`` may be called now; the request promised may still be one that was promised before."""
@@ -54,7 +57,7 @@ class PushHalf(MessageHalf):
             and bool(self.remote_settings[SettingCode.ENABLE_PUSH])
             and self.streams_local < self.remote_streams_max
             and self.next_stream_id <= STREAM_ID_MAX
-            and len(self.pushed) < self.limits.push_promises_per_connection_max
+            and self.promises_made() < self.limits.push_promises_per_connection_max
         )
 
     def send_push_promise(self, stream: Stream, headers: Sequence[tuple[bytes, bytes]], now: float) -> Stream:
@@ -81,8 +84,8 @@ class PushHalf(MessageHalf):
         if not self.remote_settings[SettingCode.ENABLE_PUSH]:
             self.count_promise(PUSH_DISABLED)
             raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
-        if len(self.pushed) >= self.limits.push_promises_per_connection_max:
-            raise LocalProtocolError(f"{len(self.pushed)} promises were made, Limits.push_promises_per_connection_max", initiator="user")
+        if self.promises_made() >= self.limits.push_promises_per_connection_max:
+            raise LocalProtocolError(f"{self.promises_made()} promises made, Limits.push_promises_per_connection_max", initiator="user")
         if self.streams_local >= self.remote_streams_max or self.next_stream_id > STREAM_ID_MAX:
             raise LocalProtocolError(self.why_no_stream(), initiator="user")
         if stream.local or not stream.allows(_SEND_DATA):
@@ -91,6 +94,8 @@ class PushHalf(MessageHalf):
             if name == b"content-length" and value != b"0":
                 raise LocalProtocolError("a promised request has no content (RFC 9113 §8.4)", scope="stream", initiator="user")
         key = hash(tuple([field for field in headers if field[0] in _IDENTITY]))
+        if self.pushed is None:
+            self.pushed = set()
         if key in self.pushed:
             raise LocalProtocolError("this request was promised on this connection before (RFC 9113 §8.4)", initiator="user")
         out = self.out

@@ -31,10 +31,8 @@ cdef class ReceiveHalf(PushHalf):
     # switches
     cdef bint frame_batching, frame_dispatch_table
 
-    @cython.locals(pos="Py_ssize_t", length="Py_ssize_t", stop="Py_ssize_t", type=int, flags=int, stream_id="unsigned int")
+    @cython.locals(pos="Py_ssize_t", length="Py_ssize_t", stop="Py_ssize_t", type=int, flags=int, stream_id="unsigned int", check=bint)
     cdef Py_ssize_t parse(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
-    @cython.locals(length="Py_ssize_t", stop="Py_ssize_t", type=int, flags=int, stream_id="unsigned int")
-    cdef Py_ssize_t parse_plain(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
     @cython.locals(stop="Py_ssize_t", used="Py_ssize_t", frame=bytes)
     cdef Py_ssize_t parse_each(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
     cdef void received(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept
@@ -46,7 +44,7 @@ cdef class ReceiveHalf(PushHalf):
     @cython.locals(length="Py_ssize_t", n="Py_ssize_t", found=Stream, stream=Stream, data=bytes, fin=bint, started_ns="long long")
     cdef int on_data(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
     cdef small_data(self, Stream stream, Py_ssize_t n)
-    @cython.locals(block=bytes)
+    @cython.locals(block=bytes, kept=bytearray)
     cdef int on_continuation(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags, unsigned int stream_id) except -1
     @cython.locals(increment="unsigned int", stream=Stream, found=Stream, since=double)
     cdef int on_window_update(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, unsigned int stream_id) except -1

@@ -105,17 +105,21 @@ class ReceiveHalf(PushHalf):
             pos = self.parse_preface(buf, pos, end)
             if pos < 0:
                 return self.next_frame
-        if not self.frame_dispatch_table:
-            return self.parse_plain(buf, pos, end)
         while end - pos >= 9:
             if self.frames_received >= self.turn_end:
                 self.turn_over = True
                 break
-            length = _mem.u24(buf, pos, end)
-            type = _mem.u8(buf, pos + 3, end)
-            flags = _mem.u8(buf, pos + 4, end)
-            stream_id = _mem.u32(buf, pos + 5, end) & 0x7FFFFFFF
-            if _CHECK[type + (256 if stream_id else 0)] or length > self.local_frame_max or self.block_stream or self.need_settings:
+            if self.frame_dispatch_table:
+                length = _mem.u24(buf, pos, end)
+                type = _mem.u8(buf, pos + 3, end)
+                flags = _mem.u8(buf, pos + 4, end)
+                stream_id = _mem.u32(buf, pos + 5, end) & 0x7FFFFFFF
+                check = _CHECK[type + (256 if stream_id else 0)] != 0 or length > self.local_frame_max
+            else:
+                # Without the table: the header unpacked by ``struct``, and every check made for every frame.
+                length, type, flags, stream_id = read_header(_mem.to_bytes(buf, pos, pos + 9, end))
+                check = True
+            if check or self.block_stream or self.need_settings:
                 broken = self.check_header(type, flags, stream_id, length)
                 if broken is not None:
                     # No frame for the counters, but what the flight recorder is looked at for.
@@ -218,29 +222,6 @@ class ReceiveHalf(PushHalf):
             pos += used
         return end if self.closed else pos
 
-    def parse_plain(self, buf: bytes, pos: int, end: int) -> int:
-        """``parse`` without tables: each header unpacked by ``struct``, and every check made for every frame."""
-        while end - pos >= 9:
-            if self.frames_received >= self.turn_end:
-                self.turn_over = True
-                break
-            length, type, flags, stream_id = read_header(_mem.to_bytes(buf, pos, pos + 9, end))
-            broken = self.check_header(type, flags, stream_id, length)
-            if broken is not None:
-                self.recorder.record(_RECV, type, flags, stream_id, length, self.now)
-                raise broken
-            stop = pos + 9 + length
-            if stop > end:
-                break
-            self.received(type, flags, stream_id, length)
-            self.next_frame = stop
-            self.dispatch(buf, pos + 9, stop, type, flags, stream_id)
-            pos = stop
-            if self.closed:
-                return end
-        self.next_frame = pos
-        return pos
-
     def received(self, type: int, flags: int, stream_id: int, length: int) -> None:
         """One frame of the peer is complete."""
         if self.frame_metrics:
@@ -330,15 +311,17 @@ class ReceiveHalf(PushHalf):
             self.block_empty += 1
             if self.block_empty > self.limits.continuation_empty_max:
                 raise fail(RULES.continuation_empty, stream_id, actual=self.block_empty, limit=self.limits.continuation_empty_max)
-        size = len(self.block) + end - pos
+        kept = self.block
+        assert kept is not None
+        size = len(kept) + end - pos
         if size > self.limits.header_list_bytes_max:
             raise fail(RULES.header_block_too_large, stream_id, actual=size, limit=self.limits.header_list_bytes_max)
-        self.block += _mem.to_bytes(buf, pos, end, end)
+        kept += _mem.to_bytes(buf, pos, end, end)
         self.slots[_COPIED_REASSEMBLY] += end - pos
         if flags & _END_HEADERS == 0:
             return 0
-        block = bytes(self.block)
-        self.block = bytearray()
+        block = bytes(kept)
+        self.block = None
         self.block_stream = 0
         self.block_since = 0.0
         if self.block_promised:

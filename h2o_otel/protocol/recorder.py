@@ -20,6 +20,8 @@ __all__ = ["FlightLog", "FlightRecorder", "RecordedFrame"]
 # Second: stream id << 32 | length << 8 | type.
 # An error code has four bits: 0 for a frame without one, 15 for a code that the registry lacks.
 _CODE_OTHER = 15
+# Frames that a ring has room for at first.
+_ROOM = 16
 _FLAG_NAMES = {
     FrameType.DATA: ((Flag.END_STREAM, "END_STREAM"), (Flag.PADDED, "PADDED")),
     FrameType.HEADERS: (
@@ -156,17 +158,18 @@ def _document(frame: RecordedFrame) -> dict[str, Any]:
 
 
 class FlightRecorder:
-    """The ring.
+    """The ring, which begins small and doubles until it has its capacity: many connections are idle after a few frames.
 
     Args:
         capacity: frames kept, a power of two; 0 keeps none.
     """
 
-    __slots__ = ("_memory", "_ring", "capacity", "recorded", "started_s")
+    __slots__ = ("_memory", "_ring", "_room", "capacity", "recorded", "started_s")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._memory = bytearray(16 * capacity)
+        self._room = min(capacity, _ROOM)
+        self._memory = bytearray(16 * self._room)
         self._ring = _mem.integers(self._memory)
         self.recorded = 0
         self.started_s = 0.0
@@ -177,7 +180,9 @@ class FlightRecorder:
             return
         if self.recorded == 0:
             self.started_s = now
-        place = 2 * (self.recorded & (self.capacity - 1))
+        elif self.recorded == self._room and self._room < self.capacity:
+            self._grow()
+        place = 2 * (self.recorded & (self._room - 1))
         # Widened before they are shifted: in compiled code a stream id has 32 bits.
         when = int((now - self.started_s) * 1e6 + 0.5)
         what = stream_id
@@ -185,17 +190,28 @@ class FlightRecorder:
         self._ring[place + 1] = what << 32 | length << 8 | type
         self.recorded += 1
 
+    def _grow(self) -> int:
+        """Twice the room; nothing has been overwritten yet, so every frame stays at its place."""
+        memory = bytearray(2 * len(self._memory))
+        ring = _mem.integers(memory)
+        for i in range(2 * self._room):
+            ring[i] = self._ring[i]
+        self._memory = memory
+        self._ring = ring
+        self._room *= 2
+        return 0
+
     def note_code(self, code: int) -> None:
         """The frame recorded last carries this error code."""
         if self.recorded == 0:
             return
-        place = 2 * ((self.recorded - 1) & (self.capacity - 1))
+        place = 2 * ((self.recorded - 1) & (self._room - 1))
         packed = code + 1 if code <= 0xD else _CODE_OTHER
         self._ring[place] |= packed << 9
 
     def log(self) -> FlightLog:
         """A copy of what the ring holds now."""
-        return FlightLog(_mem.integers_bytes(self._ring, 2 * self.capacity), self.capacity, self.recorded, self.started_s)
+        return FlightLog(_mem.integers_bytes(self._ring, 2 * self._room), self.capacity, self.recorded, self.started_s)
 
 
 assert (SEND, RECV) == (0, 1)  # the direction is one bit

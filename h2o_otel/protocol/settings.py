@@ -25,6 +25,8 @@ class Settings(dict[int, int]):
     Identifiers that are not defined are not kept (RFC 9113 section 6.5.2: ignored).
     """
 
+    __slots__ = ()
+
     def __init__(self) -> None:
         super().__init__({int(code): value for code, value in _DEFAULTS.items()})
 

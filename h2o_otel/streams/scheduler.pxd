@@ -3,6 +3,7 @@ from .stream cimport Stream
 
 cdef int _QUEUES
 cdef int _LAST
+cdef list _NONE
 
 @cython.final
 cdef class Scheduler:

@@ -15,6 +15,7 @@ __all__ = ["Scheduler"]
 URGENCIES = 8
 _QUEUES = 2 * URGENCIES
 _LAST = _QUEUES - 1
+_NONE: list[Stream | None] = []
 
 
 class Scheduler:
@@ -30,9 +31,9 @@ class Scheduler:
     __slots__ = ("_newest", "_nonempty", "_oldest", "_picks", "_priorities", "_starved_every", "_starved_last", "waiting")
 
     def __init__(self, priorities: bool = True, starved_every: int = 16) -> None:
-        # The queue of a stream is twice its urgency, one more when it is incremental.
-        self._oldest: list[Stream | None] = [None] * _QUEUES
-        self._newest: list[Stream | None] = [None] * _QUEUES
+        # The queue of a stream is twice its urgency, one more when it is incremental.  Most connections never have one.
+        self._oldest: list[Stream | None] = _NONE
+        self._newest: list[Stream | None] = _NONE
         self._nonempty = 0
         self._picks = 0
         self._priorities = priorities
@@ -50,6 +51,9 @@ class Scheduler:
         """Enqueue ``stream`` by its priority."""
         if stream.scheduled:
             return
+        if self._oldest is _NONE:
+            self._oldest = [None] * _QUEUES
+            self._newest = [None] * _QUEUES
         stream.scheduled = True
         index = self.index(stream)
         before = self._newest[index]

@@ -10,7 +10,8 @@ from typing import Any
 
 from h2o_otel import counters
 from h2o_otel.counters import Counters
-from h2o_otel.io.driver import Driver, DriverHandler
+from h2o_otel.io.driver import Driver
+from h2o_otel.io.handler import DriverHandler
 from h2o_otel.io.loop import Loop
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
 from h2o_otel.protocol.config import client_config, server_config

@@ -10,7 +10,8 @@ import pytest
 
 from h2o_otel import counters
 from h2o_otel.counters import Counters, Snapshot
-from h2o_otel.io.driver import Driver, DriverHandler
+from h2o_otel.io.driver import Driver
+from h2o_otel.io.handler import DriverHandler
 from h2o_otel.io.memory import VirtualLoop
 from h2o_otel.limits import SERVER_LIMITS
 from h2o_otel.protocol.config import server_config

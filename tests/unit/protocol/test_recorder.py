@@ -169,6 +169,17 @@ def test_json_has_the_documented_shape() -> None:
         jsonschema.validate(document | {"frames": [document["frames"][-1] | {"more": 1}]}, schema)
 
 
+@pytest.mark.parametrize("capacity", [1, 8, 16, 32, 64])
+@pytest.mark.parametrize("more", [0, 1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 200])
+def test_ring_that_grows_keeps_every_frame_up_to_its_capacity(capacity: int, more: int) -> None:
+    server, peer = serving(replace(SERVER_LIMITS, flight_recorder_frames=capacity))
+    peer.sends(headers(1, request_block(b"POST")), *(data(1, b"x" * n) for n in range(300, 300 + more)))
+    log = server.recorder.log()
+    found = log.frames()
+    assert len(found) == len(log) == min(log.recorded, capacity)
+    assert [f.length for f in found if f.type == 0] == list(range(300, 300 + more))[-capacity:]
+
+
 def test_ring_is_a_power_of_two() -> None:
     with pytest.raises(ValueError, match="flight_recorder_frames is 48"):
         replace(SERVER_LIMITS, flight_recorder_frames=48)
