@@ -25,7 +25,7 @@ from .loop import Loop
 from .reading import ReadingHalf
 from .transport import Transport
 
-__all__ = ["Driver", "DriverHandler", "Engine"]
+__all__ = ["Driver"]
 
 _READ_ERRORS = counters.slot("io_operations") + counters.RECV * len(counters.IO_RESULTS) + counters.IO_RESULTS.index("error")
 _WRITE_QUEUE = counters.slot("io_write_queue_size")
