@@ -20,6 +20,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger, SeverityNumber, get_logger_provider
 
 from .. import counters
+from ..limits import SERVER_LIMITS
 from . import attributes
 from .catalogue import EVENTS, Event
 from .failures import failed
@@ -255,6 +256,8 @@ class Formatter(logging.Formatter):
             event.update(getattr(record, "h2o_fields", {}))
         else:
             event["event"] = record.getMessage()
+            if hasattr(record, "h2o_suppressed"):
+                event["h2o.suppressed"] = record.h2o_suppressed
             context = trace_api.get_current_span().get_span_context()
             if context.is_valid:
                 event["trace_id"] = f"{context.trace_id:032x}"
@@ -303,11 +306,33 @@ class LogsHandler(logging.Handler):
             _count(_DROPPED)
 
 
-def install_handler(style: str, level: str, stream: TextIO | None = None) -> logging.Handler:
+class Unflooded(logging.Filter):
+    """Lets pass so many of our own records of one kind: a mistake of ours that peers find must not fill the disk with tracebacks."""
+
+    def __init__(self, lines_per_s: float, clock: Callable[[], int] = counters.clock) -> None:
+        super().__init__()
+        self._limit = RateLimit(lines_per_s, clock)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if hasattr(record, "h2o_event"):
+            return True  # events have limits of their own
+        suppressed = self._limit.take(f"{record.name}:{record.lineno}")
+        if suppressed < 0:
+            _count(_SUPPRESSED)
+            return False
+        if suppressed:
+            record.h2o_suppressed = suppressed
+        return True
+
+
+def install_handler(
+    style: str, level: str, stream: TextIO | None = None, lines_per_s: float = SERVER_LIMITS.log_lines_per_s
+) -> logging.Handler:
     """Write our events to ``stream`` (standard error); they no longer go up to the root logger's handlers."""
     target = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(target)
     handler.setFormatter(Formatter(style, colors=target.isatty()))
+    handler.addFilter(Unflooded(lines_per_s))
     logger = logging.getLogger(NAME)
     logger.addHandler(handler)
     logger.setLevel(level.upper())

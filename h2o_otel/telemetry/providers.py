@@ -206,9 +206,9 @@ class Builder:
 
     # -- logs
 
-    def handler(self, style: str, level: str, stream: TextIO | None) -> None:
+    def handler(self, style: str, level: str, stream: TextIO | None, lines_per_s: float) -> None:
         try:
-            handler = install_handler(style, level, stream)
+            handler = install_handler(style, level, stream, lines_per_s)
         except ValueError as error:
             raise TelemetryError(str(error)) from error
         self._telemetry._closers.append(lambda: remove_handler(handler))

@@ -100,7 +100,7 @@ def configure(
     builder.resource(service_name, resource_attributes)
     try:
         if log_format is not None:
-            builder.handler(log_format, log_level, log_stream)
+            builder.handler(log_format, log_level, log_stream, log_lines_per_s)
         if level == "off":
             builder.events(logger_provider, log_lines_per_s, export=False)
             return telemetry

@@ -208,6 +208,25 @@ def test_other_records_are_formatted_alike():
     assert (line["event"], line["level"], line["logger"]) == ("hello you", "warning", "app")
 
 
+def test_own_errors_do_not_flood():
+    time_ns = [0]
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Formatter("json"))
+    handler.addFilter(logs.Unflooded(2.0, lambda: time_ns[0]))
+    logger = logging.getLogger("h2o_otel.flooded")
+    logger.addHandler(handler)
+    for _ in range(2):
+        for number in range(1000):
+            logger.error("internal error on the connection with %s: it is closed", number)
+        logger.error("another one")
+        time_ns[0] += 1_000_000_000
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    texts = [line["event"].removeprefix("internal error on the connection with ") for line in lines]
+    assert texts == ["0: it is closed", "1: it is closed", "another one"] * 2
+    assert [line.get("h2o.suppressed") for line in lines] == [None, None, None, 998, None, None]
+
+
 def test_unknown_format_is_refused():
     with pytest.raises(ValueError, match="'xml' is neither 'json' nor 'console'"):
         Formatter("xml")
