@@ -26,6 +26,14 @@ cdef extern from *:
     #else
     #define H2O_CHECK(what, pos, n, end) do { (void)(end); } while (0)
     #endif
+    /* One load or store and a swap, which gcc does not always make of shifted octets by itself. */
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    #define H2O_BIG_16(v) __builtin_bswap16(v)
+    #define H2O_BIG_32(v) __builtin_bswap32(v)
+    #elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #define H2O_BIG_16(v) (v)
+    #define H2O_BIG_32(v) (v)
+    #endif
     static inline unsigned int h2o_u8(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end) {
         H2O_CHECK("read", pos, 1, end);
         return b[pos];
@@ -40,7 +48,13 @@ cdef extern from *:
     }
     static inline unsigned int h2o_u32(const unsigned char *b, Py_ssize_t pos, Py_ssize_t end) {
         H2O_CHECK("read", pos, 4, end);
+    #if defined(H2O_BIG_32)
+        unsigned int v;
+        memcpy(&v, b + pos, 4);
+        return H2O_BIG_32(v);
+    #else
         return ((unsigned int)b[pos] << 24) | ((unsigned int)b[pos + 1] << 16) | ((unsigned int)b[pos + 2] << 8) | b[pos + 3];
+    #endif
     }
     static inline void h2o_put_u8(unsigned char *d, Py_ssize_t pos, unsigned int v, Py_ssize_t cap) {
         H2O_CHECK("write", pos, 1, cap);
@@ -48,12 +62,22 @@ cdef extern from *:
     }
     static inline void h2o_put_u16(unsigned char *d, Py_ssize_t pos, unsigned int v, Py_ssize_t cap) {
         H2O_CHECK("write", pos, 2, cap);
+    #if defined(H2O_BIG_16)
+        unsigned short swapped = H2O_BIG_16((unsigned short)v);
+        memcpy(d + pos, &swapped, 2);
+    #else
         d[pos] = (unsigned char)(v >> 8); d[pos + 1] = (unsigned char)v;
+    #endif
     }
     static inline void h2o_put_u32(unsigned char *d, Py_ssize_t pos, unsigned int v, Py_ssize_t cap) {
         H2O_CHECK("write", pos, 4, cap);
+    #if defined(H2O_BIG_32)
+        v = H2O_BIG_32(v);
+        memcpy(d + pos, &v, 4);
+    #else
         d[pos] = (unsigned char)(v >> 24); d[pos + 1] = (unsigned char)(v >> 16);
         d[pos + 2] = (unsigned char)(v >> 8); d[pos + 3] = (unsigned char)v;
+    #endif
     }
     static inline void h2o_put_frame_header(unsigned char *d, Py_ssize_t pos, unsigned int length, unsigned int type,
                                             unsigned int flags, unsigned int stream_id, Py_ssize_t cap) {

@@ -59,7 +59,7 @@ def _codes() -> list[int]:
 
 
 def _steps(codes: list[int]) -> list[int]:
-    """For each 12 bits: first symbol | second << 8 | bits of the first << 16 | bits of both << 20 | symbols << 24; 0 for longer codes."""
+    """For each 12 bits: first symbol << 8 | second | bits of the first << 16 | bits of both << 20 | symbols << 24; 0 for longer codes."""
     first = [-1] * (1 << _PEEK_BITS)
     for symbol in range(256):
         spare = _PEEK_BITS - LENGTHS[symbol]
@@ -75,9 +75,9 @@ def _steps(codes: list[int]) -> list[int]:
         bits = LENGTHS[one]
         two = first[(window << bits) & ((1 << _PEEK_BITS) - 1)]
         if two >= 0 and bits + LENGTHS[two] <= _PEEK_BITS:
-            steps.append(one | two << 8 | bits << 16 | (bits + LENGTHS[two]) << 20 | 2 << 24)
+            steps.append(one << 8 | two | bits << 16 | (bits + LENGTHS[two]) << 20 | 2 << 24)
         else:
-            steps.append(one | bits << 16 | bits << 20 | 1 << 24)
+            steps.append(one << 8 | bits << 16 | bits << 20 | 1 << 24)
     return steps
 
 
@@ -165,16 +165,16 @@ def decode(src: bytes, start: int, stop: int, end: int, dst: bytearray, done: in
                 window = ((window & _MASK_48) << 8) | _mem.u8(src, pos, end)
                 held += 8
                 pos += 1
-        elif held < _PEEK_BITS:
+        elif held < 12:
             break
         step = 1
-        while held >= _PEEK_BITS:
-            step = _STEPS[(window >> (held - _PEEK_BITS)) & 0xFFF]
+        while held >= 12:
+            # 12 is _PEEK_BITS: a variable would be read again after each octet that is written.
+            step = _STEPS[(window >> (held - 12)) & 0xFFF]
             if step == 0:
                 break
             # The second octet is written even when there is none: the next step overwrites it.
-            _mem.put_u8(dst, done, step & 0xFF, cap)
-            _mem.put_u8(dst, done + 1, (step >> 8) & 0xFF, cap)
+            _mem.put_u16(dst, done, step & 0xFFFF, cap)
             done += step >> 24
             held -= (step >> 20) & 15
         if step == 0:
@@ -201,7 +201,7 @@ def _decode_end(window: int, held: int, dst: bytearray, done: int, cap: int) -> 
         bits = (step >> 16) & 15
         if step == 0 or bits > held:
             break
-        _mem.put_u8(dst, done, step & 0xFF, cap)
+        _mem.put_u8(dst, done, (step >> 8) & 0xFF, cap)
         done += 1
         held -= bits
     if held >= 8 or ((window + 1) & ((1 << held) - 1)) != 0:

@@ -36,3 +36,19 @@ def test_every_two_octets_as_the_reference() -> None:
         except HPACKDecodingError:
             expected = None
         assert huffman.decode_bytes(coded) == expected, coded.hex()
+
+
+def test_damaged_texts_as_the_reference(rng: random.Random) -> None:
+    alphabets = (b"0123456789abcdef-", b"etaoin shrdlu/?=&", bytes(range(256)))
+    for _ in range(600):
+        alphabet = rng.choice(alphabets)
+        coded = bytearray(huffman.encode_bytes(bytes(rng.choices(alphabet, k=rng.randrange(1, 60)))))
+        if rng.random() < 0.5:
+            coded[rng.randrange(len(coded))] ^= 1 << rng.randrange(8)
+        else:
+            coded = coded[: rng.randrange(len(coded))] + rng.choice((b"", b"\xff", b"\x00"))
+        try:
+            expected = bytes(decode_huffman(bytes(coded)))
+        except HPACKDecodingError:
+            expected = None
+        assert huffman.decode_bytes(bytes(coded)) == expected, coded.hex()
