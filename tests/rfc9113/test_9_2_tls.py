@@ -51,6 +51,19 @@ def test_suites(authority: Authority) -> None:
         assert all(suite["aead"] and suite["kea"] == "kx-ecdhe" for suite in suites)
 
 
+@requirement("9113-9.2.2-2")
+def test_the_suite_that_everybody_has(authority: Authority) -> None:
+    for made in contexts(authority):
+        assert "ECDHE-RSA-AES128-GCM-SHA256" in {suite["name"] for suite in made.get_ciphers()}
+
+
+@requirement("9113-9.2.1-2")
+def test_strength_of_ephemeral_keys(authority: Authority) -> None:
+    """Security level 2 of OpenSSL: 112 bits, which is 224 on curves and 2048 without."""
+    for made in contexts(authority):
+        assert made.security_level >= 2
+
+
 @requirement("9113-9.2.3-1")
 def test_no_authentication_after_the_handshake(authority: Authority) -> None:
     assert [made.post_handshake_auth for made in contexts(authority)] == [False, False]

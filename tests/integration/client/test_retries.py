@@ -121,6 +121,7 @@ class Elsewhere(Peer):
         self.respond(stream_id, bytes(self.bodies[stream_id]), 421 if path == b"/never" or (path == b"/" and self.number == 1) else 200)
 
 
+@requirement("9113-9.1.2-2")
 async def test_misdirected_request_is_sent_once_more_on_a_fresh_connection(serve: Any, client: Any) -> None:
     server = serve(Elsewhere)
     async with client() as c:
