@@ -72,6 +72,8 @@ cdef class AsgiRequest:
     @cython.locals(owner=AsgiConnection, now=double)
     cdef _send_trailers(self, dict message)
     cdef _send_early_hint(self, dict message)
+    @cython.locals(path=bytes, fields=list)
+    cdef _send_push(self, dict message)
     cdef _end_response(self)
     @cython.locals(stream=Stream)
     cdef _end_early(self)

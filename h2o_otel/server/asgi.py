@@ -15,7 +15,7 @@ from .. import counters as _counters
 from ..errors import ClientDisconnected, ErrorCode, LocalProtocolError, StreamReset
 from ..streams.stream import Stream
 from .carrier import AsgiConnection
-from .checks import caused_by_disconnect, normalised
+from .checks import caused_by_disconnect, normalised, pushed_path
 from .scope import make_scope
 
 __all__ = ["AsgiRequest"]
@@ -123,6 +123,9 @@ class AsgiRequest:
         service = self.owner.service
         stream = self.stream
         scope = self.scope = make_scope(self.owner, stream)
+        if stream.local:
+            # Promises are made on requests of the client only (RFC 9113 section 6.6).
+            scope["extensions"].pop("http.response.push", None)
         self._running = True
         self._counted = True
         service.handlers += 1
@@ -432,6 +435,8 @@ class AsgiRequest:
             self._send_trailers(message)
         elif kind == "http.response.early_hint":
             self._send_early_hint(message)
+        elif kind == "http.response.push":
+            self._send_push(message)
         else:
             raise ValueError(f"an HTTP response has no message of type {kind!r}")
         return False
@@ -575,6 +580,14 @@ class AsgiRequest:
         fields = self._normalised([(b"link", link) for link in message.get("links", ())])
         self.owner.connection.send_informational(self.stream, 103, fields, self.owner.loop.now())
         self.owner.wake()
+
+    def _send_push(self, message: dict[str, Any]) -> None:
+        """Promise what ``path`` names and answer it like a request (RFC 9113 section 8.4); a hint, so that it may come to nothing."""
+        if self.response_done:
+            raise RuntimeError("http.response.push was sent after the response was complete")
+        path = pushed_path(message["path"])
+        fields = self._normalised(list(message.get("headers", ())))
+        self.owner.push(self.stream, path, fields, self.owner.loop.now())
 
     def _end_response(self) -> None:
         """The last of the response is with the engine."""

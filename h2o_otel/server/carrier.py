@@ -36,6 +36,9 @@ class AsgiConnection(DriverHandler):
     def handler_ended(self) -> None:
         """A handler no longer counts against the connection's limit."""
 
+    def push(self, parent: Stream, path: bytes, fields: list[tuple[bytes, bytes]], now: float) -> None:
+        """Promise ``path`` on ``parent`` and answer it, if that can be done now."""
+
     # The engine's verbs, by the short way when it is ours.
 
     def respond(self, stream: Stream, status: int, fields: list[tuple[bytes, bytes]], end: bool, now: float) -> None:

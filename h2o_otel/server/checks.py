@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from ..errors import ClientDisconnected
 
-__all__ = ["caused_by_disconnect", "is_connection_specific", "normalised"]
+__all__ = ["caused_by_disconnect", "is_connection_specific", "normalised", "pushed_path"]
 
 
 def normalised(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -29,6 +30,17 @@ def is_connection_specific(name: bytes, value: Any) -> bool:
     if name in (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"):
         return True
     return name == b"te" and bytes(value).strip().lower() != b"trailers"
+
+
+def pushed_path(path: str) -> bytes:
+    """The ``:path`` of a promise; what is encoded already and a query stay as they are.
+
+    Raises:
+        ValueError: it is no absolute path.
+    """
+    if not path.startswith("/"):
+        raise ValueError(f"http.response.push has path {path!r}; a path begins with /")
+    return quote(path, safe="/%?&=+:;,@!$'()*~-._").encode("ascii")
 
 
 def caused_by_disconnect(error: BaseException) -> bool:

@@ -116,6 +116,14 @@ class ServerProtocol(AsgiConnection):
         if self.span_base is not None:
             self.service.tracing.connection_ended(self.span_base, self._opened_ns, _counters.clock(), error.rule, shown)
 
+    def settings_received(self) -> None:
+        """The client says whether it takes promises; requests from here on see it in their scope."""
+        extensions = self.template["extensions"]
+        if self.native is not None and self.native.can_push():
+            extensions["http.response.push"] = {}
+        else:
+            extensions.pop("http.response.push", None)
+
     def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
         # A client that says good-bye is no news; its counter has it.
         if code and self.service.log.wants("h2o.goaway"):
@@ -221,14 +229,18 @@ class ServerProtocol(AsgiConnection):
 
     def handler_ended(self) -> None:
         self.running -= 1
-        if self._waiting and not self._resuming:
-            # Not here: this may be inside the step of another application.
+        if self._waiting:
+            self._resume_soon()
+
+    def _resume_soon(self) -> None:
+        """Start what waits in the next turn: this may be inside the step of another application."""
+        if not self._resuming:
             self._resuming = True
             self.loop.call_soon(self._resume)
 
     def _resume(self) -> None:
         self._resuming = False
-        self._start_waiting()
+        self.batch_finished(self.loop.now())
         self.wake()
 
     def _start_waiting(self) -> None:
@@ -237,6 +249,35 @@ class ServerProtocol(AsgiConnection):
             request = next(iter(self._waiting.values()))
             self._unwait(request)
             self._begin(request)
+
+    # -- promises
+
+    def push(self, parent: Stream, path: bytes, fields: list[tuple[bytes, bytes]], now: float) -> None:
+        """Promise ``path`` and let the application answer it like a request, inside the same limits.
+
+        Nothing happens where the client or a limit is against it, or the same was promised before
+        (``Connection.can_push``): a promise is a hint, and no reason to fail the response.
+        """
+        native = self.native
+        authority = parent.authority
+        if native is None or parent.local or authority is None or self.draining or not native.can_push():
+            return
+        fields = [pair for pair in fields if pair[0] != b"host"]
+        pseudo = [(b":method", b"GET"), (b":scheme", self.scheme), (b":authority", authority), (b":path", path)]
+        if native.pushed is not None and hash(tuple(pseudo)) in native.pushed:
+            return
+        promised = native.send_push_promise(parent, pseudo + fields, now)
+        promised.method = b"GET"
+        promised.scheme = self.scheme
+        promised.authority = authority
+        promised.path = path
+        promised.headers = fields
+        promised.headers_at = now
+        request = AsgiRequest(self, promised, True)
+        promised.user = request
+        self._pending.append(request)
+        self._resume_soon()
+        self.wake()
 
     # -- a graceful end
 

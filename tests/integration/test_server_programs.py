@@ -37,6 +37,8 @@ async def app(scope, receive, send):
         print("slow", flush=True)
         await asyncio.sleep(float(scope["path"][6:]))
     body = b"hello"
+    if scope["path"] == "/page" and "http.response.push" in scope["extensions"]:
+        await send({"type": "http.response.push", "path": "/pushed", "headers": []})
     if scope["path"] == "/large":
         body = b"x" * 1_000_000
     if scope["path"] == "/echo":
@@ -138,6 +140,11 @@ def test_programs_of_others(serve: Serve, require_program: Callable[[str], str],
     assert "speaks HTTP/2" in run(curl, "-sS", "--http1.1", url)
     nghttp = require_program("nghttp")
     assert run(nghttp, "-n", "-m", "20", "-s", url).count(" 200 ") == 20
+    taken = run(nghttp, "-nv", url + "/page")
+    assert "recv PUSH_PROMISE frame" in taken
+    assert ":path: /pushed" in taken
+    assert taken.count(":status: 200") == 2
+    assert "PUSH_PROMISE" not in run(nghttp, "-nv", "--no-push", url + "/page")
     output = run(require_program("h2load"), "-n", "2000", "-c", "5", "-m", "20", url)
     assert "2000 succeeded, 0 failed, 0 errored, 0 timeout" in output
     assert server.end() == 0

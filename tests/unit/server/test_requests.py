@@ -50,7 +50,7 @@ async def test_scope_of_plain_request() -> None:
     assert scope["headers"] == [(b"host", b"test.example"), (b"accept", b"*/*")]
     assert scope["client"][0] == "127.0.0.1"
     assert scope["server"][0] == "127.0.0.1"
-    assert set(scope["extensions"]) == {"http.response.trailers", "http.response.early_hint"}
+    assert set(scope["extensions"]) == {"http.response.trailers", "http.response.early_hint", "http.response.push"}
 
 
 async def test_root_path_stands_before_path() -> None:
