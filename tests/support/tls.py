@@ -79,11 +79,12 @@ class Issuer:
         return found
 
     def revocations(self, *certificates: Certificate) -> Path:
+        # From yesterday on: OpenSSL asks the coarse clock, which right after a second began is still in the one before.
         now = datetime.datetime.now(datetime.UTC)
-        builder = x509.CertificateRevocationListBuilder(issuer_name=subject(self.name), last_update=now, next_update=now + DAY)
+        builder = x509.CertificateRevocationListBuilder(issuer_name=subject(self.name), last_update=now - DAY, next_update=now + DAY)
         for revoked in certificates:
             serial = x509.load_pem_x509_certificate(revoked.certificate.read_bytes()).serial_number
-            entry = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=now).build()
+            entry = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=now - DAY).build()
             builder = builder.add_revoked_certificate(entry)
         path = self.folder / "revoked.pem"
         path.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
