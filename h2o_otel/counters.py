@@ -176,6 +176,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     # memory
     "memory_usage": (MEMORY_COMPONENTS,),
     "memory_sheds": (SHED_REASONS,),
+    "memory_trimmed": (),
     "memory_objects": (OBJECT_TYPES, OBJECT_RESULTS),
     "memory_interned_lookups": (HIT_OR_MISS,),
     "memory_interned_size": (),

@@ -134,6 +134,7 @@ class Limits:
     buffer_cache_bytes_max: int = 2_097_152
     buffer_depot_bytes_max: int = 16_777_216
     buffer_quiet_s: float = 5.0
+    heap_free_bytes_max: int = 67_108_864
     log_lines_per_s: float = 10.0
     origins_labelled_max: int = 64
 

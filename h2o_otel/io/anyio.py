@@ -23,6 +23,7 @@ import sniffio
 
 from .. import counters
 from ..errors import ConnectError
+from ..memory.heap import process_heap
 from .driver import Driver
 from .loop import Handle, Loop
 from .transport import Transport
@@ -88,6 +89,7 @@ class AnyioLoop(Loop):
 
     def __init__(self) -> None:
         Loop.__init__(self)
+        self.housekeeper.heap = process_heap()
         self.group: anyio.abc.TaskGroup = anyio.create_task_group()
         self._ready: deque[Callable[[], object]] = deque()
         self._timers: list[tuple[float, int, _Timer]] = []

@@ -1,4 +1,4 @@
-"""What a loop does now and then beside its connections: give back idle buffers, let idle connections go under pressure.
+"""What a loop does now and then beside its connections: give back idle memory, let idle connections go under pressure.
 
 A sweep follows activity and ends with it: a loop where nothing happens has no timer of it.
 """
@@ -9,9 +9,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .. import counters
 from ..buffers.pool import local_pools
 from ..limits import Limits
 from ..memory.budget import DROP_IDLE, REFUSE, RELAXED
+from ..memory.heap import Heap
 from ..memory.machine import process_bytes_max
 from ..streams.pool import local_stream_pools
 from ..tuning import Tuning
@@ -33,6 +35,8 @@ class Housekeeper:
     Attributes:
         resting: no sweep is due; ``stir`` says that there is activity again.
         drivers: the connections of the loop, in the order in which they came.
+        heap: the process's, to be trimmed for servers: a client's process is not the runtime's to
+            tidy.  None on loops without a process of their own to look after, such as those of tests.
     """
 
     def __init__(self, loop: _Loop) -> None:
@@ -43,6 +47,8 @@ class Housekeeper:
         self._interval_s = math.inf
         self._trim_at = 0.0
         self._drops_max = 0
+        self._heap_free_bytes_max: int | None = None
+        self.heap: Heap | None = None
         self.resting = True
         self.drivers: dict[Any, None] = {}
 
@@ -53,6 +59,8 @@ class Housekeeper:
         if tuning.memory_trimming:
             self._trims = True
             self._quiet_s = min(self._quiet_s, interval_s)
+            if driver.role == counters.SERVER:
+                self._heap_free_bytes_max = limits.heap_free_bytes_max
         if tuning.memory_budget and process_bytes_max(limits) is not None:
             self._drops_max = max(self._drops_max, limits.idle_drops_per_sweep_max)
             interval_s = min(_PRESSURE_INTERVAL_S, interval_s)
@@ -61,13 +69,27 @@ class Housekeeper:
     def leave(self, driver: Any) -> None:
         """``driver`` has ended; a loop without connections keeps nothing."""
         self.drivers.pop(driver, None)
-        if not self.drivers and self._timer is not None:
+        if self.drivers:
+            self.stir()
+            return
+        if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self.resting = True
             if self._trims:
                 for pool in local_pools():
                     pool.trim_unused()
+        if self._heap_free_bytes_max is not None and self.heap is not None and self.heap.grown() > self._heap_free_bytes_max:
+            # What handlers hold goes when they have ended, too.
+            self._timer = self._loop.call_at(self._loop.now() + self._quiet_s, self._rest)
+
+    def _rest(self) -> None:
+        self._timer = None
+        self._trim_heap()
+
+    def _trim_heap(self) -> None:
+        if self._heap_free_bytes_max is not None and self.heap is not None:
+            counters.local().add("memory_trimmed", 0, self.heap.trim(self._heap_free_bytes_max))
 
     def stir(self) -> None:
         """There is activity: sweep later."""
@@ -93,6 +115,8 @@ class Housekeeper:
                 if trim:
                     streams.trim_unused()
                 idle += streams.kept
+            if trim:
+                self._trim_heap()
         pressed = self._drops_max > 0 and self._relieve(now)
         if idle or pressed:
             self.stir()

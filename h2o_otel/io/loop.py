@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from .. import _mem, counters
 from ..buffers.pool import RECEIVE
 from ..memory.budget import BUFFERS
+from ..memory.heap import process_heap
 from .housekeeping import Housekeeper
 
 __all__ = ["AsyncioLoop", "Handle", "LentBuffer", "Loop", "Waiter", "asyncio_loop"]
@@ -114,6 +115,7 @@ class AsyncioLoop(Loop):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         Loop.__init__(self)
+        self.housekeeper.heap = process_heap()
         self.loop = loop
         self._call_soon = loop.call_soon
         self._call_later = loop.call_later

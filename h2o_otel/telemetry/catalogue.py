@@ -292,6 +292,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("memory", "h2o.memory.usage", _U, "By", (Attribute("h2o.memory.component", counters.MEMORY_COMPONENTS),),
          "What the runtime accounts for, by component; the budget compares its sum with the limit."),
     _row("memory", "h2o.memory.sheds", _C, "{event}", (_reason(*counters.SHED_REASONS),), "What gave way to memory pressure."),
+    _row("memory", "h2o.memory.trimmed", _C, "By", (), "Resident memory that trimming the C heap gave back to the system."),
     _row("memory", "h2o.memory.objects", _C, "{object}", (Attribute("h2o.object.type", counters.OBJECT_TYPES), _result(*counters.OBJECT_RESULTS)),
          "Whether the stream pool finds one (hit, miss), and streams that somebody still held when they ended."),
     _row("memory", "h2o.memory.interned.lookups", _C, "{lookup}", (_result(*counters.HIT_OR_MISS),), "Field values found again: whether interning shares anything."),

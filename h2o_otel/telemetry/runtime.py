@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 from .. import counters
 from ..memory.gcwatch import unwatch_gc, watch_gc
+from ..memory.heap import heap_bytes
 
 __all__ = ["LoopWatch", "build_info", "read_process", "unwatch_gc", "watch_gc"]
 
@@ -63,21 +63,9 @@ def _read_usage(found: Readings) -> None:
     found["process.context_switches"] = {("voluntary",): usage.ru_nvcsw, ("involuntary",): usage.ru_nivcsw}
 
 
-class _MallocInfo(ctypes.Structure):
-    """``struct mallinfo2`` of glibc."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
-    )
-
-
 def _read_heap(found: Readings) -> None:
-    """The instrument is absent where the C library has no mallinfo2."""
-    read = ctypes.CDLL(None).mallinfo2
-    read.restype = _MallocInfo
-    heap = read()
-    found["h2o.memory.heap"] = {("allocated",): heap.arena + heap.hblkhd, ("used",): heap.uordblks + heap.hblkhd}
+    allocated, used = heap_bytes()
+    found["h2o.memory.heap"] = {("allocated",): allocated, ("used",): used}
 
 
 def build_info() -> tuple[str, str, str, str]:

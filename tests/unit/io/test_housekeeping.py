@@ -11,8 +11,9 @@ from h2o_otel.buffers.pool import OUTPUT, local_pool, local_pools
 from h2o_otel.counters import Counters, Snapshot
 from h2o_otel.io.driver import Driver
 from h2o_otel.io.memory import VirtualLoop, pair
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
 from h2o_otel.memory.budget import QUEUES
+from h2o_otel.memory.heap import Heap
 from h2o_otel.tuning import Tuning
 from tests.support.ends import client_driver, server_driver
 
@@ -71,6 +72,56 @@ def test_last_connection_takes_the_timer_along(fresh: None) -> None:
     ends.loop.advance(2.0)
     assert ends.loop.housekeeper.drivers == {}
     assert ends.loop.timers == 0
+
+
+def grown_heap() -> tuple[Heap, list[int]]:
+    """100 MiB of a process of 150 are free; what is left after each release."""
+    left: list[int] = []
+    sizes = [50 * MIB]
+
+    def release() -> None:
+        sizes.append(60 * MIB)
+        left.append(sizes[-1])
+
+    heap = Heap(lambda: sizes[-1], lambda: 100 * MIB, release)
+    sizes.append(150 * MIB)
+    return heap, left
+
+
+def test_heap_is_trimmed_in_the_course_of_work(fresh: None) -> None:
+    ends = Ends()
+    ends.loop.housekeeper.heap, left = grown_heap()
+    for _ in range(3):
+        ends.client.ask()
+        ends.loop.run()
+        ends.loop.advance(SERVER_LIMITS.buffer_quiet_s)
+    assert left == [60 * MIB]
+
+
+def test_heap_is_trimmed_after_the_last_connection(fresh: None) -> None:
+    ends = Ends()
+    ends.client.ask()
+    ends.loop.run()
+    ends.client_driver.close()
+    ends.loop.housekeeper.heap, left = grown_heap()
+    ends.loop.run()
+    assert left == []
+    ends.loop.advance(SERVER_LIMITS.buffer_quiet_s)
+    assert left == [60 * MIB]
+    assert ends.loop.timers == 0
+
+
+def test_the_heap_of_a_client_is_left_alone(fresh: None) -> None:
+    loop = VirtualLoop()
+    keeper = loop.housekeeper
+    keeper.heap, left = grown_heap()
+    driver, _ = client_driver(loop)
+    keeper.join(driver, CLIENT_LIMITS, Tuning())
+    keeper.stir()
+    loop.advance(2 * CLIENT_LIMITS.buffer_quiet_s)
+    keeper.leave(driver)
+    loop.advance(2 * CLIENT_LIMITS.buffer_quiet_s)
+    assert left == []
 
 
 def test_idle_connections_go_when_memory_is_short(fresh: None) -> None:
