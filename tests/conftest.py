@@ -161,6 +161,16 @@ def own_origins() -> None:
         requests._origins.clear()
 
 
+@pytest.fixture(autouse=True)
+def own_log_lines() -> None:
+    """So many lines a second of a kind are logged; no test finds them used up by the one before."""
+    setup = sys.modules.get("h2o_otel.telemetry.setup")
+    if setup is not None and setup._default is not None:
+        limit = setup._default[1].events._limit
+        limit._buckets.clear()
+        limit._suppressed.clear()
+
+
 # -- chance
 
 

@@ -469,7 +469,7 @@ EVENTS: tuple[Event, ...] = (
     Event(name="http.client.request.exception", level="warning", why="A request failed.",
           attributes=(*_PEER, "http.request.method", "url.full", "error.type", "exception.type", "exception.message", "exception.stacktrace"), limited=True),
     Event(name="http.server.request.exception", level="error", why="The application raised.",
-          attributes=(*_PEER, "http.request.method", "url.path", "http.route", "error.type", "exception.type", "exception.message", "exception.stacktrace")),
+          attributes=(*_PEER, "http.request.method", "url.path", "http.route", "error.type", "exception.type", "exception.message", "exception.stacktrace"), limited=True),
     Event(name="h2o.access", level="info", why="One line per request, when the access log is on.",
           attributes=(*_PEER, "http.request.method", "url.path", "http.response.status_code", "h2o.duration", "http.request.body.size",
                       "http.response.body.size", "h2o.stream.id", "user_agent.original")),

@@ -121,6 +121,13 @@ def test_floods_are_limited_per_event(kit):
     assert kit.records[-1].attributes["h2o.suppressed"] == 15
 
 
+def test_peers_do_not_decide_how_many_tracebacks_are_written(kit):
+    for _ in range(25):
+        kit.log.emit("http.server.request.exception", exception=ValueError("the application's"))
+    assert len(kit.records) == 10
+    assert count("suppressed") == 15
+
+
 def test_our_own_events_are_not_limited(kit):
     for _ in range(25):
         kit.log.access(None, b"GET", b"/", 200, 0.1)
