@@ -14,6 +14,7 @@ cdef class Carrier(PooledConnection):
     cdef readonly Loop loop
     cdef readonly object connection
     cdef readonly long long send_buffer_bytes
+    cdef readonly str goaway
     cdef object _timer
     cdef double _timer_at
     cpdef wake(self)

@@ -50,6 +50,7 @@ class Carrier(PooledConnection):
     Attributes:
         connection: the engine.
         send_buffer_bytes: producers of a request body wait while more than this is queued.
+        goaway: the error code of the GOAWAY that the peer sent, by name; empty before.
     """
 
     def __init__(self, id: int, loop: Loop, connection: Any, send_buffer_bytes: int) -> None:
@@ -57,6 +58,7 @@ class Carrier(PooledConnection):
         self.loop = loop
         self.connection = connection
         self.send_buffer_bytes = send_buffer_bytes
+        self.goaway = ""
         self._timer: Any = None
         self._timer_at = _NEVER
 
@@ -374,6 +376,8 @@ class Exchange:
         )
         if stream is not None and (self.request.body.data is None or self.request.body.data):
             where += f", {stream.body_sent} sent"
+        if stream is not None and self.protocol.goaway:
+            where += f", the peer sent GOAWAY {self.protocol.goaway}"
         return f"{self.request.method} {self.request.url_text()} ({where}, after {now - self.asked_at:.3g} s)"
 
     # -- the request body

@@ -196,10 +196,11 @@ class ClientProtocol(Carrier):
             self.pool.released(self)
 
     def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
+        self.goaway = ErrorCode.label(code)
         if self._log is not None:
             fields = {
                 "network.io.direction": "receive",
-                "h2o.error_code": ErrorCode.label(code),
+                "h2o.error_code": self.goaway,
                 "h2o.goaway.last_stream_id": last_stream_id,
             }
             if debug:

@@ -10,6 +10,7 @@ import pytest
 
 import h2o_otel
 from h2o_otel import Limits, Timeout
+from tests.support import wire
 from tests.support.peers import Peer, Silent, path_of
 from tests.support.waiting import eventually
 
@@ -39,6 +40,19 @@ async def test_read_timeout_leaves_neighbours_alone(serve: Any, client: Any) -> 
         peer = server.peers[0]
         await eventually(lambda: CANCEL in peer.resets.values())
         assert len(server.peers) == 1
+
+
+async def test_timeout_on_a_connection_that_is_going_away_says_so(serve: Any, client: Any) -> None:
+    class Calming(Peer):
+        """Promises to answer, and does not."""
+
+        def ended(self, stream_id: int) -> None:
+            self.raw(wire.goaway(stream_id, 11))
+
+    server = serve(Calming)
+    async with client() as c:
+        with pytest.raises(h2o_otel.ReadTimeout, match="the peer sent GOAWAY ENHANCE_YOUR_CALM"):
+            await c.get(server.url, timeout=Timeout(read=0.1))
 
 
 async def test_total_timeout_ends_a_drip(serve: Any, client: Any) -> None:
