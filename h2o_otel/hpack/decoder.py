@@ -1,15 +1,15 @@
 """The decoder of one connection: a field block in, a checked field section out.
 
-Two kinds of faults are told apart.  What breaks the coding (the ``hpack_*`` rules) raises: the
-table is lost, and with it the connection.  What makes a field malformed concerns one stream only:
-the first such fault is kept in ``violation`` and decoding goes on, since the table must follow the
-peer's.  Beyond the limits on a field section nothing more is kept of it, for the same reason.
+Here is the wire: integers, strings, representations and size updates; what the fields mean is kept
+by ``section``.  Two kinds of faults are told apart.  What breaks the coding (the ``hpack_*`` rules)
+raises: the table is lost, and with it the connection.  What makes a field malformed concerns one
+stream only, and decoding goes on, since the table must follow the peer's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import _mem, counters
 from ..counters import Counters
@@ -18,26 +18,9 @@ from ..memory.intern import ValueTable
 from ..rules import RULES, Rule, Violation, fail
 from . import names, table
 from . import plain as huffman
-from .kinds import (
-    AUTHORITY,
-    CONTENT_LENGTH,
-    COOKIE,
-    ENTRY_OVERHEAD,
-    HOST,
-    LENGTH_INVALID,
-    METHOD,
-    PATH,
-    POLICY_INDEX,
-    PRIORITY,
-    PROTOCOL,
-    PSEUDO_AFTER,
-    PSEUDO_TWICE,
-    SCHEME,
-    STATIC_COUNT,
-    STATUS,
-    VALUE_INVALID,
-)
-from .names import FLAWS, Name
+from .kinds import ENTRY_OVERHEAD, POLICY_INDEX, STATIC_COUNT
+from .names import Name
+from .section import FieldSection
 from .table import STATIC_ENTRIES, DynamicTable, Entry
 
 if TYPE_CHECKING:
@@ -45,12 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder"]
 
+_RECV = counters.RECV
 _FIELDS = counters.slot("hpack_fields") + counters.RECV * len(counters.REPRESENTATIONS)
 _ENCODED = counters.slot("hpack_size") + counters.RECV * 2
 _PLAIN = _ENCODED + 1
-_TABLE_SIZE = counters.slot("hpack_table_size")
-_TABLE_CAPACITY = counters.slot("hpack_table_capacity")
-_EVICTIONS = counters.slot("hpack_table_evictions") + counters.RECV
 _TIME_NS = counters.slot("hpack_time_ns") + counters.RECV
 _NAMES = counters.slot("hpack_names") + counters.RECV * 2
 _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER = range(5)
@@ -64,16 +45,13 @@ _SCRATCH_BYTES = 512
 _SCRATCH_KEPT_BYTES = 4096
 # One block in so many is timed.
 _TIMED = 64
-# A field in an error's text is cut here.
-_SHOWN_BYTES = 64
 _STATIC = STATIC_ENTRIES
-_NO_FIELDS: dict[str, Any] = {}
 _NONE = -1
 _POLICY_INDEX = POLICY_INDEX
 
 
-class Decoder:
-    """HPACK decoder of one connection (RFC 7541); the attributes describe the last block decoded.
+class Decoder(FieldSection):
+    """HPACK decoder of one connection (RFC 7541); the attributes of ``FieldSection`` describe the last block decoded.
 
     Args:
         counters: the block of the thread.
@@ -82,24 +60,6 @@ class Decoder:
         name_cache: what a name is, is looked up; without it, each literal name is examined.
         reference: the library ``hpack`` decodes in the place of this table.
         parallel: threads decode the Huffman strings of blocks of ``limits.hpack_parallel_bytes_min`` and more.
-
-    Attributes:
-        method, scheme, authority, path, status, protocol: values of the pseudo-header fields, None when absent.
-        status_code: ``status`` as a number, 0 when absent or invalid.
-        pseudo: bit ``1 << kind`` (``kinds.METHOD`` and on) for each pseudo-header field seen.
-        headers: regular fields in order, as pairs of bytes; a new list for each block.
-        fields: number of fields, pseudo-header fields included.
-        list_bytes: size of the field section, 32 more than its octets for each field (RFC 9113 section 6.5.2).
-        content_length: the number, -1 when absent or invalid.
-        host: value of the host field, None when absent.
-        cookies: number of cookie fields.
-        te: whether ``te: trailers`` was seen.
-        priority: the priority field, lines joined (RFC 9218 section 5), None when absent.
-        violation: the first rule that the fields break, None when they break none.
-        violation_fields: the values in its message.
-        specials: for callers that must show a block as it came: what is not in ``headers``, pseudo-header and
-            malformed fields, as ``(position in headers, pair)``; None unless ``keep_specials`` was called.
-        never_indexed: positions, in the block as it came, of the fields that no hop may index.
     """
 
     __slots__ = (
@@ -107,17 +67,12 @@ class Decoder:
         "_ahead_of",
         "_allowed",
         "_blocks",
-        "_evictions_counted",
-        "_fields_max",
         "_first",
-        "_list_bytes_max",
         "_name_cache",
         "_names_cached_max",
         "_parallel_bytes_min",
         "_pos",
         "_reference",
-        "_reported_capacity",
-        "_reported_size",
         "_role",
         "_room",
         "_scratch",
@@ -126,29 +81,8 @@ class Decoder:
         "_size_updates_max",
         "_stream_id",
         "_strings",
-        "authority",
-        "content_length",
-        "cookies",
-        "counters",
-        "fields",
-        "headers",
-        "host",
         "interned",
-        "list_bytes",
-        "method",
-        "never_indexed",
-        "path",
-        "priority",
-        "protocol",
-        "pseudo",
-        "scheme",
-        "specials",
-        "status",
-        "status_code",
         "table",
-        "te",
-        "violation",
-        "violation_fields",
     )
 
     def __init__(
@@ -162,7 +96,7 @@ class Decoder:
         reference: bool = False,
         parallel: bool = False,
     ) -> None:
-        self.counters = counters
+        FieldSection.__init__(self, counters, limits)
         self._name_cache = name_cache
         self._parallel_bytes_min = limits.hpack_parallel_bytes_min
         self._ahead_of: Callable[[bytes, int, Counters], dict[int, bytes] | None] | None = None
@@ -186,8 +120,6 @@ class Decoder:
         self._allowed = _TABLE_BYTES_DEFAULT
         # The size that the peer must go down to before anything else, -1 for none.
         self._shrink_to = _NONE
-        self._list_bytes_max = limits.header_list_bytes_max
-        self._fields_max = limits.header_fields_max
         self._size_updates_max = limits.hpack_size_updates_max
         self._names_cached_max = limits.names_cached_max
         self._scratch = bytearray(_SCRATCH_BYTES)
@@ -196,43 +128,9 @@ class Decoder:
         self._pos = 0
         self._stream_id = 0
         self._blocks = 0
-        self._evictions_counted = 0
-        self._reported_size = 0
-        self._reported_capacity = 0
-        self.specials: list[tuple[int, tuple[bytes, bytes]]] | None = None
-        self.never_indexed: list[int] = []
         # Where values that enter the table are looked up, None for nowhere; set by whoever owns the connection.
         self.interned: ValueTable | None = None
-        self._reset()
-        self._report()
-
-    def keep_specials(self) -> None:
-        """From the next block on, fill ``specials`` and ``never_indexed``."""
-        self.specials = []
-
-    def _reset(self) -> int:
-        self.method: bytes | None = None
-        self.scheme: bytes | None = None
-        self.authority: bytes | None = None
-        self.path: bytes | None = None
-        self.status: bytes | None = None
-        self.protocol: bytes | None = None
-        self.host: bytes | None = None
-        self.priority: bytes | None = None
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.status_code = 0
-        self.pseudo = 0
-        self.fields = 0
-        self.list_bytes = 0
-        self.content_length = -1
-        self.cookies = 0
-        self.te = False
-        self.violation: Rule | None = None
-        self.violation_fields: dict[str, Any] = _NO_FIELDS
-        if self.specials is not None:
-            self.specials = []
-            self.never_indexed = []
-        return 0
+        self.table.report(counters, role, _RECV)
 
     def decode_block(self, data: bytes, stream_id: int = 0) -> list[tuple[bytes, bytes]]:
         """Decode ``data``, one whole block; returns ``headers``: for callers that are not compiled.
@@ -297,8 +195,8 @@ class Decoder:
         if self._strings is not None:
             self._strings = None
         slots[_PLAIN] += self.list_bytes - self.fields * ENTRY_OVERHEAD
-        if self.table.size != self._reported_size or self.table.evictions != self._evictions_counted:
-            self._report()
+        if self.table.changed():
+            self.table.report(self.counters, self._role, _RECV)
         if self._scratch_bytes > _SCRATCH_KEPT_BYTES:
             self._make_room(_SCRATCH_BYTES)
         if started_ns:
@@ -353,21 +251,6 @@ class Decoder:
         self._field(name, value)
         if len(self.headers) + len(self.specials) > position:
             self.never_indexed.append(position)
-        return 0
-
-    def _field(self, name: Name, value: bytes) -> int:
-        """A field that enters no table."""
-        n = len(value)
-        self.fields += 1
-        self.list_bytes += len(name.text) + n + ENTRY_OVERHEAD
-        if self.list_bytes > self._list_bytes_max or self.fields > self._fields_max:
-            return self._exceeded()
-        flaw = name.flaw
-        if flaw == 0:
-            flaw = names.flaw_of_value(name.kind, value, n)
-        if flaw or name.kind:
-            return self._special(name, value, (name.text, value), flaw)
-        self.headers.append((name.text, value))
         return 0
 
     def _name(self, text: bytes) -> Name:
@@ -440,7 +323,7 @@ class Decoder:
         if self._shrink_to >= 0:
             raise self._broken(RULES.hpack_size_update_missing, limit=self._shrink_to)
         if n:
-            self._report()
+            self.table.report(self.counters, self._role, _RECV)
         return 0
 
     def set_allowed_table_size(self, size: int) -> None:
@@ -510,109 +393,11 @@ class Decoder:
         self._scratch_bytes = size
         return 0
 
-    # -- field sections (RFC 9113 section 8)
-
-    def _special(self, name: Name, value: bytes, pair: tuple[bytes, bytes], flaw: int) -> int:
-        """A field that is malformed, a pseudo-header field, or one of the few that connections look at."""
-        kind = name.kind
-        if flaw == 0 and 0 < kind <= PROTOCOL:
-            if self.pseudo & (1 << kind):
-                flaw = PSEUDO_TWICE
-            elif self.headers:
-                flaw = PSEUDO_AFTER
-        if self.specials is not None and (flaw or kind <= PROTOCOL):
-            self.specials.append((len(self.headers), pair))
-        if flaw:
-            return self._malformed(flaw, name, value)
-        if kind > PROTOCOL:
-            self.headers.append(pair)
-            return self._noted(kind, value)
-        self.pseudo |= 1 << kind
-        if kind == METHOD:
-            self.method = value
-        elif kind == SCHEME:
-            self.scheme = value
-        elif kind == AUTHORITY:
-            self.authority = value
-        elif kind == PATH:
-            self.path = value
-        elif kind == STATUS:
-            self.status = value
-            self.status_code = (value[0] - 48) * 100 + (value[1] - 48) * 10 + value[2] - 48
-        else:
-            self.protocol = value
-        return 0
-
-    def _noted(self, kind: int, value: bytes) -> int:
-        """A regular field that connections look at."""
-        if kind == COOKIE:
-            self.cookies += 1
-        elif kind == CONTENT_LENGTH:
-            if self.content_length >= 0:
-                return self._violated(FLAWS[LENGTH_INVALID], {"got": value})
-            # 18 digits at most, as names.flaw_of_value has made sure.
-            self.content_length = _mem.decimal(value, len(value), len(value))
-        elif kind == HOST:
-            if self.host is not None:
-                return self._violated(RULES.host_mismatch, {"got": value[:_SHOWN_BYTES]})
-            self.host = value
-        elif kind == PRIORITY:
-            self.priority = value if self.priority is None else self.priority + b", " + value
-        else:
-            self.te = True
-        return 0
-
-    def _malformed(self, flaw: int, name: Name, value: bytes) -> int:
-        if flaw == VALUE_INVALID:
-            return self._violated(FLAWS[flaw], {"name": name.text[:_SHOWN_BYTES]})
-        if name.flaw or flaw == PSEUDO_TWICE or flaw == PSEUDO_AFTER:
-            return self._violated(FLAWS[flaw], {"got": name.text[:_SHOWN_BYTES]})
-        return self._violated(FLAWS[flaw], {"got": value[:_SHOWN_BYTES]})
-
-    def _exceeded(self) -> int:
-        """The field section is beyond a limit."""
-        if self.violation is not None:
-            return 0
-        if self.list_bytes > self._list_bytes_max:
-            rule = RULES.header_list_too_large
-            values = {"actual": self.list_bytes, "limit": self._list_bytes_max}
-        else:
-            rule = RULES.header_fields_too_many
-            values = {"actual": self.fields, "limit": self._fields_max}
-        self.counters.count("hpack_errors", ("receive", rule.token))
-        return self._violated(rule, values)
-
-    def _violated(self, rule: Rule | None, values: dict[str, Any]) -> int:
-        if self.violation is None:
-            self.violation = rule
-            self.violation_fields = values
-        return 0
-
     def _broken(self, rule: Rule, actual: int = 0, limit: int = 0) -> Violation:
         """The exception for a broken coding."""
         self.counters.count("hpack_errors", ("receive", rule.token))
         return fail(rule, self._stream_id, actual=actual, limit=limit)
 
-    # -- counters
-
-    def _report(self) -> int:
-        """Bring the running sums of the process up to date with this table."""
-        dynamic = self.table
-        slots = self.counters.slots
-        place = self._role * 2 + counters.RECV
-        slots[_TABLE_SIZE + place] += dynamic.size - self._reported_size
-        slots[_TABLE_CAPACITY + place] += dynamic.capacity - self._reported_capacity
-        slots[_EVICTIONS] += dynamic.evictions - self._evictions_counted
-        self._reported_size = dynamic.size
-        self._reported_capacity = dynamic.capacity
-        self._evictions_counted = dynamic.evictions
-        return 0
-
     def close(self) -> None:
         """The connection is over: its table leaves the running sums."""
-        slots = self.counters.slots
-        place = self._role * 2 + counters.RECV
-        slots[_TABLE_SIZE + place] -= self._reported_size
-        slots[_TABLE_CAPACITY + place] -= self._reported_capacity
-        self._reported_size = 0
-        self._reported_capacity = 0
+        self.table.leave(self.counters, self._role, _RECV)

@@ -10,20 +10,19 @@ that empty the peer's.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from .. import _mem, counters
 from ..buffers.output import OutputBuffer
 from ..counters import Counters
 from ..errors import LocalProtocolError
-from . import names, policies, table
+from . import names, policies
 from . import plain as huffman
+from .indexing import NO_ENTRY, Indexing
 from .kinds import (
     ENTRY_OVERHEAD,
     GONE,
     POLICY_INDEX,
     POLICY_PLAIN,
-    POLICY_PRIVATE,
     PRIORITY,
     PROTOCOL,
     PSEUDO_AFTER,
@@ -33,26 +32,18 @@ from .kinds import (
     STATIC_COUNT,
     STATUS,
 )
-from .policies import Recent, Slot
+from .policies import Slot
 from .static import STATUS_MAX, STATUS_MIN, STATUS_OCTETS, STATUS_VALUES
-from .table import DynamicTable, Entry
-
-if TYPE_CHECKING:
-    from .reference import ReferenceEncoder
 
 __all__ = ["Encoder"]
 
+_SEND = counters.SEND
 _FIELDS = counters.slot("hpack_fields") + counters.SEND * len(counters.REPRESENTATIONS)
 _ENCODED = counters.slot("hpack_size") + counters.SEND * 2
 _PLAIN = _ENCODED + 1
-_TABLE_SIZE = counters.slot("hpack_table_size")
-_TABLE_CAPACITY = counters.slot("hpack_table_capacity")
-_EVICTIONS = counters.slot("hpack_table_evictions") + counters.SEND
 _TIME_NS = counters.slot("hpack_time_ns") + counters.SEND
 _NAMES = counters.slot("hpack_names") + counters.SEND * 2
 _REPEATED = counters.slot("hpack_fields_repeated")
-_LOST = counters.slot("hpack_table_lost")
-_GROWTHS = counters.slot("hpack_table_growths")
 _INDEXED_STATIC, _INDEXED_DYNAMIC, _LITERAL_INDEXED, _LITERAL_PLAIN, _LITERAL_NEVER = range(5)
 
 _TABLE_BYTES_DEFAULT = 4096
@@ -63,16 +54,10 @@ _STATUS_OCTETS = _STATUS_OCTETS_OWNER
 _STATUS_VALUES = STATUS_VALUES
 _STATUS_NAME = b":status"
 _NONE = -1
-# The table doubles when so many entries that were in use were evicted within so many blocks.
-_LOST_MAX = 16
-_LOST_BLOCKS = 256
-# Fields of a block, by their place in it, whose last occurrence is kept.
-_RECENT_MAX = 32
-_NO_ENTRY = table.new_entry(names.name_of(b"", 0), b"", 0)
-_NO_ENTRY.number = GONE
+_NO_ENTRY = NO_ENTRY
 
 
-class Encoder:
+class Encoder(Indexing):
     """HPACK encoder of one connection (RFC 7541).
 
     A block is ``begin``, then ``field`` or ``status`` for each of its fields, then ``end``.  Where
@@ -93,8 +78,6 @@ class Encoder:
     """
 
     __slots__ = (
-        "_adaptive",
-        "_allowed",
         "_block_evictions",
         "_block_inserted",
         "_block_pending",
@@ -102,34 +85,14 @@ class Encoder:
         "_block_pos",
         "_block_pseudo",
         "_block_regular",
-        "_blocks",
-        "_evictions_counted",
-        "_grown",
-        "_grown_max",
         "_huffman",
-        "_lost",
-        "_lost_until",
-        "_name_cache",
-        "_names_cached_max",
-        "_pending",
-        "_pending_min",
         "_place",
         "_plain_bytes",
-        "_recent",
-        "_recent_count",
-        "_reference",
         "_repeated",
-        "_reported_capacity",
-        "_reported_size",
-        "_role",
-        "_slots",
         "_started_ns",
         "_static_forms",
-        "_table_bytes_max",
         "_trailers",
-        "counters",
         "priority",
-        "table",
     )
 
     def __init__(
@@ -146,33 +109,11 @@ class Encoder:
         name_cache: bool = True,
         reference: bool = False,
     ) -> None:
-        self.counters = counters
-        self.table = DynamicTable(_TABLE_BYTES_DEFAULT)
-        self._role = role
-        self._table_bytes_max = table_bytes_max
-        self._names_cached_max = names_cached_max
+        Indexing.__init__(self, counters, role, table_bytes_max, names_cached_max, adaptive, table_bytes_grown_max, name_cache)
         self._huffman = huffman
-        self._adaptive = adaptive
-        self._grown_max = max(table_bytes_max, table_bytes_grown_max) if adaptive else table_bytes_max
-        self._allowed = min(_TABLE_BYTES_DEFAULT, self._grown_max)
-        self._grown = False
-        self._lost = 0
-        self._lost_until = 0
-        self._repeated = 0
         self._static_forms = static_forms
-        self._name_cache = name_cache
-        self._reference: ReferenceEncoder | None = None
-        if reference:
-            from .reference import ReferenceEncoder
-
-            self._reference = ReferenceEncoder(counters, huffman)
-        self._slots: dict[bytes, Slot] = {}
-        self._recent: list[Recent] = []
-        self._recent_count = 0
+        self._repeated = 0
         self._place = 0
-        # Size updates due at the start of the next block: the smallest and the last, -1 when none is.
-        self._pending = _NONE
-        self._pending_min = _NONE
         self._block_pos = 0
         self._block_inserted = 0
         self._block_evictions = 0
@@ -183,18 +124,16 @@ class Encoder:
         self.priority: bytes | None = None
         self._block_regular = False
         self._trailers = False
-        self._blocks = 0
         self._plain_bytes = 0
         self._started_ns = 0
-        self._evictions_counted = 0
-        self._reported_size = 0
-        self._reported_capacity = 0
         if reference:
+            from .reference import ReferenceEncoder
+
+            self._reference = ReferenceEncoder(counters, huffman)
             self.set_table_size(_TABLE_BYTES_DEFAULT)
         elif table_bytes_max < _TABLE_BYTES_DEFAULT:
             # The peer's decoder begins with 4096 until it is told otherwise.
             self._set_pending(table_bytes_max)
-        self._report()
 
     # -- blocks
 
@@ -251,8 +190,8 @@ class Encoder:
         slots[_ENCODED] += out.pos - self._block_pos
         slots[_PLAIN] += self._plain_bytes
         slots[_REPEATED] += self._repeated
-        if self.table.size != self._reported_size or self.table.evictions != self._evictions_counted or self._block_pending >= 0:
-            self._report()
+        if self.table.changed() or self._block_pending >= 0:
+            self.table.report(self.counters, self._role, _SEND)
         if self._started_ns:
             slots[_TIME_NS] += (_mem.now_ns() - self._started_ns) * _TIMED
         return 0
@@ -275,7 +214,7 @@ class Encoder:
             if self._pending < 0:
                 self._pending = dynamic.capacity
             self._pending_min = 0
-        self._report()
+        self.table.report(self.counters, self._role, _SEND)
 
     def _fields(self, out: OutputBuffer, headers: Iterable[tuple[bytes, bytes]]) -> int:
         try:
@@ -467,118 +406,6 @@ class Encoder:
             out.pos += n
         return 0
 
-    # -- the dynamic table
-
-    def _new_recent(self) -> Recent:
-        """What is kept of a field in the place after the last that is known."""
-        recent = Recent()
-        recent.entry = _NO_ENTRY
-        if self._recent_count < _RECENT_MAX:
-            self._recent.append(recent)
-            self._recent_count += 1
-        return recent
-
-    def _new_slot(self, name: bytes) -> Slot:
-        cached = names.name_of_known(name) if self._name_cache else None
-        found = names.examine(name, self._names_cached_max if self._name_cache else 0) if cached is None else cached
-        self.counters.slots[_NAMES + (1 if cached is None else 0)] += 1
-        policy = found.policy
-        if not self._adaptive and (policy == POLICY_PLAIN or policy == POLICY_PRIVATE):
-            policy = POLICY_INDEX
-        slot = Slot(found, policy)
-        if slot.flaw == 0:
-            if len(self._slots) >= self._names_cached_max:
-                self._drop_unused_slots()
-            self._slots[found.text] = slot
-        return slot
-
-    def _drop_unused_slots(self) -> int:
-        """Keep the names that the table holds, which are few (an entry counts 32 octets at least); the others can be found again."""
-        slots: dict[bytes, Slot] = {}
-        for text, slot in self._slots.items():
-            if slot.newest >= 0:
-                slots[text] = slot  # noqa: PERF403 - a comprehension loses the C type of the slot
-        self._slots = slots
-        self._recent.clear()
-        self._recent_count = 0
-        return 0
-
-    def _insert(self, slot: Slot, value: bytes) -> int:
-        """Mirror the insertion that the peer makes (RFC 7541 section 4.4)."""
-        dynamic = self.table
-        size = slot.size + len(value)
-        while dynamic.count and not dynamic.fits(size):
-            entry = dynamic.evict()
-            self._forget(entry)
-            if entry.used:
-                self._entry_lost()
-        if dynamic.fits(size):
-            entry = table.new_entry(slot.name, value, 0)
-            dynamic.insert(entry)
-            slot.newest = entry.number
-            slot.values[value] = entry
-            if self._adaptive:
-                slot.unused += 1
-        return 0
-
-    def _entry_lost(self) -> int:
-        """An entry was evicted that had been of use: the table grows where that happens often."""
-        self.counters.slots[_LOST] += 1
-        if self._blocks > self._lost_until:
-            self._lost_until = self._blocks + _LOST_BLOCKS
-            self._lost = 0
-        self._lost += 1
-        capacity = self.table.capacity
-        if self._lost >= _LOST_MAX and self._pending < 0 and 0 < capacity < min(self._allowed, self._grown_max):
-            self._lost = 0
-            self._grown = True
-            self.counters.slots[_GROWTHS] += 1
-            # With the next block: a size update stands before the fields.
-            self._set_pending(min(2 * capacity, self._allowed, self._grown_max))
-        return 0
-
-    def _forget(self, entry: Entry) -> int:
-        """``entry`` was evicted."""
-        slot = self._slots[entry.name.text]
-        del slot.values[entry.value]
-        if slot.newest == entry.number:
-            # The oldest entry of all is the newest of its name: it was the only one.
-            slot.newest = -1
-        entry.number = GONE
-        return 0
-
-    def _take_back(self) -> int:
-        """Undo the newest insertion; the newest entry of its name is now an older one, or none."""
-        dynamic = self.table
-        entry = dynamic.take_back()
-        entry.number = GONE
-        slot = self._slots[entry.name.text]
-        del slot.values[entry.value]
-        slot.newest = -1
-        for position in range(dynamic.count):
-            if dynamic.at(position).name is entry.name:
-                slot.newest = dynamic.inserted - 1 - position
-                break
-        return 0
-
-    def set_table_size(self, size: int) -> None:
-        """The peer's SETTINGS_HEADER_TABLE_SIZE: the next block begins with a size update if the table changes."""
-        self._allowed = size
-        if self._reference is not None:
-            self._reference.resize(min(size, self._table_bytes_max))
-            return
-        capacity = min(size, self._table_bytes_max)
-        if self._grown:
-            capacity = max(capacity, min(size, self._grown_max, self.table.capacity if self._pending < 0 else self._pending))
-        if self._pending < 0 and capacity == self.table.capacity:
-            return
-        self._set_pending(capacity)
-
-    def _set_pending(self, capacity: int) -> None:
-        if self._pending < 0 or capacity < self._pending_min:
-            self._pending_min = capacity
-        self._pending = capacity
-
     def _write_size_updates(self, out: OutputBuffer) -> int:
         """The smallest size since the last block, then the last one (RFC 7541 section 4.2)."""
         out.reserve(16)
@@ -590,37 +417,6 @@ class Encoder:
         self._pending = _NONE
         self._pending_min = _NONE
         return 0
-
-    def _resize(self, capacity: int) -> int:
-        dynamic = self.table
-        dynamic.capacity = capacity
-        while dynamic.size > capacity:
-            self._forget(dynamic.evict())
-        return 0
-
-    # -- counters
-
-    def _report(self) -> int:
-        """Bring the running sums of the process up to date with this table."""
-        dynamic = self.table
-        slots = self.counters.slots
-        place = self._role * 2 + counters.SEND
-        slots[_TABLE_SIZE + place] += dynamic.size - self._reported_size
-        slots[_TABLE_CAPACITY + place] += dynamic.capacity - self._reported_capacity
-        slots[_EVICTIONS] += dynamic.evictions - self._evictions_counted
-        self._reported_size = dynamic.size
-        self._reported_capacity = dynamic.capacity
-        self._evictions_counted = dynamic.evictions
-        return 0
-
-    def close(self) -> None:
-        """The connection is over: its table leaves the running sums."""
-        slots = self.counters.slots
-        place = self._role * 2 + counters.SEND
-        slots[_TABLE_SIZE + place] -= self._reported_size
-        slots[_TABLE_CAPACITY + place] -= self._reported_capacity
-        self._reported_size = 0
-        self._reported_capacity = 0
 
 
 def write_integer(out: OutputBuffer, value: int, mask: int, top: int) -> int:

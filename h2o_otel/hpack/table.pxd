@@ -1,9 +1,11 @@
 import cython
+from ..counters cimport Counters
 from . cimport names
 from .names cimport Name
 
 cdef Py_ssize_t ENTRY_OVERHEAD
 cdef Py_ssize_t _RING_ENTRIES_MIN
+cdef int _TABLE_SIZE, _TABLE_CAPACITY, _EVICTIONS
 
 # An entry refers to octets and to a pair of octets: no cycle can run through it.
 @cython.final
@@ -29,6 +31,8 @@ cdef class DynamicTable:
     cdef readonly long long inserted
     cdef readonly Py_ssize_t capacity, size, count
     cdef readonly long long evictions
+    cdef long long _reported_evictions
+    cdef Py_ssize_t _reported_size, _reported_capacity
     @cython.locals(entry=Entry)
     cdef Entry at(self, Py_ssize_t position)
     cdef bint fits(self, Py_ssize_t size) noexcept
@@ -41,3 +45,8 @@ cdef class DynamicTable:
     cpdef resize(self, Py_ssize_t capacity)
     @cython.locals(entries=list, entry=Entry)
     cdef _grow(self)
+    cdef bint changed(self) noexcept
+    @cython.locals(slots="long long *", place=int)
+    cdef int report(self, Counters block, int role, int direction) except -1
+    @cython.locals(slots="long long *", place=int)
+    cdef int leave(self, Counters block, int role, int direction) except -1

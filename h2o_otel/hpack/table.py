@@ -2,11 +2,13 @@
 
 Insertion, lookup by index and eviction take constant time.  An entry is examined when it is made
 and keeps the pair that applications see, so that a field that comes as an index costs no object
-and no second look.  The table knows nothing of the wire.
+and no second look.  The table knows nothing of the wire.  Decoder and encoder have one each.
 """
 
 from __future__ import annotations
 
+from .. import counters
+from ..counters import Counters
 from . import names
 from .kinds import ENTRY_OVERHEAD
 from .names import Name
@@ -14,6 +16,9 @@ from .static import STATIC_TABLE
 
 __all__ = ["STATIC_ENTRIES", "DynamicTable", "Entry"]
 
+_TABLE_SIZE = counters.slot("hpack_table_size")
+_TABLE_CAPACITY = counters.slot("hpack_table_capacity")
+_EVICTIONS = counters.slot("hpack_table_evictions")
 # A ring begins small, since most connections keep few fields; it doubles when it is full.
 _RING_ENTRIES_MIN = 16
 
@@ -61,7 +66,18 @@ def new_entry(name: Name, value: bytes, flaw: int) -> Entry:
 class DynamicTable:
     """The newest entries whose sizes add up to at most ``capacity``."""
 
-    __slots__ = ("_mask", "capacity", "count", "evictions", "inserted", "ring", "size")
+    __slots__ = (
+        "_mask",
+        "_reported_capacity",
+        "_reported_evictions",
+        "_reported_size",
+        "capacity",
+        "count",
+        "evictions",
+        "inserted",
+        "ring",
+        "size",
+    )
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -69,6 +85,9 @@ class DynamicTable:
         self.count = 0
         self.inserted = 0
         self.evictions = 0
+        self._reported_size = 0
+        self._reported_capacity = 0
+        self._reported_evictions = 0
         self._mask = _RING_ENTRIES_MIN - 1
         # The entry with number n lies at n & mask.
         self.ring: list[Entry | None] = [None] * _RING_ENTRIES_MIN
@@ -131,6 +150,32 @@ class DynamicTable:
         self.ring = [None] * (self._mask + 1)
         for entry in entries:
             self.ring[entry.number & self._mask] = entry
+
+    def changed(self) -> bool:
+        """Whether entries came or went since the last report."""
+        return self.size != self._reported_size or self.evictions != self._reported_evictions
+
+    def report(self, block: Counters, role: int, direction: int) -> int:
+        """Bring the running sums of the process up to date with this table."""
+        slots = block.slots
+        place = role * 2 + direction
+        slots[_TABLE_SIZE + place] += self.size - self._reported_size
+        slots[_TABLE_CAPACITY + place] += self.capacity - self._reported_capacity
+        slots[_EVICTIONS + direction] += self.evictions - self._reported_evictions
+        self._reported_size = self.size
+        self._reported_capacity = self.capacity
+        self._reported_evictions = self.evictions
+        return 0
+
+    def leave(self, block: Counters, role: int, direction: int) -> int:
+        """The connection is over: its table leaves the running sums."""
+        slots = block.slots
+        place = role * 2 + direction
+        slots[_TABLE_SIZE + place] -= self._reported_size
+        slots[_TABLE_CAPACITY + place] -= self._reported_capacity
+        self._reported_size = 0
+        self._reported_capacity = 0
+        return 0
 
     def entries(self) -> list[tuple[bytes, bytes]]:
         """The fields from the newest to the oldest: for tests and tools."""

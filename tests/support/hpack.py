@@ -8,6 +8,7 @@ import pytest
 
 from h2o_otel import counters
 from h2o_otel.buffers.output import OutputBuffer
+from h2o_otel.errors import LocalProtocolError
 from h2o_otel.hpack.decoder import Decoder
 from h2o_otel.hpack.encoder import Encoder
 from h2o_otel.limits import Limits
@@ -39,6 +40,17 @@ class Sender:
     def response(self, status: int, fields: Any = ()) -> bytes:
         self.encoder.encode_response(self.out, status, fields)
         return self.out.take()
+
+
+def refused(sender: Sender, fields: Fields) -> LocalProtocolError:
+    """The error; nothing of the block is left, and what comes next is understood."""
+    before, entries, capacity = sender.out.size(), sender.encoder.table.entries(), sender.encoder.table.capacity
+    with pytest.raises(LocalProtocolError) as caught:
+        sender.encoder.encode(sender.out, fields)
+    assert sender.out.size() == before
+    assert sender.encoder.table.entries() == entries
+    assert sender.encoder.table.capacity == capacity
+    return caught.value
 
 
 def receiver(**limits: Any) -> Decoder:
