@@ -7,6 +7,7 @@ The module that over-reads is compiled here, with the flags of ``make test-check
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -91,7 +92,8 @@ def test_checked_build_lets_reads_inside_pass(checked: Path) -> None:
 def test_sanitizer_sees_what_a_wrong_end_lets_pass(sanitized: Path, call: str) -> None:
     done = runs(sanitized, call, sanitizer_environment())
     assert done.returncode not in (0, -6), done
-    assert "heap-buffer-overflow" in done.stderr
+    # An access of several octets that begins inside has no kind of its own.
+    assert re.search(r"AddressSanitizer: (heap-buffer-overflow|unknown-crash) ", done.stderr)
 
 
 def test_sanitizer_lets_reads_inside_pass(sanitized: Path) -> None:
