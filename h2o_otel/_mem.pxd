@@ -7,8 +7,15 @@
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 
+from cpython.dict cimport PyDict_SetItem
+from cpython.object cimport PyObject, PyTypeObject
+
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object thing) noexcept
+    unsigned long long PyLong_AsUnsignedLongLongMask(object number) except? 0
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    object PyContextVar_Set(object variable, object value)
 
 cdef extern from *:
     """
@@ -179,6 +186,31 @@ cdef inline bint alone(object thing):
 cdef inline bytes to_bytes(const unsigned char *src, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t end):
     check_read("slice", start, stop - start, end)
     return PyBytes_FromStringAndSize(<const char *>src + start, stop - start)
+
+# A number of 128 bits and its halves; higher bits are left out.
+cdef inline object wide(unsigned long long high, unsigned long long low):
+    return (<object>high << 64) | low
+
+cdef inline unsigned long long high_u64(object number) except? 0:
+    return PyLong_AsUnsignedLongLongMask(number >> 64)
+
+cdef inline unsigned long long low_u64(object number) except? 0:
+    return PyLong_AsUnsignedLongLongMask(number)
+
+# A mapping of one entry; `cls` is a dict whose constructor adds nothing.
+cdef inline object one_entry(object cls, object key, object value):
+    cdef tuple nothing = ()
+    cdef object made = (<PyTypeObject *>cls).tp_new(<type>cls, <PyObject *>nothing, NULL)
+    PyDict_SetItem(made, key, value)
+    return made
+
+# Set a context variable in a context that nobody runs.
+cdef inline object set_in(object context, object variable, object value):
+    PyContext_Enter(context)
+    try:
+        PyContextVar_Set(variable, value)
+    finally:
+        PyContext_Exit(context)
 
 # The value of a traceparent field, version 00.
 cdef inline bytes traceparent(unsigned long long high, unsigned long long low, unsigned long long span_id, unsigned int flags):

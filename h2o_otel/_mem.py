@@ -7,10 +7,12 @@ Here Python's own bounds hold, so they only keep the two signatures equal.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import sys
 from array import array
 from time import monotonic_ns as now_ns
+from typing import Any
 
 __all__ = [
     "alone",
@@ -19,22 +21,27 @@ __all__ = [
     "decimal",
     "floats",
     "hex_u64",
+    "high_u64",
     "integers",
     "integers_bytes",
+    "low_u64",
     "lower_hex",
     "no_breaks",
     "now_ns",
+    "one_entry",
     "put_frame_header",
     "put_u16",
     "put_u32",
     "put_u8",
     "same",
+    "set_in",
     "to_bytes",
     "traceparent",
     "u16",
     "u24",
     "u32",
     "u8",
+    "wide",
 ]
 
 
@@ -106,6 +113,26 @@ def decimal(src: bytes, n: int, end: int) -> int:
 
 def hex_u64(src: bytes | bytearray, pos: int, end: int) -> int:
     return int(src[pos : pos + 16], 16)
+
+
+def wide(high: int, low: int) -> int:
+    return high << 64 | low
+
+
+def high_u64(number: int) -> int:
+    return number >> 64 & (1 << 64) - 1
+
+
+def low_u64(number: int) -> int:
+    return number & (1 << 64) - 1
+
+
+def one_entry(cls: Any, key: Any, value: Any) -> Any:
+    return cls({key: value})
+
+
+def set_in(context: contextvars.Context, variable: contextvars.ContextVar[Any], value: Any) -> None:
+    context.run(variable.set, value)
 
 
 def traceparent(high: int, low: int, span_id: int, flags: int) -> bytes:

@@ -1,4 +1,6 @@
 import cython
+from .. cimport _mem
+from ..counters cimport Counters
 from ..io.loop cimport Loop
 from ..telemetry.requests cimport ClientRequestMetrics
 from ..telemetry.span cimport RequestSpan
@@ -25,7 +27,7 @@ cdef class Client(RequestBuilder):
     cdef _check(self)
     @cython.locals(endpoint=Endpoint, exchange=Exchange, connection=ClientProtocol)
     cdef Exchange _begin(self, Request request, bint streaming)
-    @cython.locals(request=Request, metrics=ClientRequestMetrics)
+    @cython.locals(request=Request, metrics=ClientRequestMetrics, block=Counters)
     cdef _observe(self, Exchange exchange, Endpoint endpoint, int resend_count)
     @cython.locals(request=Request, raw=list, fields=list, span=RequestSpan)
     cdef _open(self, Exchange exchange, Endpoint endpoint, ClientProtocol connection, double now)

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Unpack
 
-from .. import counters
+from .. import _mem, counters
 from ..counters import POOL_ACQUIRE
 from ..errors import H2OError, LocalProtocolError, StreamReset
 from ..io.loop import Loop, asyncio_loop
@@ -243,8 +243,9 @@ class Client(RequestBuilder):
             exchange.metrics_index = metrics.started(request.method)
         if self._tracing is not None:
             origin = endpoint.origin
+            block = None if metrics is None else metrics.block
             exchange.span = self._tracing.client_started(
-                request.method, request.url_text(), origin.host, origin.port, counters.clock(), resend_count
+                request.method, request, origin.host, origin.port, _mem.now_ns(), resend_count, block
             )
 
     def _open(self, exchange: Exchange, endpoint: Endpoint, connection: ClientProtocol, now: float) -> None:

@@ -81,6 +81,7 @@ cdef class Exchange:
     cpdef writable(self)
     cdef bint _send_chunk(self, bytes chunk) except -1
     cdef _end_upload(self)
+    @cython.locals(span=RequestSpan)
     cpdef finish(self, object error_type, double now)
 
 cpdef check_length(list fields, long long sent)

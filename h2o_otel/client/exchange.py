@@ -458,10 +458,12 @@ class Exchange:
         self.finished = True
         stream = self.stream
         status = stream.status if stream is not None else 0
+        span = self.span
         if self.metrics is not None:
-            self.metrics.finished(self.metrics_index, status, error_type, now - self.asked_at, self.span)
-        if self.span is not None:
-            self.span.finish(status, error_type, None, 0, stream)
+            exemplar = span if span is not None and span.sampled else None
+            self.metrics.finished(self.metrics_index, status, error_type, now - self.asked_at, exemplar)
+        if span is not None:
+            span.finish(status, error_type, None, 0, stream)
 
 
 def check_length(fields: list[tuple[bytes, bytes]], sent: int) -> None:

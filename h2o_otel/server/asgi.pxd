@@ -3,6 +3,8 @@ from .. cimport _mem
 from ..counters cimport Counters, Histogram
 from ..streams.stream cimport Stream
 from ..telemetry.requests cimport ServerRequestMetrics
+from ..telemetry.span cimport RequestSpan
+from ..telemetry.spans cimport Tracing
 from .carrier cimport AsgiConnection
 from .scope cimport make_scope
 from .service cimport Service
@@ -17,7 +19,7 @@ cdef class AsgiRequest:
     cdef readonly AsgiConnection owner
     cdef readonly Stream stream
     cdef readonly dict scope
-    cdef readonly object span
+    cdef readonly RequestSpan span
     cdef readonly int status
     cdef readonly str error_type
     cdef readonly bint started, disconnected, response_done, over, body_ended
@@ -32,7 +34,7 @@ cdef class AsgiRequest:
     cdef int _metrics_index
     cdef object __weakref__
 
-    @cython.locals(service=Service, stream=Stream)
+    @cython.locals(service=Service, stream=Stream, tracing=Tracing)
     cdef start(self)
     cpdef _task_done(self, object task)
     @cython.locals(owner=AsgiConnection, service=Service, seconds=double)
@@ -51,7 +53,7 @@ cdef class AsgiRequest:
     cdef reset(self, object error)
     cpdef _expire(self)
     cdef writable(self)
-    @cython.locals(owner=AsgiConnection, service=Service, stream=Stream, status=int, route=str, duration=double)
+    @cython.locals(owner=AsgiConnection, service=Service, stream=Stream, status=int, route=str, duration=double, span=RequestSpan)
     cdef closed(self)
     cdef str _route(self)
     cdef _wake_everybody(self)

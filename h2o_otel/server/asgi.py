@@ -33,6 +33,10 @@ _JOINED_BYTES_MAX = 16_384
 _TEXT: Any = (b"content-type", b"text/plain; charset=utf-8")
 
 
+def _finish_span(span: Any, status: int, error_type: str | None, route: str | None, stream: Any) -> None:
+    span.finish(status, error_type, route, 0, stream)
+
+
 class AsgiRequest:
     """One request.
 
@@ -132,9 +136,11 @@ class AsgiRequest:
         service.counters.slots[_HANDLERS_RUNNING] += 1
         self._app_started_ns = _mem.now_ns()
         context = None
-        if service.tracing is not None:
+        tracing = service.tracing
+        if tracing is not None:
             # From the read that brought it: time spent waiting for a free handler is the request's, too.
-            self.span = service.tracing.server_started(stream, stream.headers, int(stream.headers_at * 1e9), self.owner.span_base)
+            began_ns = int(stream.headers_at * 1e9)
+            self.span = tracing.server_started(stream, stream.headers, began_ns, self.owner.span_base, service.counters)
             if self.span is not None:
                 context = self.span.context()
         try:
@@ -320,18 +326,20 @@ class AsgiRequest:
         status = self.status if self._head_sent else 0
         route = self._route()
         duration = stream.closed_at - stream.headers_at
+        span = self.span
         if service.metrics is not None:
+            exemplar = span if span is not None and span.sampled else None
             service.metrics.finished(
-                self._metrics_index, status, route, self.error_type, duration, self.span, stream.body_received, stream.body_sent
+                self._metrics_index, status, route, self.error_type, duration, exemplar, stream.body_received, stream.body_sent
             )
-        if self.span is not None:
+        if span is not None:
             if stream.trace is None:
-                self.span.finish(status, self.error_type, route, 0, stream)
+                span.finish(status, self.error_type, route, 0, stream)
             else:
                 # The write that takes the response's last octets along is part of the picture.
-                owner.loop.call_soon(partial(self.span.finish, status, self.error_type, route, 0, stream))
+                owner.loop.call_soon(partial(_finish_span, span, status, self.error_type, route, stream))
         if service.access_log:
-            service.log.access(self.span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent)
+            service.log.access(span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent)
         self.scope = None
         if self.response_done or not self._running:
             # A background task after a complete response counts no more, a handler without a stream does.

@@ -2,6 +2,7 @@ import cython
 from ..counters cimport Counters, Histogram
 from ..io.loop cimport Loop
 from ..telemetry.requests cimport ServerRequestMetrics
+from ..telemetry.spans cimport Tracing
 
 cdef int _CREATE_TASK, _CAPTURE, _EAGER_START
 cdef object _Task, _CoroutineType
@@ -15,7 +16,8 @@ cdef class Service:
     cdef readonly object limits
     cdef readonly object telemetry
     cdef readonly ServerRequestMetrics metrics
-    cdef readonly object tracing, log
+    cdef readonly Tracing tracing
+    cdef readonly object log
     cdef readonly bint access_log
     cdef readonly str root_path
     cdef readonly bytes raw_root_path

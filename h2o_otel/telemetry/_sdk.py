@@ -7,6 +7,7 @@ calls it.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import random
@@ -38,7 +39,9 @@ __all__ = [
     "check",
     "clip",
     "counting_reader_class",
+    "context_variable",
     "current_context",
+    "has_plain_ids",
     "id_calls",
     "make_current",
     "starters",
@@ -62,6 +65,9 @@ _context_variable: Any = getattr(getattr(context_api, "_RUNTIME_CONTEXT", None),
 # True in the context of an exporter, whose own requests must not be traced.
 SUPPRESS_KEY: str = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
 
+
+# The same for a context that is written without being entered; None where OpenTelemetry keeps it elsewhere.
+context_variable: contextvars.ContextVar[Context] | None = _context_variable if type(_context_variable) is contextvars.ContextVar else None
 
 # Called inside a ``contextvars.Context`` that nobody runs yet, with the OpenTelemetry context to be current there.
 make_current: Callable[[Context], Any] = context_api.attach if _context_variable is None else _context_variable.set
@@ -213,12 +219,17 @@ def starters(processors: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(p for p in processors if type(p).on_start not in idle)
 
 
+def has_plain_ids(generator: Any) -> bool:
+    """Whether its ids are random bits and nothing else: the SDK's own class, not one derived from it."""
+    return type(generator) is RandomIdGenerator
+
+
 def id_calls(generator: Any) -> tuple[Callable[[], int], Callable[[], int]]:
     """What makes trace ids and span ids; for the SDK's own generator without its Python around the random bits.
 
     The caller asks again for an id of 0, which is invalid.
     """
-    if type(generator) is RandomIdGenerator:
+    if has_plain_ids(generator):
         return functools.partial(random.getrandbits, 128), functools.partial(random.getrandbits, 64)
     return generator.generate_trace_id, generator.generate_span_id
 

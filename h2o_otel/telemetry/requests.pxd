@@ -17,7 +17,7 @@ cdef object _record(Histogram histogram, double value, object span)
 
 @cython.final
 cdef class ServerRequestMetrics:
-    cdef Counters _block
+    cdef readonly Counters block
     cdef str _version
     cdef bint _body_sizes
     cdef dict _series
@@ -37,7 +37,7 @@ cdef class ServerRequestMetrics:
 
 @cython.final
 cdef class ClientRequestMetrics:
-    cdef Counters _block
+    cdef readonly Counters block
     cdef str _version, _address, _port
     cdef list _active, _queue
     cdef dict _series

@@ -76,7 +76,6 @@ class ServerRequestMetrics:
     """
 
     __slots__ = (
-        "_block",
         "_body_sizes",
         "_last",
         "_last_index",
@@ -86,11 +85,12 @@ class ServerRequestMetrics:
         "_method_index",
         "_series",
         "_version",
+        "block",
     )
 
     def __init__(self, protocol_version: str = "2", counters: Counters | None = None, body_sizes: bool = False) -> None:
         self._version = protocol_version
-        self._block = _counters.local() if counters is None else counters
+        self.block = _counters.local() if counters is None else counters
         self._body_sizes = body_sizes
         self._series: dict[tuple[int, int, str | None, str | None], _Series] = {}
         # The method asked for last, and the series used last: most requests are like their neighbours.
@@ -109,7 +109,7 @@ class ServerRequestMetrics:
         index = self._method_index * 2
         if scheme == b"https":
             index += 1
-        self._block.slots[_ACTIVE + index] += 1
+        self.block.slots[_ACTIVE + index] += 1
         return index
 
     def finished(
@@ -134,7 +134,7 @@ class ServerRequestMetrics:
             span: the request's ``RequestSpan``, for exemplars.
             received, sent: octets of the two bodies.
         """
-        self._block.slots[_ACTIVE + index] -= 1
+        self.block.slots[_ACTIVE + index] -= 1
         series = self._last
         if (
             series is None
@@ -169,7 +169,7 @@ class ServerRequestMetrics:
         code = str(status) if status else ""
         if error_type is None:
             error_type = code if status >= 500 else ""
-        block = self._block
+        block = self.block
         duration = block.labelled_histogram("http_server_request_duration", (method, scheme, code, route or "", self._version, error_type))
         sizes: tuple[Histogram | None, Histogram | None] = (None, None)
         if self._body_sizes:
@@ -194,7 +194,7 @@ class ClientRequestMetrics:
         origins_max: ``Limits.origins_labelled_max``; later origins share the label ``other``.
     """
 
-    __slots__ = ("_active", "_address", "_block", "_last", "_last_index", "_last_status", "_port", "_queue", "_series", "_version")
+    __slots__ = ("_active", "_address", "_last", "_last_index", "_last_status", "_port", "_queue", "_series", "_version", "block")
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class ClientRequestMetrics:
     ) -> None:
         self._address, self._port = origin_label(server_address, server_port, origins_max)
         self._version = protocol_version
-        self._block = _counters.local() if counters is None else counters
+        self.block = _counters.local() if counters is None else counters
         # By method, each made on first use.
         self._active: list[Tally | None] = [None] * len(_METHODS)
         self._queue: list[Histogram | None] = [None] * len(_METHODS)
@@ -221,7 +221,7 @@ class ClientRequestMetrics:
         active = self._active[index]
         if active is None:
             key = (_METHODS[index], self._address, self._port)
-            active = self._active[index] = self._block.tally("http_client_active_requests", key)
+            active = self._active[index] = self.block.tally("http_client_active_requests", key)
         active.n += 1
         return index
 
@@ -229,7 +229,7 @@ class ClientRequestMetrics:
         """The request waited so long for a connection or a stream."""
         histogram = self._queue[index]
         if histogram is None:
-            histogram = self._queue[index] = self._block.labelled_histogram(
+            histogram = self._queue[index] = self.block.labelled_histogram(
                 "http_client_request_time_in_queue", (_METHODS[index], self._address, self._version)
             )
         histogram.record(duration_s)
@@ -269,7 +269,7 @@ class ClientRequestMetrics:
         code = str(status) if status else ""
         if error_type is None:
             error_type = code if status >= 400 else ""
-        histogram = self._block.labelled_histogram(
+        histogram = self.block.labelled_histogram(
             "http_client_request_duration", (_METHODS[index], self._address, self._port, code, self._version, error_type)
         )
         if len(self._series) < _SERIES_MAX:

@@ -1,8 +1,9 @@
 cdef int _OFF, _ON, _CUSTOM, _RATIO, _NO_BOUND
+cdef object _U64_MAX
 
 cdef class Sampling:
     cdef readonly bint detail
-    cdef object _provider, _access, _sampler, _trace_ids, _span_ids
+    cdef object _provider, _access, _sampler, _trace_ids, _span_ids, _halves
     cdef int _random_flag
     cdef list _bounds
     cdef int _root, _remote_on, _remote_off, _local_on, _local_off

@@ -14,6 +14,7 @@ __all__ = ["Sampling"]
 OFF, ON, CUSTOM, RATIO = range(4)
 _OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
 _NO_BOUND = 2**31 - 1
+_U64_MAX = 2**64 - 1
 
 
 class Sampling:
@@ -31,6 +32,8 @@ class Sampling:
         self._sampler: Any = None
         self._trace_ids: Any = None
         self._span_ids: Any = None
+        # Half a trace id, where the SDK's own generator makes them of nothing but random bits.
+        self._halves: Any = None
         # The SDK's processor of processors, and what it had when it was last looked at.
         self._processor: Any = None
         self._in_order = False
@@ -56,6 +59,7 @@ class Sampling:
         rules = access.rules
         self._sampler = access.sampler
         self._trace_ids, self._span_ids = _sdk.id_calls(access.ids)
+        self._halves = self._span_ids if _sdk.has_plain_ids(access.ids) else None
         self._processor = access.processor
         self._in_order = access.in_order
         self._processors = () if self._in_order else (access.processor,)
@@ -78,6 +82,8 @@ class Sampling:
             return _ON
         if rule == _sdk.CUSTOM:
             return _CUSTOM
+        if rule > _U64_MAX:
+            return _ON
         self._bounds.append(rule)
         return _RATIO + len(self._bounds) - 1
 

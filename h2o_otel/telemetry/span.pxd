@@ -5,7 +5,7 @@ from ..streams.stream cimport Stream
 from . cimport attributes, propagation
 from .sampling cimport Sampling
 
-cdef object _SERVER, _INTERNAL, _NO_STATE, _ERROR, _SPAN_KEY, _make_current, _copy_context, _span_context, _local, _live_span
+cdef object _SERVER, _INTERNAL, _NO_STATE, _ERROR, _SPAN_KEY, _make_current, _context_variable, _CONTEXT, _copy_context, _span_context, _local, _live_span
 cdef tuple _FLAGS
 cdef int _SPANS, _SPANS_TIME, _RECORDED, _DROPPED, _UNSAMPLED, _CHILDREN_MAX
 
@@ -20,8 +20,7 @@ cdef class RequestSpan:
     cdef long long _start_ns, _unix_offset
     cdef readonly bint sampled
     cdef readonly bint finished
-    cdef readonly object trace_id
-    cdef readonly object span_id
+    cdef unsigned long long _high, _low, _id
     cdef readonly Trace trace
     cdef int _flags, _parent_flags
     cdef object _parent_id
@@ -32,6 +31,9 @@ cdef class RequestSpan:
     cdef list _children, _links
     cpdef object span_context(self)
     cdef object _identify(self)
+    @cython.locals(tracing=Sampling)
+    cdef object _complete_trace_id(self)
+    cdef object _take_trace_id(self, object trace_id)
     cdef object _trace_state(self)
     cdef object _parent_context(self)
     cpdef object otel_context(self)

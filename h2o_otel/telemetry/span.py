@@ -34,6 +34,8 @@ _RECORDED, _DROPPED, _UNSAMPLED = range(3)
 _CHILDREN_MAX = 64
 _SPAN_KEY = _sdk.SPAN_KEY
 _make_current = _sdk.make_current
+_context_variable = _sdk.context_variable
+_CONTEXT = Context
 _span_context = _sdk.span_context
 _copy_context = contextvars.copy_context
 _local = _counters.local
@@ -55,7 +57,7 @@ class RequestSpan:
 
     Attributes:
         sampled: whether it is recorded; when False everything but ``context`` and ``finish`` does nothing.
-        trace_id, span_id: integers; 0 on an unsampled span until ``span_context`` is asked for.
+        trace_id, span_id: integers; incomplete on an unsampled span until ``span_context`` is asked for.
         trace: layer marks at level ``detail``, else None; the owner puts it on the stream.
     """
 
@@ -68,9 +70,12 @@ class RequestSpan:
         "_children",
         "_connection",
         "_flags",
+        "_high",
+        "_id",
         "_kind",
         "_links",
         "_live",
+        "_low",
         "_outer",
         "_parent",
         "_parent_flags",
@@ -84,9 +89,7 @@ class RequestSpan:
         "_unix_offset",
         "finished",
         "sampled",
-        "span_id",
         "trace",
-        "trace_id",
     )
 
     # Without arguments, since parsing them would cost a tenth of an unsampled request; see _span_of.
@@ -95,8 +98,10 @@ class RequestSpan:
         self._unix_offset = 0
         self.sampled = False
         self.finished = False
-        self.trace_id = 0
-        self.span_id = 0
+        # The trace id in halves, and the span id; 0 is not made yet.
+        self._high = 0
+        self._low = 0
+        self._id = 0
         self.trace: Trace | None = None
         self._flags = 0
         self._parent_id = 0
@@ -117,13 +122,21 @@ class RequestSpan:
 
     # -- identity
 
+    @property
+    def trace_id(self) -> int:
+        return _mem.wide(self._high, self._low)
+
+    @property
+    def span_id(self) -> int:
+        return self._id
+
     def span_context(self) -> SpanContext:
         """The OpenTelemetry identity of this span; made on first use."""
         found = self._span_context
         if found is None:
             self._identify()
             found = self._span_context = _span_context(
-                (self.trace_id, self.span_id, False, _FLAGS[self._flags], self._trace_state(), self.span_id != 0)
+                (_mem.wide(self._high, self._low), self._id, False, _FLAGS[self._flags], self._trace_state(), self._id != 0)
             )
         return found
 
@@ -170,10 +183,23 @@ class RequestSpan:
     # -- making it
 
     def _identify(self) -> None:
-        if not self.trace_id:
-            self.trace_id = self._tracing._new_trace_id()
-        if not self.span_id:
-            self.span_id = self._tracing._new_span_id()
+        self._complete_trace_id()
+        if not self._id:
+            self._id = _mem.low_u64(self._tracing._new_span_id())
+
+    def _complete_trace_id(self) -> None:
+        """Make what is missing of it: all, or the half that no sampler looks at."""
+        if self._high:
+            return
+        tracing = self._tracing
+        if not self._low:
+            self._take_trace_id(tracing._new_trace_id())
+        elif self._parent_id == 0 and tracing._halves is not None:
+            self._high = tracing._halves() or 1
+
+    def _take_trace_id(self, trace_id: int) -> None:
+        self._high = _mem.high_u64(trace_id)
+        self._low = _mem.low_u64(trace_id)
 
     def _trace_state(self) -> TraceState:
         state = self._state
@@ -184,13 +210,15 @@ class RequestSpan:
     def _parent_context(self) -> SpanContext | None:
         if self._parent is None and self._parent_id:
             flags = _FLAGS[self._parent_flags]
-            self._parent = _span_context((self.trace_id, self._parent_id, self._parent_remote, flags, self._trace_state(), True))
+            self._parent = _span_context(
+                (_mem.wide(self._high, self._low), self._parent_id, self._parent_remote, flags, self._trace_state(), True)
+            )
         return self._parent
 
     def otel_context(self) -> Context:
         """The OpenTelemetry context with this span current and the peer's baggage in it."""
         current = self._open() if self.sampled else self
-        context = Context({_SPAN_KEY: current})
+        context: Context = _mem.one_entry(_CONTEXT, _SPAN_KEY, current)
         if self._baggage is not None:
             for name, value in propagation.parse_baggage(self._baggage).items():
                 context = _baggage.set_baggage(name, value, context)
@@ -200,7 +228,10 @@ class RequestSpan:
         """A copy of the caller's context with this span current, to start the application's task in."""
         target: contextvars.Context = _copy_context()
         try:
-            target.run(_make_current, self.otel_context())
+            if _context_variable is None:
+                target.run(_make_current, self.otel_context())
+            else:
+                _mem.set_in(target, _context_variable, self.otel_context())
         except Exception:
             span_failed("making a request's context")
         return target
@@ -320,7 +351,9 @@ class RequestSpan:
 
     def _export_child(self, name: str, start: int, end: int, fields: Any) -> None:
         tracing = self._tracing
-        context = _span_context((self.trace_id, tracing._new_span_id(), False, _FLAGS[self._flags], self._trace_state(), True))
+        context = _span_context(
+            (_mem.wide(self._high, self._low), tracing._new_span_id(), False, _FLAGS[self._flags], self._trace_state(), True)
+        )
         child = _live_span(tracing._access, name, context, self.span_context(), _INTERNAL, start, {} if fields is None else fields)
         if fields is not None and "error.type" in fields:
             child._status = _ERROR

@@ -19,7 +19,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanKind
 
 from .. import _mem
 from .. import counters as _counters
-from ..counters import Trace
+from ..counters import Counters, Trace
 from . import _sdk, attributes, propagation
 from .sampling import CUSTOM, OFF, ON, RATIO, Sampling
 from .span import NO_STATE, ConnectionSpan, RequestSpan, count, span_failed, span_of
@@ -30,13 +30,17 @@ _SERVER = SpanKind.SERVER
 _CLIENT = SpanKind.CLIENT
 _INTERNAL = SpanKind.INTERNAL
 _OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
-_RATIO_MASK = (1 << 64) - 1
 _SPANS = _counters.slot("telemetry_spans")
 _UNSAMPLED = _counters.SPAN_RESULTS.index("unsampled")
 _SUPPRESS_KEY = _sdk.SUPPRESS_KEY
 _EMPTY = Context()
 _NO_STATE = NO_STATE
 _current_context = _sdk.current_context
+
+
+def _text(url: Any) -> str:
+    text: str = url if isinstance(url, str) else url.url_text()
+    return text
 
 
 class Tracing(Sampling):
@@ -49,16 +53,21 @@ class Tracing(Sampling):
 
     # -- sampling
 
-    def _decide(self, span: RequestSpan, rule: int, name: str, fields: Any) -> None:
+    def _decide(self, span: RequestSpan, rule: int, name: str, fields: Any, block: Counters | None = None) -> None:
         """Sample ``span`` once; ``fields`` are the attributes that a sampler of the application may read."""
         if rule == _CUSTOM:
             self._ask(span, name, fields)
         elif rule == _ON:
             span.sampled = True
         elif rule != _OFF:
-            if not span.trace_id:
-                span.trace_id = self._new_trace_id()
-            span.sampled = (span.trace_id & _RATIO_MASK) < self._bounds[rule - _RATIO]
+            # The rule looks at the low half alone.
+            if not span._low and not span._high:
+                if self._halves is None:
+                    span._complete_trace_id()
+                else:
+                    span._low = self._halves() or 1
+            bound = self._bounds[rule - _RATIO]
+            span.sampled = span._low < bound
         if not span._parent_id:
             span._flags = self._random_flag
         else:
@@ -66,23 +75,26 @@ class Tracing(Sampling):
         if span.sampled:
             if rule != _CUSTOM or span._attributes is None or not span._attributes.pop("h2o.record_only", False):
                 span._flags |= 1
-            if not span.trace_id:
-                span.trace_id = self._new_trace_id()
-            span.span_id = self._new_span_id()
+            span._identify()
             span._unix_offset = _time_ns() - _mem.now_ns()
             if self.detail:
                 span.trace = Trace()
         else:
+            self._unsampled(block)
+
+    def _unsampled(self, block: Counters | None) -> None:
+        if block is None:
             count(_SPANS + _UNSAMPLED, 1)
+        else:
+            block.slots[_SPANS + _UNSAMPLED] += 1
 
     def _ask(self, span: RequestSpan, name: str, fields: Any) -> None:
         """Let the application's own sampler decide."""
-        if not span.trace_id:
-            span.trace_id = self._new_trace_id()
+        span._complete_trace_id()
         parent = span._parent_context()
         context = _EMPTY if parent is None else _trace_api.set_span_in_context(NonRecordingSpan(parent), _EMPTY)
         try:
-            result = self._sampler.should_sample(context, span.trace_id, name, span._kind, fields, ())
+            result = self._sampler.should_sample(context, _mem.wide(span._high, span._low), name, span._kind, fields, ())
         except Exception:
             span_failed("the sampler")
             return
@@ -100,7 +112,9 @@ class Tracing(Sampling):
         """The attributes that every request of a connection has; made once per connection."""
         return attributes.connection(connection_id, peername, sockname, protocol_version)
 
-    def server_started(self, stream: Any, headers: Any, start_ns: int, connection: dict[str, Any] | None = None) -> RequestSpan | None:
+    def server_started(
+        self, stream: Any, headers: Any, start_ns: int, connection: dict[str, Any] | None = None, block: Counters | None = None
+    ) -> RequestSpan | None:
         """A request's field section is complete.
 
         Args:
@@ -108,6 +122,7 @@ class Tracing(Sampling):
             headers: its fields as ``(name, value)`` pairs of bytes, for traceparent, tracestate and baggage.
             start_ns: when it began, on ``counters.clock``.
             connection: what ``connection()`` returned.
+            block: the counters of the calling thread, looked up without it.
 
         Returns:
             The request's span, sampled or not (an unsampled one still gives the application the right
@@ -121,7 +136,7 @@ class Tracing(Sampling):
         if parent is not None:
             parsed = propagation.parse_traceparent(parent)
             if parsed is not None:
-                span.trace_id = parsed[0]
+                span._take_trace_id(parsed[0])
                 span._parent_id = parsed[1]
                 span._parent_flags = parsed[2]
                 span._parent_remote = True
@@ -130,11 +145,11 @@ class Tracing(Sampling):
         span._baggage = baggage
         if rule == _OFF:
             span._flags = span._parent_flags & 2 if span._parent_id else self._random_flag
-            count(_SPANS + _UNSAMPLED, 1)
+            self._unsampled(block)
             return span
         span._stream = stream
         span._connection = connection
-        self._decide(span, rule, "HTTP", attributes.server_request(stream, connection) if rule == _CUSTOM else None)
+        self._decide(span, rule, "HTTP", attributes.server_request(stream, connection) if rule == _CUSTOM else None, block)
         if span.trace is not None:
             if stream.trace is not None:
                 # The engine has begun one: it decoded the request before anyone could decide.
@@ -161,16 +176,25 @@ class Tracing(Sampling):
     # -- client
 
     def client_started(
-        self, method: str, url: str, server_address: str, server_port: int, start_ns: int, resend_count: int = 0
+        self,
+        method: str,
+        url: Any,
+        server_address: str,
+        server_port: int,
+        start_ns: int,
+        resend_count: int = 0,
+        block: Counters | None = None,
     ) -> RequestSpan | None:
         """One attempt of a request begins; the current span is its parent.
 
         Args:
             method: as given by the caller.
-            url: the absolute URL; credentials and known signatures in it are redacted.
+            url: the absolute URL, or what has it as ``url_text()``, asked only when it is wanted;
+                credentials and known signatures in it are redacted.
             server_address, server_port: of the origin.
             start_ns: on ``counters.clock``.
             resend_count: how often it was sent before: 0 for the first attempt.
+            block: the counters of the calling thread, looked up without it.
 
         Returns:
             The attempt's span, to be given to ``inject`` and ended with ``finish``; None while the
@@ -189,7 +213,7 @@ class Tracing(Sampling):
             parent = _trace_api.get_current_span(context).get_span_context()
         if parent is not None and parent.is_valid:
             span._parent = parent
-            span.trace_id = parent.trace_id
+            span._take_trace_id(parent.trace_id)
             span._parent_id = parent.span_id
             span._parent_flags = int(parent.trace_flags) & 3
             span._state = parent.trace_state
@@ -199,11 +223,11 @@ class Tracing(Sampling):
                 rule = self._local_on if span._parent_flags & 1 else self._local_off
         begun: Any = None
         if rule == _CUSTOM:
-            begun = attributes.client_request(method, url, server_address, server_port, resend_count)
-        self._decide(span, rule, "HTTP", begun)
+            begun = attributes.client_request(method, _text(url), server_address, server_port, resend_count)
+        self._decide(span, rule, "HTTP", begun, block)
         if span.sampled:
             if begun is None:
-                begun = attributes.client_request(method, url, server_address, server_port, resend_count)
+                begun = attributes.client_request(method, _text(url), server_address, server_port, resend_count)
             if span._attributes is not None:
                 begun.update(span._attributes)
             span._attributes = begun
@@ -217,7 +241,7 @@ class Tracing(Sampling):
         parent, _, baggage = propagation.read_headers(headers)
         if parent is None:
             span._identify()
-            added.append((propagation.TRACEPARENT, propagation.format_traceparent(span.trace_id, span.span_id, span._flags)))
+            added.append((propagation.TRACEPARENT, _mem.traceparent(span._high, span._low, span._id, span._flags)))
             state = span._trace_state()
             if state is not _NO_STATE and state:
                 added.append((propagation.TRACESTATE, state.to_header().encode("ascii")))

@@ -4,6 +4,7 @@ import pytest
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind
 
@@ -102,3 +103,69 @@ def test_a_failing_sampler_is_an_unsampled_request(fresh, monkeypatch):
     span = kit.server()
     assert not span.sampled
     span.finish(200)
+
+
+class OwnIds(RandomIdGenerator):
+    """An application's ids: the time in the high half, as some backends want them."""
+
+    def generate_trace_id(self):
+        return 0x5EED << 112 | 1 << 63 | 7
+
+    def generate_span_id(self):
+        return 9
+
+
+def test_ids_of_a_derived_generator_are_asked_for(fresh):
+    kit = Kit(TraceIdRatioBased(0.5), id_generator=OwnIds())
+    for span in (kit.server(), kit.tracing.client_started("GET", "http://a/", "a", 80, counters.clock())):
+        assert not span.sampled
+        assert (span.span_context().trace_id, span.span_context().span_id) == (0x5EED << 112 | 1 << 63 | 7, 9)
+
+
+def test_a_late_high_half_leaves_the_decision_right(fresh):
+    sampler = TraceIdRatioBased(0.5)
+    kit = Kit(ParentBased(sampler))
+    seen = set()
+    for n in range(60):
+        span = kit.server() if n % 2 else kit.tracing.client_started("GET", "http://a/", "a", 80, counters.clock())
+        context = span.span_context()
+        assert span.sampled is sampler.should_sample(None, context.trace_id, "x").decision.is_sampled()
+        assert context.is_valid
+        assert context.trace_id >> 64
+        assert context.trace_id == span.trace_id == span.span_context().trace_id
+        ((_, sent),) = kit.tracing.inject(span)
+        assert sent.startswith(b"00-%032x-%016x-" % (context.trace_id, context.span_id))
+        seen.add((context.trace_id, context.span_id))
+    assert len(seen) == 60
+
+
+@pytest.mark.parametrize("trace_id", [1, (1 << 64) - 1, 1 << 64, 1 << 127])
+def test_a_half_of_zeros_from_the_peer_is_kept(fresh, trace_id):
+    header = (b"traceparent", b"00-%032x-b7ad6b7169203331-00" % trace_id)
+    for sampler in (ParentBased(ALWAYS_ON), TraceIdRatioBased(0.0), ALWAYS_ON):
+        assert Kit(sampler).server(headers=[header]).span_context().trace_id == trace_id
+
+
+class DerivedRatio(TraceIdRatioBased):
+    def should_sample(self, *args, **kwargs):
+        return SamplingResult(Decision.RECORD_AND_SAMPLE)
+
+
+def test_a_sampler_derived_from_the_ratio_is_asked(fresh):
+    assert Kit(DerivedRatio(0.0)).server().sampled
+    assert Kit(ParentBased(DerivedRatio(0.0))).server().sampled
+
+
+def test_the_url_is_made_only_for_who_wants_it(fresh):
+    class Url:
+        asked = 0
+
+        def url_text(self):
+            self.asked += 1
+            return "http://a/x"
+
+    for sampler, asked in ((ALWAYS_OFF, 0), (ALWAYS_ON, 1)):
+        kit, url = Kit(sampler), Url()
+        kit.tracing.client_started("GET", url, "a", 80, counters.clock()).finish(200)
+        assert url.asked == asked
+        assert [span.attributes["url.full"] for span in kit.spans] == ["http://a/x"] * asked
