@@ -17,10 +17,11 @@ from ..streams.states import Input
 from ..streams.stream import REMOTE, Stream
 from . import settings
 from .config import ConnectionConfig
-from .core import GOAWAY, UNLIMITED, error_slot
+from .core import GOAWAY, error_slot
 from .guards import RFC7540_PRIORITY, UNASKED_PONG
 from .handler import Handler
 from .send import SendHalf
+from .state import UNLIMITED
 
 __all__ = ["ControlHalf"]
 

@@ -25,11 +25,12 @@ from ..frames.types import SLOT_OF_TYPE, SettingCode
 from ..streams.states import Input
 from ..streams.stream import LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
-from .core import CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, UNLIMITED, error_slot
+from .core import CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, error_slot
 from .events import Event
 from .handler import Handler
 from .reference_h2 import Engine
 from .reference_send import ReferenceSend
+from .state import UNLIMITED
 
 __all__ = ["ReferenceConnection"]
 

@@ -22,11 +22,12 @@ from ..hpack.encoder import Encoder
 from ..streams.states import Input, State
 from ..streams.stream import INITIATORS, Stream
 from .config import ConnectionConfig
-from .core import COMPLETED, UNLIMITED, error_slot
+from .core import COMPLETED, error_slot
 from .events import EventCollector
 from .handler import Handler
 from .reference_h2 import Engine
 from .settings import Settings
+from .state import UNLIMITED
 
 __all__ = ["ReferenceCore"]
 

@@ -73,7 +73,7 @@ def entered(tuning: Tuning, *fields: tuple[bytes, bytes]) -> list[bytes]:
 
 def test_tables_of_connections_share_values(monkeypatch: pytest.MonkeyPatch) -> None:
     table = ValueTable(Counters(), 100, 100)
-    monkeypatch.setattr("h2o_otel.protocol.core.local_values", lambda *_: table)
+    monkeypatch.setattr("h2o_otel.protocol.state.local_values", lambda *_: table)
     one, other = entered(Tuning(), AGENT)[0], entered(Tuning(), AGENT)[0]
     assert one == AGENT[1]
     assert one is other
@@ -84,7 +84,7 @@ def test_tables_of_connections_share_values(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("name", [b"authorization", b"cookie", b"set-cookie", b"x-request-id"])
 def test_secret_and_volatile_values_are_not_interned(monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
     table = ValueTable(Counters(), 100, 100)
-    monkeypatch.setattr("h2o_otel.protocol.core.local_values", lambda *_: table)
+    monkeypatch.setattr("h2o_otel.protocol.state.local_values", lambda *_: table)
     assert entered(Tuning(), (name, b"secret-or-new")) == [b"secret-or-new"]
     assert table.intern(b"never seen") == b"never seen"
     assert table.count == 1
