@@ -18,7 +18,7 @@ from typing import Any
 
 __all__ = ["AllocationCounter"]
 
-SOURCE = Path(__file__).with_name("allocations.c")
+SOURCE = Path(__file__).resolve().parents[1] / "c" / "allocations.c"
 
 
 class AllocationCounter:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ablation.__main__ import main
+from benchmarks.ablation.allocations import SOURCE, AllocationCounter
 from benchmarks.ablation.row import Row, Workload
 from benchmarks.ablation.runner import Runner, find_rows, verdict
 from benchmarks.ablation.workloads import Pair, Stack
@@ -107,3 +108,16 @@ def test_row_that_fails_is_named(capsys: pytest.CaptureFixture[str], monkeypatch
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(find_rows())
+
+
+def test_allocations_are_counted() -> None:
+    """The source is part of the project: what is missing can only be a compiler or Python's headers."""
+    assert SOURCE.is_file()
+    counter = AllocationCounter()
+    if counter.missing:
+        pytest.skip(counter.missing)
+    kept: list[bytearray] = []
+    calls, octets = counter.count(lambda: kept.extend(bytearray(1000) for _ in range(100)))
+    assert len(kept) == 100
+    assert calls >= 200
+    assert 100_000 <= octets < 150_000
