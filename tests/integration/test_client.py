@@ -15,9 +15,10 @@ import anyio.lowlevel
 import pytest
 
 import h2o_otel
-from h2o_otel import Client, Limits, Timeout, counters
+from h2o_otel import Client, Limits, Timeout
 from h2o_otel.telemetry import configure, requests
 from tests.support import backends
+from tests.support.counting import Since
 from tests.support.judged import requirement
 from tests.support.peers import Peer, PeerServer
 
@@ -355,21 +356,15 @@ async def test_pool_counts(url: str, client: Any) -> None:
     port = url.rpartition(":")[2]
     # The labels of a process are bounded, and other tests have used them up.
     requests._origins.clear()
+    since = Since(port)
     async with client() as c:
         for _ in range(3):
             await c.get(url)
-        labels = counters.collect().labelled
-        state = {key: n for key, n in labels["http_client_open_connections"].items() if key[2] == port}
-        assert state == {("idle", "127.0.0.1", port, "2"): 1, ("active", "127.0.0.1", port, "2"): 0}
-        active = {key: n for key, n in labels["http_client_active_requests"].items() if key[2] == port}
-        assert set(active.values()) == {0}
-    labels = counters.collect().labelled
-    assert {n for key, n in labels["http_client_open_connections"].items() if key[2] == port} == {0}
-    durations = counters.collect().labelled_histograms
-    (durations_s,) = [v for key, v in durations["http_client_request_duration"].items() if key[2] == port]
-    assert sum(durations_s.counts) == 3
-    (connection,) = [v for key, v in durations["http_client_connection_duration"].items() if key[1] == port]
-    assert sum(connection.counts) == 1
+        assert since.labelled("http_client_open_connections") == {("idle", "127.0.0.1", port, "2"): 1}
+        assert since.labelled("http_client_active_requests") == {}
+    assert since.labelled("http_client_open_connections") == {}
+    assert list(since.recorded("http_client_request_duration").values()) == [3]
+    assert list(since.recorded("http_client_connection_duration").values()) == [1]
 
 
 async def test_limits_are_the_clients(url: str, client: Any) -> None:

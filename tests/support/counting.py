@@ -39,3 +39,31 @@ def repeatable(block: Counters) -> dict[str, list[int]]:
             n *= len(values)
         found[name] = slots[start : start + n]
     return found
+
+
+class Since:
+    """What the process counted from here on under keys that have this label.
+
+    Totals of the process alone will not do: ports are used again, so an earlier test's counts may stand
+    under the same key, and what it left to the collector may be counted while the present one runs.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._before = counters.collect()
+
+    def labelled(self, name: str) -> dict[tuple[str, ...], int]:
+        """The counters or levels of this family that have changed, and by how much."""
+        return self._changed(self._before.labelled[name], counters.collect().labelled[name])
+
+    def recorded(self, name: str) -> dict[tuple[str, ...], int]:
+        """How many values each histogram of this family has got."""
+        before, now = (
+            {key: sum(value.counts) for key, value in snapshot.labelled_histograms[name].items()}
+            for snapshot in (self._before, counters.collect())
+        )
+        return self._changed(before, now)
+
+    def _changed(self, before: dict[tuple[str, ...], int], now: dict[tuple[str, ...], int]) -> dict[tuple[str, ...], int]:
+        changed = {key: value - before.get(key, 0) for key, value in now.items() if self._label in key}
+        return {key: value for key, value in changed.items() if value}
