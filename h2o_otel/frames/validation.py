@@ -44,6 +44,16 @@ def all_in(value: bytes, table: bytes, n: int) -> bool:
     return True
 
 
+def same_authority(host: bytes, authority: bytes, scheme: bytes | None) -> bool:
+    """Whether both name the same once normalized (RFC 9113 section 8.3.1): letters in either case, the scheme's own port or none."""
+    default = b":80" if scheme == _HTTP else b":443" if scheme == _HTTPS else b":"
+    return host == authority or _normalized(host, default) == _normalized(authority, default)
+
+
+def _normalized(authority: bytes, default_port: bytes) -> bytes:
+    return authority.lower().removesuffix(default_port).removesuffix(b":")
+
+
 class MessageValidator:
     """Validation of the messages of one connection.
 
@@ -92,7 +102,7 @@ class MessageValidator:
         authority = fields.authority
         if authority is not None:
             self.check_authority(authority, stream_id)
-            if fields.host is not None and fields.host != authority:
+            if fields.host is not None and not same_authority(fields.host, authority, scheme):
                 raise fail(RULES.host_mismatch, stream_id, got=fields.host[:_SHOWN])
         elif fields.host is not None:
             self.check_authority(fields.host, stream_id)
@@ -127,7 +137,7 @@ class MessageValidator:
                 raise fail(RULES.pseudo_missing, stream_id, got=":scheme, :path or :authority")
             self.check_path(fields, stream_id)
         self.check_authority(fields.authority, stream_id)
-        if fields.host is not None and fields.host != fields.authority:
+        if fields.host is not None and not same_authority(fields.host, fields.authority, fields.scheme):
             raise fail(RULES.host_mismatch, stream_id, got=fields.host[:_SHOWN])
         return 0
 

@@ -64,7 +64,7 @@ def make_headers(stream: Stream) -> list[tuple[bytes, bytes]]:
         fields = fields.copy()
     else:
         if hosts:
-            # The engine has seen that they are equal.
+            # The engine has seen that they name the same.
             fields = [pair for pair in fields if pair[0] != _HOST]
         fields = [(_HOST, authority), *fields]
     if cookies > 1:

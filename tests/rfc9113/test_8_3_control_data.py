@@ -155,6 +155,37 @@ def test_host_that_agrees_or_stands_alone() -> None:
     malformed("host_mismatch", METHOD, SCHEME, PATH, (b"host", b"a"), (b"host", b"b"))
 
 
+@requirement("9113-8.3.1-4")
+@pytest.mark.parametrize(
+    ("scheme", "authority", "host"),
+    [
+        (b"https", b"example.com", b"Example.COM"),
+        (b"https", b"example.com", b"example.com:443"),
+        (b"https", b"EXAMPLE.com:443", b"example.com"),
+        (b"http", b"example.com:80", b"example.com:"),
+        (b"http", b"[::A]", b"[::a]:80"),
+    ],
+)
+def test_host_that_is_the_same_in_other_words(scheme: bytes, authority: bytes, host: bytes) -> None:
+    """The two are compared once normalized, as section 8.3.1 says; what the application is told is :authority."""
+    well_formed(METHOD, (b":scheme", scheme), PATH, (b":authority", authority), (b"host", host))
+
+
+@requirement("9113-8.3.1-4")
+@pytest.mark.parametrize(
+    ("scheme", "authority", "host"),
+    [
+        (b"http", b"example.com", b"example.com:443"),
+        (b"https", b"example.com:8443", b"example.com"),
+        (b"https", b"example.com:4430", b"example.com:443"),
+        (b"ftp", b"example.com", b"example.com:80"),
+        (b"https", b"example.com", b":443"),
+    ],
+)
+def test_host_with_another_port(scheme: bytes, authority: bytes, host: bytes) -> None:
+    malformed("host_mismatch", METHOD, (b":scheme", scheme), PATH, (b":authority", authority), (b"host", host))
+
+
 @requirement("9113-8.3.1-5", "9113-10.3-1")
 @pytest.mark.parametrize("path", [b"", b"a", b"?a", b"*", b"http://example.com/", b"/a b", b"/a\tb", b"/a#b", b"/\x7f"])
 def test_path_that_is_none(path: bytes) -> None:
@@ -172,7 +203,8 @@ def test_path_of_options() -> None:
 def test_host_that_differs_in_connect() -> None:
     malformed("host_mismatch", CONNECT, (b":authority", b"a:1"), (b"host", b"b:1"))
     malformed("host_mismatch", CONNECT, (b":protocol", b"websocket"), SCHEME, PATH, AUTHORITY, (b"host", b"example.org"))
-    well_formed(CONNECT, (b":authority", b"a:1"), (b"host", b"a:1"))
+    well_formed(CONNECT, (b":authority", b"a:1"), (b"host", b"A:1"))
+    malformed("host_mismatch", CONNECT, (b":authority", b"a:80"), (b"host", b"a"))
 
 
 # -- 8.3.2
