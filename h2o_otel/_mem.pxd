@@ -187,6 +187,18 @@ cdef inline bytes to_bytes(const unsigned char *src, Py_ssize_t start, Py_ssize_
     check_read("slice", start, stop - start, end)
     return PyBytes_FromStringAndSize(<const char *>src + start, stop - start)
 
+# A bytes object that is written before anybody else sees it.
+cdef inline bytes blank(Py_ssize_t n):
+    return PyBytes_FromStringAndSize(NULL, n)
+
+cdef inline int fill(bytes block, Py_ssize_t pos, Py_ssize_t cap, bytes src, Py_ssize_t n) except -1:
+    check_read("fill", 0, cap, len(block))
+    copy(<unsigned char *>PyBytes_AS_STRING(block), pos, cap, <const unsigned char *>PyBytes_AS_STRING(src), 0, n, len(src))
+    return 0
+
+cdef inline bytes filled(bytes block, Py_ssize_t n):
+    return block if n == len(block) else block[:n]
+
 # A number of 128 bits and its halves; higher bits are left out.
 cdef inline object wide(unsigned long long high, unsigned long long low):
     return (<object>high << 64) | low

@@ -143,6 +143,20 @@ def to_bytes(src: bytes | bytearray, start: int, stop: int, end: int) -> bytes:
     return bytes(src[start:stop])
 
 
+def blank(n: int) -> Any:
+    """Room for a ``bytes`` of ``n`` octets that nobody else sees until ``filled`` hands it out."""
+    return bytearray(n)
+
+
+def fill(block: Any, pos: int, cap: int, src: Any, n: int) -> None:
+    block[pos : pos + n] = memoryview(src)[:n]
+
+
+def filled(block: Any, n: int) -> bytes:
+    """The first ``n`` octets of a ``blank``; it is not used any more."""
+    return bytes(memoryview(block)[:n])
+
+
 def integers(owner: bytearray) -> list[int]:
     return [0] * (len(owner) >> 3)
 

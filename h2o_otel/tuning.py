@@ -47,6 +47,7 @@ class Tuning:
     memory_budget: bool = True
     memory_interning: bool = True
     memory_trimming: bool = True
+    memory_heap_kept: bool = True
 
     # -- 8 protocol
     protocol_adaptive_compression: bool = True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.fields import REQUESTS
+from h2o_otel.buffers.assembly import Assembly
 from h2o_otel.counters import Counters
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
+from h2o_otel.memory.heap import hold_free
 from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.protocol.handler import Handler
@@ -74,6 +76,32 @@ class Burst(Driven):
             del application
 
 
+class Bodies(Workload):
+    """What a client's application does with bodies of 1 MiB: four at a time are put together and let go."""
+
+    unit = "body"
+    piece = bytes(16_384)
+
+    def __init__(self, tuning: Tuning) -> None:
+        # Off is where glibc arrives by itself when it has seen one such body: it keeps two.
+        self.kept = CLIENT_LIMITS.heap_free_bytes_max if tuning.memory_heap_kept else 2 * 1_048_576
+
+    def run(self, n: int) -> None:
+        # A setting of the process, which both sides share.
+        hold_free(self.kept)
+        for _ in range(-(-n // 4)):
+            bodies = [Assembly(1_048_576) for _ in range(4)]
+            for _ in range(64):
+                for body in bodies:
+                    body.add(self.piece)
+            found = [body.take() for body in bodies]
+            if len(found[-1]) != 1_048_576:
+                raise RuntimeError(f"a body of {len(found[-1])} octets")
+
+    def close(self) -> None:
+        hold_free(CLIENT_LIMITS.heap_free_bytes_max)
+
+
 ROWS = [
     Row("4.1", "stream pool", "stream_pool", STREAMS, make=pair_of(batch=10), note="off: the type's own free list"),
     Row(
@@ -88,5 +116,13 @@ ROWS = [
         make=Burst,
         goal="memory",
         note="peak when an application wants 2 MiB after a burst; off: idle blocks stay",
+    ),
+    Row(
+        "7.5",
+        "freed memory kept for the next body",
+        "memory_heap_kept",
+        MEMORY,
+        make=Bodies,
+        note="bodies of 1 MiB, four at a time; off: the C library gives their pages back and takes them again",
     ),
 ]

@@ -1,4 +1,5 @@
 import cython
+from ..buffers.assembly cimport Assembly
 from ..io.loop cimport Loop
 from ..pool.connection cimport PooledConnection
 from ..streams.stream cimport Stream
@@ -38,6 +39,7 @@ cdef class Exchange:
     cdef readonly object error
     cdef public list informational
     cdef readonly list chunks
+    cdef Assembly _assembly
     cdef readonly double asked_at
     cdef public double sent_at
     cdef readonly double head_at, ended_at

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..buffers.assembly import Assembly
 from ..errors import (
     ErrorCode,
     H2OError,
@@ -128,6 +129,7 @@ class Exchange:
         self.fresh = False
         self.uploading = False
         self.chunks: list[bytes] = []
+        self._assembly: Assembly | None = None
         self._taken = 0
         self._want = _NOTHING
         self.asked_at = now
@@ -157,8 +159,15 @@ class Exchange:
         self._active_at = now
         if self.closed:
             return
-        if data:
-            self.chunks.append(data)
+        if self._assembly is not None:
+            self._assembly.add(data)
+        elif self.streaming or end:
+            if data:
+                self.chunks.append(data)
+        elif data:
+            # Somebody wants the whole of it, and there is more to come.
+            self._assembly = Assembly(self.stream.content_length - self.stream.body_received + len(data))
+            self._assembly.add(data)
         if end:
             self.complete(now)
         elif self._want == _DATA:
@@ -284,9 +293,9 @@ class Exchange:
     def body(self) -> bytes:
         """All that arrived and was not taken, of a response that is not streaming."""
         chunks = self.chunks
-        if len(chunks) == 1:
-            return chunks[0]
-        return b"".join(chunks)
+        if self._assembly is not None:
+            chunks = [*chunks, self._assembly.take()]
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def stop_streaming(self) -> None:
         """The body is credited as it arrives from here on: somebody wants all of it."""
@@ -310,6 +319,7 @@ class Exchange:
         now = protocol.loop.now()
         self.stop_upload()
         self.chunks = []
+        self._assembly = None
         self._taken = 0
         if self.stream is not None and self.error is None and (not self.ended or self.streaming):
             # On a stream that has ended this only returns the credit.

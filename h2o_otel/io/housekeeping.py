@@ -35,8 +35,9 @@ class Housekeeper:
     Attributes:
         resting: no sweep is due; ``stir`` says that there is activity again.
         drivers: the connections of the loop, in the order in which they came.
-        heap: the process's, to be trimmed for servers: a client's process is not the runtime's to
-            tidy.  None on loops without a process of their own to look after, such as those of tests.
+        heap: the process's.  It keeps what bodies of either end need again, and is trimmed for servers
+            alone: a client's process is not the runtime's to tidy.  None on loops without a process
+            of their own to look after, such as those of tests.
     """
 
     def __init__(self, loop: _Loop) -> None:
@@ -55,6 +56,8 @@ class Housekeeper:
     def join(self, driver: Any, limits: Limits, tuning: Tuning) -> None:
         """``driver`` is one of the loop's from now on; the connection that asks for most decides for all."""
         self.drivers[driver] = None
+        if tuning.memory_heap_kept and self.heap is not None:
+            self.heap.keep(limits.heap_free_bytes_max)
         interval_s = limits.buffer_quiet_s
         if tuning.memory_trimming:
             self._trims = True

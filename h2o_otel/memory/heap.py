@@ -1,4 +1,8 @@
-"""The heap of the C library: how much of it is free, and giving that back to the system.
+"""The heap of the C library: how much of it stays free for the next use, and giving the rest back to the system.
+
+glibc gives the end of its heap back as soon as it is free, and takes it again with the next body: for
+a body of 1 MiB that costs hundreds of page faults, more than all the rest of it.  ``Heap.keep`` lets it
+have more before it does so.
 
 What is freed below the highest block in use stays with the process: after a burst of large bodies
 a few small blocks hold gigabytes that nobody uses.  ``malloc_trim`` of glibc gives the pages of
@@ -13,6 +17,12 @@ import os
 from collections.abc import Callable
 
 __all__ = ["Heap", "heap_bytes", "process_heap"]
+
+
+# <malloc.h>
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_MMAP_THRESHOLD_MAX = 33_554_432
 
 
 class _MallocInfo(ctypes.Structure):
@@ -34,13 +44,28 @@ class Heap:
         resident: reads the resident memory of the process in octets.
         free: reads the free octets of the heap.
         release: gives their pages back.
+        hold: lets the C library keep so many octets at the heap's end.
     """
 
-    def __init__(self, resident: Callable[[], int], free: Callable[[], int], release: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        resident: Callable[[], int],
+        free: Callable[[], int],
+        release: Callable[[], object],
+        hold: Callable[[int], object],
+    ) -> None:
         self._resident = resident
         self._free = free
         self._release = release
+        self._hold = hold
+        self._held = 0
         self._least = resident()
+
+    def keep(self, free_bytes: int) -> None:
+        """Up to ``free_bytes`` at the heap's end stay with the process when they are freed; the largest wish counts."""
+        if free_bytes > self._held:
+            self._held = free_bytes
+            self._hold(free_bytes)
 
     def grown(self) -> int:
         """Octets by which the process is larger than its smallest since it began, or since the last trim."""
@@ -77,9 +102,24 @@ def process_heap() -> Heap | None:
             # Another allocator stands in front of the C library's.
             return None
         trim = ctypes.CDLL(None).malloc_trim
-        return Heap(_resident_bytes, lambda: int(_malloc_info().fordblks), lambda: trim(0))
+        return Heap(_resident_bytes, lambda: int(_malloc_info().fordblks), lambda: trim(0), hold_free)
     except (AttributeError, OSError, ValueError, IndexError):
         return None
+
+
+def hold_free(free_bytes: int) -> None:
+    """Set glibc's thresholds for the whole process, unless its user has set them in the environment.
+
+    Raises:
+        AttributeError: the C library has none.
+    """
+    if any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")):
+        return
+    set_option = ctypes.CDLL(None).mallopt
+    set_option(_M_TRIM_THRESHOLD, min(free_bytes, 2**31 - 1))
+    # Blocks from here on are mapped one by one, and so given back one by one: what glibc itself arrives at once it
+    # has seen a block of this size freed (mallopt(3), "dynamic mmap threshold").
+    set_option(_M_MMAP_THRESHOLD, min(free_bytes // 2, _MMAP_THRESHOLD_MAX))
 
 
 def _malloc_info() -> _MallocInfo:

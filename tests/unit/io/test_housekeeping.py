@@ -83,7 +83,7 @@ def grown_heap() -> tuple[Heap, list[int]]:
         sizes.append(60 * MIB)
         left.append(sizes[-1])
 
-    heap = Heap(lambda: sizes[-1], lambda: 100 * MIB, release)
+    heap = Heap(lambda: sizes[-1], lambda: 100 * MIB, release, lambda n: None)
     sizes.append(150 * MIB)
     return heap, left
 
@@ -122,6 +122,17 @@ def test_the_heap_of_a_client_is_left_alone(fresh: None) -> None:
     keeper.leave(driver)
     loop.advance(2 * CLIENT_LIMITS.buffer_quiet_s)
     assert left == []
+
+
+@pytest.mark.parametrize(("tuning", "kept"), [(Tuning(), [CLIENT_LIMITS.heap_free_bytes_max]), (Tuning(memory_heap_kept=False), [])])
+def test_the_heap_keeps_what_bodies_need_again(fresh: None, tuning: Tuning, kept: list[int]) -> None:
+    loop = VirtualLoop()
+    held: list[int] = []
+    loop.housekeeper.heap = Heap(lambda: 0, lambda: 0, lambda: None, held.append)
+    for _ in range(2):
+        driver, _ = client_driver(loop)
+        loop.housekeeper.join(driver, CLIENT_LIMITS, tuning)
+    assert held == kept
 
 
 def test_idle_connections_go_when_memory_is_short(fresh: None) -> None:

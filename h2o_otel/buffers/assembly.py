@@ -1,0 +1,63 @@
+"""A body put together in the very object that its reader gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import _mem
+
+__all__ = ["Assembly"]
+
+# So much is reserved on a peer's word, before anything near it has arrived.
+TRUSTED_BYTES = 1_048_576
+# How many times what has arrived is reserved if that much was promised.  What is reserved and not
+# written costs addresses, no memory, while each step copies what is there.
+TRUSTED_TIMES = 8
+# The first block where the length is not known.
+FIRST_BYTES = 65_536
+
+
+class Assembly:
+    """Pieces of a body in the order in which they come, each copied to its place at once.
+
+    The other way, a list of pieces joined at the end, needs the whole body twice.
+
+    Args:
+        expected: the length that ``content-length`` promises, negative when it is not known.  Beyond
+            ``TRUSTED_BYTES`` no more than ``TRUSTED_TIMES`` what has arrived is reserved for it.
+    """
+
+    __slots__ = ("_block", "_expected", "_room", "size")
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._block: Any = None
+        self._room = 0
+        self.size = 0
+
+    def add(self, piece: bytes) -> None:
+        """``piece`` is next."""
+        n = len(piece)
+        if n == 0:
+            return
+        if n > self._room - self.size:
+            self._grow(self.size + n)
+        _mem.fill(self._block, self.size, self._room, piece, n)
+        self.size += n
+
+    def _grow(self, needed: int) -> None:
+        room = max(2 * needed, FIRST_BYTES)
+        if self._expected >= needed:
+            room = min(self._expected, max(TRUSTED_TIMES * needed, TRUSTED_BYTES))
+        block = _mem.blank(room)
+        if self.size:
+            _mem.fill(block, 0, room, self._block, self.size)
+        self._block = block
+        self._room = room
+
+    def take(self) -> bytes:
+        """The body; the assembly is empty again."""
+        block, size = self._block, self.size
+        self._block = None
+        self._room = self.size = 0
+        return _mem.filled(block, size) if size else b""
