@@ -13,6 +13,7 @@ share C types, so a half-compiled package would not import.  Environment:
 import copy
 import hashlib
 import importlib.metadata
+import inspect
 import os
 import re
 import shutil
@@ -95,6 +96,29 @@ class NoCompiler(Exception):
     pass
 
 
+def keep_class_directives() -> None:
+    """Make what a .pxd says of a class hold, such as ``@cython.freelist`` and ``@cython.no_gc``.
+
+    Cython forgets the directives of the declaration when it comes to the class in the .py.  Its
+    worker processes are forked, so they have this, too; where they are not (``spawn``), the
+    classes only lack their free lists.
+    """
+    from Cython.Compiler.Nodes import CClassDefNode
+
+    analyse = CClassDefNode.analyse_declarations
+    if analyse.__name__ != "analyse_declarations":
+        return
+
+    def analyse_implementation(node, env) -> None:  # type: ignore[no-untyped-def]
+        declared = None if node.in_pxd else env.lookup_here(node.class_name)
+        directives = declared.type.scope.directives if declared is not None and declared.type.scope is not None else None
+        analyse(node, env)
+        if directives is not None and node.scope is not None:
+            node.scope.directives = directives
+
+    CClassDefNode.analyse_declarations = analyse_implementation
+
+
 class BuildPython(build_py):
     def run(self) -> None:
         if self.editable_mode:
@@ -167,6 +191,7 @@ class BuildExtensions(build_ext):
             return []
         from Cython.Build import cythonize
 
+        keep_class_directives()
         translated = cythonize(
             extensions,
             nthreads=self.parallel if len(extensions) > 1 else 0,
@@ -222,6 +247,7 @@ class BuildExtensions(build_ext):
                 COMPILE_FLAGS,
                 LINK_FLAGS,
                 DIRECTIVES,
+                inspect.getsource(keep_class_directives),
             ]
         return self._common_input
 

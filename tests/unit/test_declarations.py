@@ -1,15 +1,19 @@
-"""What uncompiled runs would not notice in compiled modules: attributes that no .pxd declares, indices from the end."""
+"""What uncompiled runs would not notice in compiled modules: undeclared attributes, indices from the end, directives without effect."""
 
 from __future__ import annotations
 
 import ast
+import gc
+import importlib
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import h2o_otel
+from h2o_otel._pure import build
 
 ROOT = Path(h2o_otel.__file__).parent
 CLASS = re.compile(r"^cdef class (\w+)(?:\((\w+)\))?:")
@@ -70,3 +74,32 @@ def test_something_is_looked_at() -> None:
     attributes, _ = declared()
     assert len(COMPILED) > 30
     assert {"slots", "histograms"} <= attributes["Counters"]
+
+
+def directed(directive: str) -> list[tuple[str, str]]:
+    """Module and name of the classes that a .pxd decorates so."""
+    found = []
+    for path in ROOT.rglob("*.pxd"):
+        pattern = rf"^@cython\.{directive}\b.*\n(?:@.*\n)*cdef class (\w+)"
+        module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        found += [(module, name) for name in re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)]
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("module", "name"), directed("freelist"))
+def test_free_lists_are_there(module: str, name: str) -> None:
+    """Cython takes class directives of a .pxd for granted and forgets them; setup.py sees to it that they hold."""
+    kind = getattr(importlib.import_module(module), name)
+    if build() == "pure":
+        return
+    made = [kind.__new__(kind) for _ in range(8)]
+    before = sys.getallocatedblocks()
+    made.clear()
+    # Eight blocks less without a list, whatever the interpreter allocates beside.
+    assert sys.getallocatedblocks() > before - 6
+
+
+@pytest.mark.parametrize(("module", "name"), directed("no_gc"))
+def test_the_collector_leaves_acyclic_objects_alone(module: str, name: str) -> None:
+    kind = getattr(importlib.import_module(module), name)
+    assert build() == "pure" or not gc.is_tracked(kind.__new__(kind))
