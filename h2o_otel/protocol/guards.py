@@ -38,10 +38,9 @@ class Bucket:
 
     def take(self, now: float) -> bool:
         """Take one token; false when there is none."""
-        if self._last:
-            self.tokens += (now - self._last) * self._refill
-            if self.tokens > self.burst:
-                self.tokens = self.burst
+        self.tokens += (now - self._last) * self._refill
+        if self.tokens > self.burst:
+            self.tokens = self.burst
         self._last = now
         if self.tokens < 1.0:
             return False
@@ -49,10 +48,8 @@ class Bucket:
         return True
 
     def put(self, n: float) -> None:
-        """Give tokens back, for what earns them."""
+        """Give tokens back, for what earns them; those beyond the burst are lost with the next one that is taken."""
         self.tokens += n
-        if self.tokens > self.burst:
-            self.tokens = self.burst
 
 
 class Guards:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from h2o_otel import counters
 from h2o_otel.counters import SLOTS, Counters
 
@@ -39,6 +41,12 @@ def repeatable(block: Counters) -> dict[str, list[int]]:
             n *= len(values)
         found[name] = slots[start : start + n]
     return found
+
+
+def nonzero(block: Counters, name: str) -> dict[tuple[str, ...], int]:
+    """What this family of slots counted, by its labels, without what is 0."""
+    start, slots = counters.slot(name), block.read_slots()
+    return {labels: n for i, labels in enumerate(itertools.product(*SLOTS[name])) if (n := slots[start + i])}
 
 
 class Since:

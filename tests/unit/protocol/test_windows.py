@@ -170,6 +170,19 @@ def test_budgets_follow_the_window() -> None:
     assert server.guards.small_max == 1000 * KB
 
 
+def test_late_octets_follow_the_window() -> None:
+    """What a peer may have had under way is twice the connection's window, which has grown to 2,048,000."""
+    server, peer = grown()
+    for stream_id in range(1, 23, 2):
+        if stream_id > 1:
+            peer.sends(headers(stream_id, request_block(b"POST")))
+        server.reset_stream(server.streams[stream_id], 8, peer.now)
+    peer.sends(*(data(3, bytes(16_384)) for _ in range(250)))
+    assert peer.read("frame_glitches", "server", "closed_stream") == 0
+    peer.sends(data(3, bytes(16_384)))
+    assert peer.read("frame_glitches", "server", "closed_stream") == 1
+
+
 def test_limit_of_the_memory_budget() -> None:
     """A lower limit is reached by holding credit back, and nothing is stuck."""
     server, peer = grown()
