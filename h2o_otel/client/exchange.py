@@ -215,9 +215,12 @@ class Exchange:
             self.stop_upload()
             return
         failure: Exception = error
+        text = f"{error} during {self.describe(now)}"
+        # An error is one stream's, so it can say whose.
+        error.args = (text,)
         if error.rule == "connection_lost" and self.stream is not None and not self.stream.refused:
             kind = WriteError if self.uploading or self.stream.queued else ReadError
-            failure = kind(f"{error} during {self.describe(now)}")
+            failure = kind(text)
             failure.flight = error.flight
             failure.__cause__ = error
         self.fail(failure, now)

@@ -9,7 +9,7 @@ status alone, that is all; any other message is looked at in full, and so is eve
 from __future__ import annotations
 
 from ..hpack.decoder import Decoder
-from ..hpack.kinds import AUTHORITY, METHOD, PATH, SCHEME, STATUS
+from ..hpack.kinds import AUTHORITY, METHOD, PATH, PROTOCOL, SCHEME, STATUS
 from ..rules import RULES, fail
 
 __all__ = ["MessageValidator"]
@@ -31,6 +31,7 @@ _CONNECT, _OPTIONS, _STAR = b"CONNECT", b"OPTIONS", b"*"
 # The common shapes, as the decoder notes them.
 _REQUEST = 1 << METHOD | 1 << SCHEME | 1 << AUTHORITY | 1 << PATH
 _RESPONSE = 1 << STATUS
+_PSEUDO_NAMES = {METHOD: ":method", SCHEME: ":scheme", AUTHORITY: ":authority", PATH: ":path", STATUS: ":status", PROTOCOL: ":protocol"}
 # A value in an error's text is cut here: peers choose its length.
 _SHOWN = 64
 
@@ -42,6 +43,11 @@ def all_in(value: bytes, table: bytes, n: int) -> bool:
         if table[mem[i]] == 0:
             return False
     return True
+
+
+def _first_pseudo(seen: int) -> str:
+    """The name of one of the pseudo-header fields that ``seen`` has a bit for."""
+    return next(name for kind, name in _PSEUDO_NAMES.items() if seen & 1 << kind)
 
 
 def same_authority(host: bytes, authority: bytes, scheme: bytes | None) -> bool:
@@ -146,14 +152,8 @@ class MessageValidator:
         if self._trusting and fields.pseudo == _RESPONSE and fields.status_code != 101:
             return fields.status_code
         status = fields.status
-        if (
-            fields.method is not None
-            or fields.scheme is not None
-            or fields.authority is not None
-            or fields.path is not None
-            or fields.protocol is not None
-        ):
-            raise fail(RULES.pseudo_wrong_direction, stream_id, got="a request's")
+        if fields.pseudo & ~_RESPONSE:
+            raise fail(RULES.pseudo_wrong_direction, stream_id, got=_first_pseudo(fields.pseudo & ~_RESPONSE))
         if status is None:
             raise fail(RULES.pseudo_missing, stream_id, got=":status")
         if len(status) != 3 or not status.isdigit():
@@ -167,15 +167,8 @@ class MessageValidator:
 
     def trailers(self, fields: Decoder, stream_id: int) -> int:
         """RFC 9113 section 8.1: no pseudo-header fields, and none that frame the message (RFC 9110 section 6.5.1)."""
-        if (
-            fields.status is not None
-            or fields.method is not None
-            or fields.path is not None
-            or fields.scheme is not None
-            or fields.authority is not None
-            or fields.protocol is not None
-        ):
-            raise fail(RULES.pseudo_in_trailers, stream_id, got="any")
+        if fields.pseudo:
+            raise fail(RULES.pseudo_in_trailers, stream_id, got=_first_pseudo(fields.pseudo))
         if fields.content_length >= 0:
             raise fail(RULES.trailers_field, stream_id, got="content-length")
         if fields.host is not None:

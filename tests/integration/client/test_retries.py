@@ -75,6 +75,9 @@ async def test_replays_end(serve: Any, client: Any) -> None:
         with pytest.raises(h2o_otel.StreamReset, match="REFUSED_STREAM") as caught:
             await c.get(server.url)
         assert caught.value.request is not None
+        # Which request, where it went and how far it came.
+        assert f"REFUSED_STREAM during GET {server.url}" in str(caught.value)
+        assert "(stream 5 of connection " in str(caught.value)
         assert len(server.peers[0].requests) == 3
 
 

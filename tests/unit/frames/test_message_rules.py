@@ -81,13 +81,13 @@ CASES = [
         "pseudo_in_trailers",
         open_server,
         headers(1, b"\x84", end_stream=True),
-        "stream 1: pseudo-header field 'any' in trailers (PROTOCOL_ERROR, RFC 9113 §8.1)",
+        "stream 1: pseudo-header field ':path' in trailers (PROTOCOL_ERROR, RFC 9113 §8.1)",
     ),
     Case(
         "pseudo_wrong_direction",
         open_client,
         headers(1, b"\x88\x84"),
-        'stream 1: pseudo-header field "a request\'s" does not belong in this message (PROTOCOL_ERROR, RFC 9113 §8.3)',
+        "stream 1: pseudo-header field ':path' does not belong in this message (PROTOCOL_ERROR, RFC 9113 §8.3)",
     ),
     Case("pseudo_wrong_direction", server, headers(1, b"\x88\x82\x84\x87")),
     Case(
