@@ -2,6 +2,7 @@ import cython
 from ..buffers.assembly cimport Assembly
 from ..io.loop cimport Loop
 from ..pool.connection cimport PooledConnection
+from ..protocol.engine cimport Engine
 from ..streams.stream cimport Stream
 from ..telemetry.requests cimport ClientRequestMetrics
 from ..telemetry.span cimport RequestSpan
@@ -13,7 +14,7 @@ cdef double _NEVER
 
 cdef class Carrier(PooledConnection):
     cdef readonly Loop loop
-    cdef readonly object connection
+    cdef readonly Engine connection
     cdef readonly long long send_buffer_bytes
     cdef readonly str goaway
     cdef object _timer

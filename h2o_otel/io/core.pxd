@@ -1,5 +1,6 @@
 import cython
 from ..counters cimport Counters
+from ..protocol.engine cimport Engine
 from ..tls.pump cimport TLSPump
 from .handler cimport DriverHandler
 from .loop cimport Loop
@@ -14,7 +15,7 @@ cdef class DriverCore:
     cdef readonly int role
     cdef readonly TLSPump tls
     cdef readonly Counters counters
-    cdef readonly object connection
+    cdef readonly Engine connection
     cdef readonly DriverHandler handler
     cdef readonly Transport transport
     cdef readonly object peername

@@ -1,11 +1,11 @@
+from ..protocol.engine cimport Engine
 from ..tls.pump cimport TLSPump
 from .handler cimport DriverHandler
 from .reading cimport ReadingHalf
 from .transport cimport Transport
 
 cdef int _READ_ERRORS, _WRITE_QUEUE, _INTERNAL_ERROR
-cdef int _NEW, _HANDSHAKE, _OPEN, _CLOSING, _CLOSED
-cdef list _NOTHING_TRACED
+cdef int _HANDSHAKE, _OPEN, _CLOSING, _CLOSED
 
 cdef class Driver(ReadingHalf):
     cdef object _setup
@@ -13,7 +13,7 @@ cdef class Driver(ReadingHalf):
     cdef bint _ended
 
     cpdef attach(self, Transport transport)
-    cpdef bind(self, object connection, DriverHandler handler)
+    cpdef bind(self, Engine connection, DriverHandler handler)
     cdef _open(self)
     cdef _shake(self)
     cdef _refuse(self, object error)

@@ -13,14 +13,15 @@ import math
 from collections.abc import Callable
 
 from .. import counters
-from ..counters import Counters, Trace
+from ..counters import Counters
 from ..errors import ConnectError, ErrorCode
 from ..limits import Limits
 from ..memory.budget import TLS, TLS_BYTES
+from ..protocol.engine import Engine
 from ..tls.pump import TLSHandshakeError, TLSPump
 from ..tuning import Tuning
-from .core import CLOSED, CLOSING, HANDSHAKE, NEW, OPEN
-from .handler import DriverHandler, Engine
+from .core import CLOSED, CLOSING, HANDSHAKE, OPEN
+from .handler import DriverHandler
 from .loop import Loop
 from .reading import ReadingHalf
 from .transport import Transport
@@ -30,8 +31,7 @@ __all__ = ["Driver"]
 _READ_ERRORS = counters.slot("io_operations") + counters.RECV * len(counters.IO_RESULTS) + counters.IO_RESULTS.index("error")
 _WRITE_QUEUE = counters.slot("io_write_queue_size")
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
-_NEW, _HANDSHAKE, _OPEN, _CLOSING, _CLOSED = NEW, HANDSHAKE, OPEN, CLOSING, CLOSED
-_NOTHING_TRACED: list[Trace] = []
+_HANDSHAKE, _OPEN, _CLOSING, _CLOSED = HANDSHAKE, OPEN, CLOSING, CLOSED
 
 
 class Driver(ReadingHalf):
@@ -101,7 +101,7 @@ class Driver(ReadingHalf):
         self.connection = connection
         self.handler = handler
         # The engine's own list, empty unless something is traced at level ``detail``.
-        self._traced = getattr(connection, "traced", _NOTHING_TRACED)
+        self._traced = connection.traced
         if not connection.started:
             connection.start(self.now)
         if self._writing_paused:
@@ -166,11 +166,11 @@ class Driver(ReadingHalf):
         """End the connection with GOAWAY ``code``: open streams fail, what is queued is sent, then the socket closes."""
         self.now = self.loop.now() if not self._in_batch else self.now
         try:
-            if self._state == _OPEN:
+            if self._state == _OPEN and self.connection is not None:
                 self.connection.close(code, self.now)
                 if not self._in_batch:
                     self._flush()
-            elif self._state == _NEW or self._state == _HANDSHAKE:
+            elif self._state < _CLOSING:
                 self.abort()
         except Exception as error:
             self._failed(error)

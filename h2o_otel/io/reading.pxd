@@ -2,6 +2,7 @@ import cython
 from .. cimport _mem
 from ..buffers.pool cimport Buffer, BufferPool
 from ..counters cimport Histogram, Trace
+from ..protocol.engine cimport Engine
 from ..tls.pump cimport TLSPump
 from .loop cimport LentBuffer
 from .writing cimport WritingHalf
@@ -24,7 +25,7 @@ cdef class ReadingHalf(WritingHalf):
     cpdef get_buffer(self, Py_ssize_t sizehint)
     @cython.locals(full=bint)
     cpdef buffer_updated(self, Py_ssize_t n)
-    @cython.locals(start="Py_ssize_t", kept="Py_ssize_t")
+    @cython.locals(connection=Engine, start="Py_ssize_t", kept="Py_ssize_t")
     cdef _parse(self, LentBuffer buffer, Py_ssize_t end)
     @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace, waits=bint)
     cdef _decrypt(self, Py_ssize_t n)

@@ -1,6 +1,7 @@
 import cython
 from .. cimport _mem
 from ..counters cimport Histogram, Trace
+from ..protocol.engine cimport Engine
 from .core cimport DriverCore
 
 cdef int _TRANSFERRED, _WRITES, _FULL, _PARTIAL, _WOULD_BLOCK, _WRITE_QUEUE, _PAUSES, _TLS_ENCRYPT, _IO_FLUSH, _OPEN
@@ -16,7 +17,7 @@ cdef class WritingHalf(DriverCore):
     cpdef wake(self)
     cpdef _wake(self)
     cpdef flush(self)
-    @cython.locals(size="Py_ssize_t", chunks=list, started_ns="long long")
+    @cython.locals(connection=Engine, size="Py_ssize_t", chunks=list, started_ns="long long")
     cdef _flush(self)
     @cython.locals(now_ns="long long", trace=Trace)
     cdef long long _mark(self, int layer, long long started_ns) except -1

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..counters import Counters
 from ..errors import LocalProtocolError
 from .config import ConnectionConfig
 from .connection import Connection
+from .engine import Engine
 
 if TYPE_CHECKING:
     from .handler import Handler
 
-__all__ = ["Connection", "ConnectionConfig", "make_connection"]
+__all__ = ["Connection", "ConnectionConfig", "Engine", "make_connection"]
 
 
-def make_connection(engine: str | None, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> Any:
+def make_connection(engine: str | None, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> Engine:
     """A connection on the chosen engine.
 
     Args:

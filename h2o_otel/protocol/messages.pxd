@@ -23,7 +23,6 @@ cdef class MessageHalf(ControlHalf):
     cdef int block_frames
     cdef int block_empty
     cdef readonly double block_since
-    cdef public bint trace_requests
     # bounds of one turn, see ``ReceiveHalf.parse``
     cdef long long turn_end
     cdef int turn_streams, turn_streams_max

@@ -65,7 +65,6 @@ class MessageHalf(ControlHalf):
         self.block_frames = 0
         self.block_empty = 0
         self.block_since = 0.0
-        self.trace_requests = False
         self.turn_end = 0
         self.turn_streams = 0
         self.turn_streams_max = self.limits.turn_streams_max

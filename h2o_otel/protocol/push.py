@@ -28,8 +28,12 @@ _SEND_PROMISE = int(Input.SEND_PROMISE)
 _RECV_PROMISE = int(Input.RECV_PROMISE)
 _PUSH_PROMISES = counters.slot("push_promises")
 _PUSH_RESULTS = len(counters.PUSH_RESULTS)
-# What tells one promised request from another.
 _IDENTITY = (b":method", b":scheme", b":authority", b":path")
+
+
+def _identity(headers: Sequence[tuple[bytes, bytes]]) -> int:
+    """What tells one promised request from another, as a hash."""
+    return hash(tuple([field for field in headers if field[0] in _IDENTITY]))
 
 
 class PushHalf(MessageHalf):
@@ -59,6 +63,10 @@ class PushHalf(MessageHalf):
             and self.next_stream_id <= STREAM_ID_MAX
             and self.promises_made() < self.limits.push_promises_per_connection_max
         )
+
+    def promised_before(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether a request with these pseudo-header fields was promised on this connection; it is not to be promised again."""
+        return self.pushed is not None and _identity(headers) in self.pushed
 
     def send_push_promise(self, stream: Stream, headers: Sequence[tuple[bytes, bytes]], now: float) -> Stream:
         """Promise a response to a request that the client has not made.
@@ -93,7 +101,7 @@ class PushHalf(MessageHalf):
         for name, value in headers:
             if name == b"content-length" and value != b"0":
                 raise LocalProtocolError("a promised request has no content (RFC 9113 §8.4)", scope="stream", initiator="user")
-        key = hash(tuple([field for field in headers if field[0] in _IDENTITY]))
+        key = _identity(headers)
         if self.pushed is None:
             self.pushed = set()
         if key in self.pushed:

@@ -25,7 +25,6 @@ cdef class ReceiveHalf(PushHalf):
     cdef Py_ssize_t next_frame
     cdef readonly long long frames_received
     cdef long long turn_frames
-    cdef readonly bint turn_over
     cdef Histogram turn_sizes
     cdef Histogram data_received_sizes
     # switches

@@ -85,7 +85,6 @@ class ReceiveHalf(PushHalf):
         fair = config.tuning.protocol_fair_scheduling
         self.turn_frames = self.limits.turn_frames_max if fair else _ENDLESS
         self.turn_end = _ENDLESS
-        self.turn_over = False
         self.turn_sizes = self.counters.histogram("frame_turn_frames", self.role)
         self.data_received_sizes = self.counters.histogram("frame_data_size", counters.RECV)
         self.frame_batching = config.tuning.frame_batching

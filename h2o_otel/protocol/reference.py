@@ -28,7 +28,7 @@ from .config import ConnectionConfig
 from .core import CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, error_slot
 from .events import Event
 from .handler import Handler
-from .reference_h2 import Engine
+from .reference_h2 import H2Engine
 from .reference_send import ReferenceSend
 from .state import UNLIMITED
 
@@ -46,7 +46,7 @@ class ReferenceConnection(ReferenceSend):
         ReferenceSend.__init__(self, config, handler, block)
         limits = self.limits
         h2_config = h2.config.H2Configuration(client_side=self.client, header_encoding=False)
-        self._h2 = Engine(h2_config, self._frame_received, self._frame_sent, limits.closed_streams_remembered_max)
+        self._h2 = H2Engine(h2_config, self._frame_received, self._frame_sent, limits.closed_streams_remembered_max)
         self._h2.local_settings = h2.settings.Settings(client=self.client, initial_values=self._first_settings())
         self._h2.max_inbound_frame_size = limits.frame_bytes_max
         self._h2.decoder.max_header_list_size = limits.header_list_bytes_max

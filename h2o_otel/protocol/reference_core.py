@@ -23,9 +23,10 @@ from ..streams.states import Input, State
 from ..streams.stream import INITIATORS, Stream
 from .config import ConnectionConfig
 from .core import COMPLETED, error_slot
+from .engine import Engine
 from .events import EventCollector
 from .handler import Handler
-from .reference_h2 import Engine
+from .reference_h2 import H2Engine
 from .settings import Settings
 from .state import UNLIMITED
 
@@ -36,12 +37,13 @@ Fields = Sequence[tuple[bytes, bytes]]
 _GOAWAY_ANY = 2**31 - 1
 
 
-class ReferenceCore:
+class ReferenceCore(Engine):
     """The state of a ``ReferenceConnection``."""
 
-    _h2: Engine
+    _h2: H2Engine
 
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
+        Engine.__init__(self)
         limits = config.limits
         self._collector = EventCollector() if handler is None else None
         self.handler: Handler = handler if handler is not None else self._collector or Handler()
@@ -50,23 +52,18 @@ class ReferenceCore:
         self.role = config.role
         self.client = config.role == counters.CLIENT
         self.counters = counters.local() if block is None else block
-        self.streams: dict[int, Stream] = {}
         self.now = self.opened_at = self.active_at = 0.0
-        self.requests = self.frames_received = 0
-        self.turn_over = False
-        self.started = self.closed = self.goaway_sent = self.goaway_received = self.shutting_down = self.counted = False
-        self.paused = self.trace_requests = False
+        self.frames_received = 0
+        self.goaway_sent = self.goaway_received = self.shutting_down = self.counted = self.paused = False
         self.need_settings = True
         self.error: Exception | None = None
         self.local_settings = Settings()
-        self.remote_settings = Settings()
         self.local_streams_max = limits.push_promises_max if self.client else limits.streams_max
         self.remote_streams_max = UNLIMITED
         self.next_stream_id = 1 if self.client else 2
         self.last_remote_stream_id = 0
         self.goaway_last_stream_id = self.goaway_sent_last = _GOAWAY_ANY
         self.streams_local = self.streams_remote = 0
-        self.queued = 0
         self.blocked_since = 0.0
         self.pings: dict[bytes, float] = {}
         self._writers: dict[int, Stream] = {}

@@ -13,10 +13,10 @@ from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
 from ..errors import ErrorCode
 
-__all__ = ["Engine"]
+__all__ = ["H2Engine"]
 
 
-class Engine(h2.connection.H2Connection):
+class H2Engine(h2.connection.H2Connection):
     """``h2`` that hands over the events of each frame at once, counts frames, and goes on after GOAWAY (RFC 9113 section 6.8)."""
 
     def __init__(

@@ -7,6 +7,7 @@ from ..memory.budget cimport Budget
 from ..streams.pool cimport StreamPool
 from ..streams.scheduler cimport Scheduler
 from ..streams.stream cimport Stream
+from .engine cimport Engine
 from .guards cimport Guards
 from .handler cimport Handler
 from .recorder cimport FlightRecorder
@@ -14,7 +15,7 @@ from .windows cimport WindowTuner
 
 cdef int _FRAME_TYPES
 
-cdef class ConnectionState:
+cdef class ConnectionState(Engine):
     cdef readonly object config
     cdef readonly object limits
     cdef readonly int role
@@ -29,15 +30,12 @@ cdef class ConnectionState:
     cdef readonly OutputBuffer out
     cdef readonly Encoder encoder
     cdef readonly Decoder decoder
-    cdef readonly dict streams
     cdef Stream latest
     cdef readonly StreamPool stream_pool
     cdef readonly list ended
     cdef readonly Scheduler scheduler
     cdef readonly Guards guards
     cdef readonly FlightRecorder recorder
-    # traces (level detail) of streams that something was done for since the driver's last write
-    cdef readonly list traced
     # what the gauges were told last
     cdef readonly long long frames_written
     cdef long long _frames_flushed, _reported_send, _reported_recv
@@ -49,13 +47,11 @@ cdef class ConnectionState:
     cdef readonly double progress_at
     cdef public double now
     # state of the connection
-    cdef readonly bint started, closed, goaway_sent, goaway_received, shutting_down, counted
+    cdef readonly bint goaway_sent, goaway_received, shutting_down, counted
     cdef readonly object error
     cdef readonly double opened_at, active_at
-    cdef readonly long long requests
     # settings in force
     cdef readonly object local_settings
-    cdef readonly object remote_settings
     cdef readonly long long local_streams_max
     cdef readonly long long remote_streams_max
     cdef readonly long long local_initial_window
@@ -79,7 +75,6 @@ cdef class ConnectionState:
     cdef readonly long long recv_window
     cdef readonly long long recv_uncredited
     cdef readonly long long recv_target
-    cdef readonly long long queued
     # octets of bodies framed since the connection began
     cdef readonly long long bodies_sent
     cdef readonly WindowTuner tuner

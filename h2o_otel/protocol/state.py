@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .. import counters
 from ..buffers.output import OutputBuffer
-from ..counters import Counters, Trace
+from ..counters import Counters
 from ..frames import writer
 from ..hpack.decoder import Decoder
 from ..hpack.encoder import Encoder
@@ -22,6 +22,7 @@ from ..streams.pool import local_stream_pool
 from ..streams.scheduler import Scheduler
 from ..streams.stream import Stream
 from .config import ConnectionConfig
+from .engine import Engine
 from .guards import Guards
 from .handler import Handler
 from .recorder import FlightRecorder
@@ -36,10 +37,11 @@ _FRAME_TYPES = len(counters.FRAME_TYPES)
 UNLIMITED = 2**32 - 1
 
 
-class ConnectionState:
+class ConnectionState(Engine):
     """State of one HTTP/2 connection."""
 
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
+        Engine.__init__(self)
         self.config = config
         self.limits = config.limits
         self.role = config.role
@@ -50,7 +52,6 @@ class ConnectionState:
         self.now = 0.0
         self.guards = Guards(self.limits, self.counters, config.role)
         self.recorder = FlightRecorder(self.limits.flight_recorder_frames)
-        self.traced: list[Trace] = []
         self.traced_open = 0
         self._begin_life()
         self._begin_codec()
@@ -61,8 +62,6 @@ class ConnectionState:
 
     def _begin_life(self) -> None:
         """How far the connection has come, and what both sides have set."""
-        self.started = False
-        self.closed = False
         self.goaway_sent = False
         self.goaway_received = False
         self.shutting_down = False
@@ -76,7 +75,6 @@ class ConnectionState:
         self.drain_at = 0.0
         self.drained = False
         self.local_settings = Settings()
-        self.remote_settings = Settings()
         # One entry as a rule, so a list: the smallest deque takes 700 octets.
         self.unacked_settings: list[tuple[dict[int, int], float]] = []
 
@@ -130,7 +128,6 @@ class ConnectionState:
     def _begin_streams(self) -> None:
         """The streams, their identifiers and bounds, and who may write next."""
         limits, tuning = self.limits, self.config.tuning
-        self.streams: dict[int, Stream] = {}
         # The one of them that was opened or found last.
         self.latest: Stream | None = None
         self.stream_pool = local_stream_pool(self.counters, limits.streams_pooled_max) if tuning.stream_pool else None
@@ -140,7 +137,6 @@ class ConnectionState:
         self.tracking = tuning.stream_tracking
         self.scheduler = Scheduler(tuning.stream_priorities, 16 if tuning.protocol_fair_scheduling else 0)
         self.stream_low_water = limits.send_buffer_stream_bytes // 2
-        self.requests = 0
         self.bodies_open = 0
         self.progress_at = 0.0
         self.local_streams_max = limits.push_promises_max if self.client else limits.streams_max
@@ -174,7 +170,6 @@ class ConnectionState:
         self._reported_recv = 0
         self._reported_target = 0
         self._reported_stream_target = 0
-        self.queued = 0
         self.bodies_sent = 0
         self.blocked_since = 0.0
 

@@ -2,7 +2,7 @@ import cython
 from ..io.driver cimport Driver
 from ..io.handler cimport DriverHandler
 from ..io.loop cimport Loop
-from ..protocol.connection cimport Connection
+from ..protocol.engine cimport Engine
 from ..streams.stream cimport Stream
 from .service cimport Service
 
@@ -10,8 +10,7 @@ cdef class AsgiConnection(DriverHandler):
     cdef readonly Service service
     cdef readonly Loop loop
     cdef readonly Driver driver
-    cdef readonly object connection
-    cdef readonly Connection native
+    cdef readonly Engine connection
     cdef readonly dict template
     cdef readonly bytes scheme
     cdef readonly dict span_base
@@ -20,9 +19,8 @@ cdef class AsgiConnection(DriverHandler):
     cdef handler_ended(self)
     cdef push(self, Stream parent, bytes path, list fields, double now)
     cdef respond(self, Stream stream, int status, list fields, bint end, double now)
-    @cython.locals(queued="long long", total="long long")
+    @cython.locals(queued="long long")
     cdef bint data(self, Stream stream, bytes body, bint end, double now) except -1
-    @cython.locals(waiting="Py_ssize_t")
     cdef credit(self, Stream stream, long long n, double now)
     cdef reset(self, Stream stream, unsigned int code, double now)
     cdef wake(self)

@@ -1,4 +1,4 @@
-"""What an ASGI request needs of its connection: the engine's verbs, by the short way when the engine is ours."""
+"""What an ASGI request needs of its connection: the engine's verbs, and when what they queue is written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from ..io.driver import Driver
 from ..io.handler import DriverHandler
-from ..protocol.connection import Connection
 from ..streams.stream import Stream
 from .service import Service
 
@@ -17,7 +16,7 @@ class AsgiConnection(DriverHandler):
     """What requests need of their connection; ``protocol.ServerProtocol`` is the rest of it.
 
     Attributes:
-        connection: the engine; ``native`` is the same object when it is ours, for typed calls.
+        connection: the engine, once there is one.
         template: the part of the scope that all requests of the connection share.
     """
 
@@ -26,7 +25,6 @@ class AsgiConnection(DriverHandler):
         self.loop = service.loop
         self.driver: Driver | None = None
         self.connection: Any = None
-        self.native: Connection | None = None
         self.template: dict[str, Any] = {}
         self.scheme = b"http"
         self.span_base: dict[str, Any] | None = None
@@ -39,44 +37,26 @@ class AsgiConnection(DriverHandler):
     def push(self, parent: Stream, path: bytes, fields: list[tuple[bytes, bytes]], now: float) -> None:
         """Promise ``path`` on ``parent`` and answer it, if that can be done now."""
 
-    # The engine's verbs, by the short way when it is ours.
-
     def respond(self, stream: Stream, status: int, fields: list[tuple[bytes, bytes]], end: bool, now: float) -> None:
-        if self.native is not None:
-            self.native.send_response(stream, status, fields, end, now)
-        else:
-            self.connection.send_response(stream, status, fields, end, now)
+        self.connection.send_response(stream, status, fields, end, now)
 
     def data(self, stream: Stream, body: bytes, end: bool, now: float) -> bool:
         """Send or queue ``body``; true when the producer must wait."""
-        if self.native is not None:
-            queued = self.native.send_data(stream, body, end, now)
-            total = self.native.queued
-        else:
-            queued = self.connection.send_data(stream, body, end, now)
-            total = self.connection.queued if queued else 0
+        queued = self.connection.send_data(stream, body, end, now)
         if queued == 0 or end:
             return False
-        if queued > self.send_stream_max or total > self.send_connection_max:
+        if queued > self.send_stream_max or self.connection.queued > self.send_connection_max:
             stream.writable_wanted = True
             return True
         return False
 
     def credit(self, stream: Stream, n: int, now: float) -> None:
-        if self.native is not None:
-            self.native.credit(stream, n, now)
-            waiting = self.native.out_size()
-        else:
-            self.connection.credit(stream, n, now)
-            waiting = self.connection.out_size()
-        if waiting:
+        self.connection.credit(stream, n, now)
+        if self.connection.out_size():
             self.wake()
 
     def reset(self, stream: Stream, code: int, now: float) -> None:
-        if self.native is not None:
-            self.native.reset_stream(stream, code, now)
-        else:
-            self.connection.reset_stream(stream, code, now)
+        self.connection.reset_stream(stream, code, now)
         self.wake()
 
     def wake(self) -> None:

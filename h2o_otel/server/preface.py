@@ -14,6 +14,7 @@ from ..frames.types import CLIENT_PREFACE
 from ..io.driver import Driver
 from ..io.handler import DriverHandler
 from ..limits import Limits
+from ..protocol.engine import Engine
 
 __all__ = ["Preface", "http1_response"]
 
@@ -29,8 +30,8 @@ def http1_response(status: str, text: str) -> bytes:
     return head.encode("ascii") + body
 
 
-class Preface:
-    """An engine (``io.handler.Engine``) for the first octets of a connection, which then makes way for the right one.
+class Preface(Engine):
+    """An engine for the first octets of a connection, which then makes way for the right one.
 
     Args:
         driver: of the connection.
@@ -38,12 +39,9 @@ class Preface:
         http2: binds the HTTP/2 engine to the driver.
     """
 
-    started = True
-    turn_over = False
-
     def __init__(self, driver: Driver, limits: Limits, http2: Callable[[Driver], object]) -> None:
-        self.closed = False
-        self.requests = 0
+        Engine.__init__(self)
+        self.started = True
         self._driver = driver
         self._http2 = http2
         self._deadline = driver.now + limits.preface_timeout_s

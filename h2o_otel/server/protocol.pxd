@@ -1,6 +1,6 @@
 import cython
 from ..io.driver cimport Driver
-from ..protocol.connection cimport Connection
+from ..protocol.engine cimport Engine
 from ..streams.stream cimport Stream
 from .asgi cimport AsgiRequest
 from .carrier cimport AsgiConnection
@@ -44,7 +44,7 @@ cdef class ServerProtocol(AsgiConnection):
     cdef _unwait(self, AsgiRequest request)
     cdef handler_ended(self)
     cdef _resume_soon(self)
-    @cython.locals(native=Connection, promised=Stream, request=AsgiRequest)
+    @cython.locals(connection=Engine, promised=Stream, request=AsgiRequest)
     cdef push(self, Stream parent, bytes path, list fields, double now)
     cpdef _resume(self)
     @cython.locals(request=AsgiRequest)

@@ -11,7 +11,6 @@ from typing import Any
 from .. import counters as _counters
 from ..errors import ConnectionTerminated, ErrorCode, StreamReset
 from ..io.driver import Driver
-from ..protocol.connection import Connection
 from ..streams.stream import Stream
 from .asgi import AsgiRequest
 from .carrier import AsgiConnection
@@ -66,7 +65,6 @@ class ServerProtocol(AsgiConnection):
         service = self.service
         connection = driver.connection
         self.connection = connection
-        self.native = connection if isinstance(connection, Connection) else None
         self.scheme = b"http" if driver.tls is None else b"https"
         service.connections.add(self)
         service.connection_ids += 1
@@ -93,8 +91,7 @@ class ServerProtocol(AsgiConnection):
             self._age_timer = self.loop.call_at(self.loop.now() + age_s, self.shutdown)
         if service.tracing is not None:
             self.span_base = service.tracing.connection(self._id, driver.peername, driver.sockname)
-            if service.tracing.detail and self.native is not None:
-                self.native.trace_requests = True
+            connection.trace_requests = service.tracing.detail
         if service.log.wants("h2o.connection.opened"):
             self.emit("h2o.connection.opened", {})
 
@@ -119,7 +116,7 @@ class ServerProtocol(AsgiConnection):
     def settings_received(self) -> None:
         """The client says whether it takes promises; requests from here on see it in their scope."""
         extensions = self.template["extensions"]
-        if self.native is not None and self.native.can_push():
+        if self.connection.can_push():
             extensions["http.response.push"] = {}
         else:
             extensions.pop("http.response.push", None)
@@ -258,15 +255,15 @@ class ServerProtocol(AsgiConnection):
         Nothing happens where the client or a limit is against it, or the same was promised before
         (``Connection.can_push``): a promise is a hint, and no reason to fail the response.
         """
-        native = self.native
+        connection = self.connection
         authority = parent.authority
-        if native is None or parent.local or authority is None or self.draining or not native.can_push():
+        if parent.local or authority is None or self.draining or not connection.can_push():
             return
         fields = [pair for pair in fields if pair[0] != b"host"]
         pseudo = [(b":method", b"GET"), (b":scheme", self.scheme), (b":authority", authority), (b":path", path)]
-        if native.pushed is not None and hash(tuple(pseudo)) in native.pushed:
+        if connection.promised_before(pseudo):
             return
-        promised = native.send_push_promise(parent, pseudo + fields, now)
+        promised = connection.send_push_promise(parent, pseudo + fields, now)
         promised.method = b"GET"
         promised.scheme = self.scheme
         promised.authority = authority

@@ -29,6 +29,8 @@ def declared() -> tuple[dict[str, set[str]], dict[str, str | None]]:
         for line in path.read_text(encoding="utf-8").splitlines():
             if match := CLASS.match(line):
                 name = match[1]
+                # Bases are found by name alone.
+                assert name not in attributes
                 attributes[name], bases[name] = set(), match[2]
             elif name and line.startswith("    cdef ") and "(" not in line:
                 attributes[name] |= {re.findall(r"\w+", part)[-1] for part in line.split("#")[0].split(",")}

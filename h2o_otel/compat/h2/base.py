@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...frames.types import FrameType
 from ...limits import STREAM_ID_MAX, WINDOW_BYTES_MAX
 from .config import H2Configuration
-from .engine import Engine, goaway_event
+from .engine import FacadeEngine, goaway_event
 from .events import Event
 from .exceptions import FlowControlError, NoAvailableStreamIDError, NoSuchStreamError, ProtocolError, StreamClosedError
 from .settings import SettingCodes, Settings
@@ -46,7 +46,7 @@ class ConnectionBase:
             client=client,
             initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: 100, SettingCodes.MAX_HEADER_LIST_SIZE: self.DEFAULT_MAX_HEADER_LIST_SIZE},
         )
-        self._engine = Engine(self.config, local, Settings(client=not client), self.state_machine)
+        self._engine = FacadeEngine(self.config, local, Settings(client=not client), self.state_machine)
         self._engine.take_local_settings()
         self._unsent = b""
 

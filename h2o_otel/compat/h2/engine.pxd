@@ -18,7 +18,7 @@ cdef class Collector(Handler):
     cpdef data_received(self, Stream stream, bytes data, bint end_stream)
     cpdef stream_reset(self, Stream stream, object error)
 
-cdef class Engine(SendingEngine):
+cdef class FacadeEngine(SendingEngine):
     cdef readonly Collector collector
     cdef object options, machine, priority
 

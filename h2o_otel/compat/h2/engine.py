@@ -39,7 +39,7 @@ from .settings import ChangedSetting, SettingCodes, Settings
 from .states import ConnectionInputs, ConnectionState, H2ConnectionStateMachine
 from .stream import StreamClosedBy
 
-__all__ = ["Collector", "Engine"]
+__all__ = ["Collector", "FacadeEngine"]
 
 _HEADERS = int(FrameType.HEADERS)
 _RST_STREAM = int(FrameType.RST_STREAM)
@@ -99,7 +99,7 @@ class Collector(Handler):
             )
 
 
-class Engine(SendingEngine):
+class FacadeEngine(SendingEngine):
     """What the façade receives with; see the module.
 
     Attributes:

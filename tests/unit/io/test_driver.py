@@ -215,6 +215,12 @@ def test_setup_that_binds_nothing_is_told(caplog: pytest.LogCaptureFixture) -> N
         waiter.result()
 
 
+def test_setup_that_closes_before_it_binds_aborts(caplog: pytest.LogCaptureFixture) -> None:
+    wire = Wire()
+    Driver(VirtualLoop(), CLIENT_LIMITS, lambda d: d.close(), role=counters.CLIENT).attach(wire)
+    assert wire.calls[0] == "abort"
+
+
 def test_lost_before_ready_is_told() -> None:
     from h2o_otel.errors import ConnectError
 

@@ -16,6 +16,7 @@ from h2o_otel.io.memory import VirtualLoop
 from h2o_otel.limits import SERVER_LIMITS
 from h2o_otel.protocol.config import server_config
 from h2o_otel.protocol.connection import Connection
+from h2o_otel.protocol.engine import Engine
 from tests.support.drivers import Ends, Wire, feed, on_wire, request
 from tests.support.ends import body, serving
 from tests.support.wire import PREFACE, frames, settings
@@ -75,13 +76,15 @@ def test_tail_is_counted_and_dropped() -> None:
 
 
 def test_bind_inside_a_batch_hands_over_what_is_unread() -> None:
-    class Sniffer:
-        """An engine that looks at the first octets, then makes way."""
-
-        started, closed, turn_over = True, False, False
+    class Sniffer(Engine):
+        """Looks at the first octets, then makes way."""
 
         def __init__(self, driver: Driver) -> None:
+            Engine.__init__(self)
             self.driver = driver
+
+        def start(self, now: float) -> None:
+            self.started = True
 
         def receive_into(self, buffer: bytearray, start: int, end: int, now: float) -> int:
             if end - start >= len(PREFACE):
