@@ -19,7 +19,7 @@ cdef class MessageHalf(ControlHalf):
     cdef unsigned int block_stream
     cdef unsigned int block_promised
     cdef unsigned int block_flags
-    cdef bytearray block
+    cdef readonly bytearray block
     cdef int block_frames
     cdef int block_empty
     cdef readonly double block_since

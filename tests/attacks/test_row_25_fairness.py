@@ -18,7 +18,7 @@ from h2o_otel.tls.certificates import Authority
 from h2o_otel.tls.context import ClientTLS, ServerTLS, client_context, server_context
 from tests.support.ends import Exchange, Server, body, client_driver, server_driver
 from tests.support.engine import serving
-from tests.support.wire import PREFACE, data, frame, headers, request_block, settings, settings_ack
+from tests.support.wire import PREFACE, data, frame, headers, request_block, rst_stream, settings, settings_ack
 
 LIMITS = replace(SERVER_LIMITS, glitches_burst=1_000_000, streams_max=10_000)
 USELESS = frame(0xFA, 0, 0, b"x")
@@ -95,6 +95,17 @@ class TestRow25Turns:
         assert used + server.receive_into(octets, used, len(octets), peer.now) == len(octets)
         assert not server.turn_over
         assert len(server.streams) == 200
+
+    @pytest.mark.parametrize("reset", [False, True])
+    def test_attack_of_requests_and_resets(self, reset: bool) -> None:
+        """A request counts twice, and so does RST_STREAM, for what the application does about it: 128 frames are a turn of 256."""
+        server, peer = serving(replace(LIMITS, turn_streams_max=10_000))
+        before = server.frames_received
+        frames = [headers(2 * n + 1, request_block(), end_stream=True) + (rst_stream(2 * n + 1, 8) if reset else b"") for n in range(200)]
+        octets = bytearray(b"".join(frames))
+        server.receive_into(octets, 0, len(octets), peer.now)
+        assert server.turn_over
+        assert server.frames_received - before == 128
 
     def test_attack_of_faults(self) -> None:
         """Frames that break a rule of their stream cost most, and count as 17."""

@@ -32,6 +32,12 @@ def fresh_client() -> Peer:
     return requesting(handshake=False)[1]
 
 
+def received_in_place(peer: Peer, octets: bytes) -> int:
+    buffer = bytearray(b"\xee" * 30 + octets + b"\xee" * 30)
+    used: int = peer.connection.receive_into(buffer, 30, 30 + len(octets), peer.now)
+    return used
+
+
 @requirement("9113-3.3-1", "9113-3.4-1", "9113-3.4-2")
 def test_client_preface() -> None:
     octets = fresh_client().connection.data_to_send()
@@ -94,6 +100,18 @@ def test_preface_is_judged_by_its_first_wrong_octet(cut: int) -> None:
 
 
 @requirement("9113-3.4-6")
+@pytest.mark.parametrize("cut", range(25))
+def test_preface_that_comes_in_two_reads(cut: int) -> None:
+    """In the middle of a lent buffer, whose octets around it are none of the connection's business."""
+    peer = fresh_server()
+    octets = PREFACE + settings()
+    first = received_in_place(peer, octets[:cut])
+    assert first == (0 if cut < 24 else 24)
+    assert received_in_place(peer, octets[first:]) == len(octets) - first
+    peer.sees("settings")
+
+
+@requirement("9113-3.4-6")
 @pytest.mark.parametrize(
     ("make", "octets"),
     [
@@ -106,6 +124,8 @@ def test_preface_is_judged_by_its_first_wrong_octet(cut: int) -> None:
         (fresh_client, PREFACE),
         (fresh_client, b"\x15\x03\x01\x00\x02\x02\x46" + bytes(16)),
         (fresh_client, frame(PING, 0, 0, length=20_000)),
+        (fresh_client, frame(0x50, 0, 0)),
+        (fresh_client, frame(0, 0, 0, length=0x485454)),
     ],
 )
 def test_first_frame_is_not_settings(make: object, octets: bytes) -> None:

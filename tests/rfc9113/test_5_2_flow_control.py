@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from tests.support.engine import requesting, serving
-from tests.support.judged import BOTH, accepted, asked_server, client, open_client, open_server, requirement, server
+from tests.support.judged import (
+    BOTH,
+    abandoned_server,
+    accepted,
+    asked_server,
+    client,
+    open_client,
+    open_server,
+    requirement,
+    reset_server,
+    server,
+    stream_error,
+    waiting_client,
+)
 from tests.support.wire import DATA, HEADERS, WINDOW_UPDATE, data, headers, ping, request_block, settings, window_update
 
 
@@ -129,3 +142,40 @@ def test_credit_is_the_receivers_to_give() -> None:
 def test_windows_of_a_quiet_connection_stay() -> None:
     for make in (client, server):
         assert accepted(make()) == []
+
+
+def limited_server(length: int) -> Any:
+    """Its request on stream 1 has a content-length."""
+    peer = server()
+    peer.sends(headers(1, request_block(b"POST", b"/", (b"content-length", b"%d" % length))))
+    peer.forget()
+    return peer
+
+
+@requirement("9113-6.9-5")
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (asked_server, "stream_half_closed"),
+        (abandoned_server, "stream_half_closed"),
+        (lambda: limited_server(10), "content_length_mismatch"),
+        (waiting_client, "data_before_headers"),
+    ],
+)
+@pytest.mark.parametrize("padding", [None, 0, 100])
+def test_data_that_is_refused_is_credited(make: Any, rule: str, padding: int | None) -> None:
+    """Its octets were counted against the connection's window, and nobody will ever read them."""
+    peer = make()
+    connection = peer.connection
+    window = connection.recv_window
+    stream_error(peer, rule, data(1, bytes(1000), padding=padding))
+    assert connection.recv_window < window
+    assert connection.recv_window + connection.recv_uncredited == connection.recv_target
+
+
+@requirement("9113-6.9-5")
+def test_data_under_way_when_the_stream_was_reset_is_credited() -> None:
+    peer = reset_server()
+    connection = peer.connection
+    accepted(peer, data(1, bytes(1000), padding=100))
+    assert connection.recv_window + connection.recv_uncredited == connection.recv_target

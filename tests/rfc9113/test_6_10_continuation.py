@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.judged import BOTH, STARTING, WITH_STREAM, accepted, connection_error, message, requirement
-from tests.support.wire import CONTINUATION, continuation, data, frame, headers
+from tests.support.wire import CONTINUATION, END_HEADERS, continuation, data, frame, headers
 
 
 @requirement("9113-6.10-1")
@@ -74,6 +74,21 @@ def test_flags_that_continuation_does_not_have(make: Any) -> None:
     whole = message(peer)
     assert len(accepted(peer, headers(1, whole[:4], end_headers=False), frame(CONTINUATION, 0xFF, 1, whole[4:]))) == 1
     assert not peer.connection.streams[1].state == 5
+
+
+@requirement("9113-6.10-4", "9113-4.1-2")
+@pytest.mark.parametrize("make", STARTING)
+def test_other_flags_do_not_end_the_block(make: Any) -> None:
+    """Nor make an empty frame less empty."""
+    peer = make()
+    whole = message(peer)
+    others = 0xFF & ~END_HEADERS
+    peer.sends(headers(1, whole[:4], end_headers=False), frame(CONTINUATION, others, 1, whole[4:]))
+    assert peer.happened() == []
+    assert accepted(peer, continuation(1, b"")) != []
+    assert peer.connection.block is None
+    start = headers(1, b"", end_headers=False)
+    connection_error(make(), "continuation_empty", start, frame(CONTINUATION, others, 1) * 2)
 
 
 @requirement("9113-6.10-4", "9113-10.5-1")

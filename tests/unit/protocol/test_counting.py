@@ -270,6 +270,14 @@ def test_stalls(role: str) -> None:
         assert nonzero(peer.block, "flow_control_stalls") == {(role, scope): 3}
         index = 2 * ROLES.index(role) + ["connection", "stream"].index(scope)
         assert recorded(peer, "flow_control_stall_duration", index) == (2, 0.5)
+        # An increment that leaves it below zero (RFC 9113 section 6.9.2) opens nothing.
+        if scope == "stream":
+            peer.sends(settings({4: 0}), window_update(stream.id, 1))
+            connection.pump(peer.now)
+            assert stream.send_window < 0
+            assert nonzero(peer.block, "flow_control_stalls") == {(role, scope): 3}
+            peer.sends(settings({4: 65_535}))
+            assert stream.send_window == 1
         # With a window that is open, more of it ends no stall.
         peer.sends(window_update(stream.id if blocked else 0, 100_000))
         connection.pump(peer.now)

@@ -18,6 +18,7 @@ from tests.support.wire import (
     ping,
     priority,
     priority_update,
+    push_promise,
     request_block,
     response_block,
     rst_stream,
@@ -201,12 +202,48 @@ def test_streams_earn_priority_frames(octets: bytes) -> None:
 
 def test_data_between_them_ends_a_row_of_empty_frames() -> None:
     """Of any size, and the total goes on."""
-    _server, peer = serving(replace(SERVER_LIMITS, empty_data_max=25))
+    _server, peer = serving(replace(SERVER_LIMITS, empty_data_max=30))
     peer.sends(headers(1, UPLOAD))
-    peer.sends(data(1) * 10, data(1, b"x"), data(1) * 10, data(1, bytes(300)), data(1) * 5)
+    peer.sends(data(1) * 10, data(1, b"x"), data(1) * 10, data(1, bytes(300)), data(1) * 10)
     assert not peer.connection.closed
     peer.sends(data(1))
     assert peer.errors()[-1].rule == "empty_data_flood"
+
+
+def test_small_bodies_are_no_small_frames() -> None:
+    """What ends a body may be of any size: a client cannot send less than one frame."""
+    server, peer = serving(replace(SERVER_LIMITS, empty_data_max=0))
+    for n in range(200):
+        peer.sends(headers(2 * n + 1, UPLOAD), data(2 * n + 1, b"x" * (n % 2), end_stream=True))
+        server.send_response(server.streams[2 * n + 1], 204, [], True, peer.now)
+    assert not server.closed
+    assert server.guards.small_unread == 0
+    assert nonzero(peer.block, "frame_glitches") == {}
+
+
+def test_large_frames_do_not_make_up_for_small_ones() -> None:
+    peer = small_frame_server()
+    peer.sends(*(data(1, bytes(128)) for _ in range(100)), data(1, bytes(16_384)), *(data(1, bytes(128)) for _ in range(100)))
+    assert not peer.connection.closed
+    peer.sends(data(1, bytes(128)))
+    assert peer.errors()[-1].rule == "small_data_flood"
+
+
+def test_promises_that_a_server_takes_back_are_no_cancelled_requests() -> None:
+    client, peer = requesting(replace(CLIENT_LIMITS, resets_received_burst=3), push=True)
+    client.send_request(GET, True, peer.now)
+    for n in range(10):
+        peer.sends(push_promise(1, 2 * n + 2, REQUEST), rst_stream(2 * n + 2, 8))
+    assert not client.closed
+
+
+def test_promises_that_a_client_does_not_want_are_no_cancelled_requests() -> None:
+    server, peer = serving(replace(SERVER_LIMITS, resets_received_burst=3))
+    peer.sends(headers(1, REQUEST, end_stream=True))
+    for n in range(10):
+        server.send_push_promise(server.streams[1], [*GET[:2], (b":path", b"/%d" % n), GET[3]], peer.now)
+        peer.sends(rst_stream(2 * n + 2, 8))
+    assert not server.closed
 
 
 # -- frames on streams that are over
