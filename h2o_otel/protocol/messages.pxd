@@ -41,6 +41,7 @@ cdef class MessageHalf(ControlHalf):
     @cython.locals(stream=Stream)
     cdef Stream open_request(self, Decoder fields, bint fin, unsigned int stream_id)
     cdef Stream refuse_for_memory(self, unsigned int stream_id)
+    cdef decline(self, unsigned int stream_id, unsigned int code)
     @cython.locals(status=int)
     cdef int on_response(self, Stream stream, Decoder fields, bint fin) except -1
     cdef int on_trailers(self, Stream stream, Decoder fields, bint fin) except -1

@@ -227,11 +227,15 @@ class MessageHalf(ControlHalf):
     def refuse_for_memory(self, stream_id: int) -> Stream | None:
         """No memory for another stream, which is no fault of the peer: REFUSED_STREAM says that it may ask again (RFC 9113 section 8.7)."""
         self.slots[_MEMORY_REFUSED] += 1
-        self.write_rst(stream_id, _REFUSED_STREAM)
+        self.decline(stream_id, _REFUSED_STREAM)
+        return None
+
+    def decline(self, stream_id: int, code: int) -> None:
+        """Reset a stream that was never opened here, which is no fault of the peer: its DATA may be under way already."""
+        self.write_rst(stream_id, code)
         self.remember_reset(stream_id, _LOCAL)
         self.guards.stream_closed(self.local_initial_window)
         self.answer_queued()
-        return None
 
     def on_response(self, stream: Stream, fields: Decoder, fin: bool) -> int:
         status = self.validator.response(fields, stream.id)

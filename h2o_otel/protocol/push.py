@@ -162,8 +162,7 @@ class PushHalf(MessageHalf):
             by = self.reset_streams.get(stream_id, LOCAL if stream_id <= self.forgotten_below else REMOTE)
             if stream_id & 1 == 0 or stream_id >= self.next_stream_id or by == REMOTE:
                 raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
-            self.write_rst(promised, ErrorCode.CANCEL)
-            self.remember_reset(promised, LOCAL)
+            self.decline(promised, ErrorCode.CANCEL)
             return 0
         if not parent.local or not parent.allows(_RECV_DATA):
             raise fail(RULES.push_promise_bad_stream, stream_id, promised=promised)
@@ -184,8 +183,7 @@ class PushHalf(MessageHalf):
             raise fail(RULES.push_promise_method, promised, got=fields.method)
         if self.streams_remote >= self.limits.push_promises_max:
             self.count_promise(PUSH_REFUSED)
-            self.write_rst(promised, ErrorCode.REFUSED_STREAM)
-            self.remember_reset(promised, LOCAL)
+            self.decline(promised, ErrorCode.REFUSED_STREAM)
             return
         stream = self.new_stream(promised, False)
         stream.step(_RECV_PROMISE)

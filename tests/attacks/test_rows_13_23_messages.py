@@ -181,6 +181,26 @@ class TestRow18Push:
         assert peer.read("push_promises", "client", "refused") == 400
         assert len(client.reset_streams) <= CLIENT_LIMITS.closed_streams_remembered_max
 
+    @pytest.mark.parametrize("parent", ["open", "reset"])
+    def test_attack_by_a_server_that_does_not_read_the_refusals(self, parent: str) -> None:
+        client, peer = asking(push_promises_max=0, control_queue_frames_max=50)
+        if parent == "reset":
+            client.reset_stream(client.streams[1], 8, peer.now)
+            peer.forget()
+        client.pause_output()
+        peer.sends(*(push_promise(1, 2 * n + 2, BLOCK) for n in range(51)))
+        stopped(peer, "control_queue_flood")
+
+    @pytest.mark.parametrize("parent", ["open", "reset"])
+    def test_honest_server_whose_pushes_are_under_way_when_they_are_refused(self, parent: str) -> None:
+        client, peer = asking(push_promises_max=0, glitches_burst=0)
+        if parent == "reset":
+            client.reset_stream(client.streams[1], 8, peer.now)
+        for n in range(10):
+            peer.sends(push_promise(1, 2 * n + 2, BLOCK), headers(2 * n + 2, response_block()))
+            peer.sends(data(2 * n + 2, bytes(16_384)), data(2 * n + 2, bytes(10_000), end_stream=True))
+        assert not client.closed
+
     def test_honest_push(self) -> None:
         client, peer = asking()
         peer.sends(push_promise(1, 2, BLOCK), headers(2, response_block()), data(2, b"pushed", end_stream=True))
