@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -137,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
     from ..telemetry import TelemetryError
 
     telemetry = None
+    _open_standard_streams()
     try:
         try:
             loops = loop_factory(args.loop)
@@ -160,6 +162,17 @@ def run(args: argparse.Namespace) -> int:
         if telemetry is not None:
             telemetry.shutdown()
     return 0
+
+
+def _open_standard_streams() -> None:
+    """Whoever starts daemons may have closed them: their numbers must not go to sockets, and what is logged goes nowhere."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
 
 
 def _make_telemetry(args: argparse.Namespace) -> Any:
@@ -208,7 +221,9 @@ async def _serve(server: Server, args: argparse.Namespace) -> None:
     await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
     started.cancel()
     if not serving.done():
-        print(_start_line(server, args), file=sys.stderr, flush=True)
+        # A full disk or a reader that left is no reason to end: whoever cannot read the line can still be served.
+        with contextlib.suppress(OSError):
+            print(_start_line(server, args), file=sys.stderr, flush=True)
     await serving
 
 

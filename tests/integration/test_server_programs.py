@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import pytest
 from h2o_otel.tls.certificates import Authority
 from tests.support.peer import Peer
 from tests.support.programs import free_port
+from tests.support.wire import PREFACE, headers, request_block, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -256,6 +259,50 @@ def test_port_in_use_is_one_line(serve: Serve) -> None:
     assert f"cannot listen on 127.0.0.1 port {port}: Address already in use; another process listens there" in server.text
     assert "Traceback" not in server.text
     assert "lifespan.shutdown" in server.lines
+
+
+def ask(port: int) -> None:
+    """One request to a server that may not have begun to listen."""
+    for _ in range(100):
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.settimeout(5)
+            connection.sendall(PREFACE + settings() + headers(1, request_block(), end_stream=True))
+            answer = b""
+            while b"hello" not in answer:
+                piece = connection.recv(65_536)
+                assert piece, answer
+                answer += piece
+            return
+        time.sleep(0.1)
+    raise AssertionError("nothing listens")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("streams", ["left", "closed"])
+def test_server_whose_output_nobody_can_take(tmp_path: Path, loop: str, streams: str) -> None:
+    """A log's reader that left, and standard streams that were closed before the start: requests are answered all the same."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    (tmp_path / "served.py").write_text(APP.replace("print(", "str(").replace(", flush=True", ""))
+    port = free_port()
+    command = [sys.executable, "-m", "h2o_otel", "serve", "served:app", "--port", str(port), "--loop", loop, "--access-log"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    if streams == "closed":
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    process = subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=writer, stderr=writer)
+    os.close(writer)
+    try:
+        ask(port)
+        ask(port)
+        assert process.poll() is None
+        process.terminate()
+        # 120 is the interpreter's own: what is left in a buffer cannot be written.
+        assert process.wait(10) in (0, 120)
+    finally:
+        process.kill()
+        process.wait(5)
 
 
 @pytest.mark.parametrize(
