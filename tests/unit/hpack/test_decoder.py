@@ -7,6 +7,7 @@ from h2o_otel.counters import Counters
 from h2o_otel.hpack.decoder import Decoder
 from h2o_otel.limits import Limits
 from h2o_otel.rules import Violation
+from tests.support.counting import nonzero
 from tests.support.hpack import Sender, decoded, malformed, plain, receiver
 
 # -- malformed fields: the stream's fault, the table lives
@@ -42,6 +43,15 @@ def test_beyond_the_limit_the_table_follows() -> None:
     malformed(plain((b"a", b"b"), (b"c", b"d"), (b"e", b"f"), (b"g", b"h"), index=True), decoder)
     assert decoder.table.entries() == [(b"g", b"h"), (b"e", b"f"), (b"c", b"d"), (b"a", b"b")]
     assert decoder.headers == [(b"a", b"b"), (b"c", b"d")]
+
+
+def test_list_limit_of_indexed_fields() -> None:
+    """The size that is just allowed, and one octet more: a field of 34, and one of 66 or 67."""
+    for size, token in ((33, ""), (34, "header_list_too_large")):
+        decoder = receiver(header_list_bytes_max=100)
+        malformed(plain((b"a", b"b"), (b"c", b"x" * size), index=True), decoder)
+        assert malformed(bytes([0x80 | 63, 0x80 | 62]), decoder) == token
+        assert len(decoder.headers) == (1 if token else 2)
 
 
 def test_bomb_shares_one_value() -> None:
@@ -88,6 +98,42 @@ def test_counters() -> None:
     after = counters.Snapshot()
     after.add_block(block)
     assert after.value("hpack_table_size") == after.value("hpack_table_capacity") == 0
+
+
+def test_names_are_counted() -> None:
+    """Those of the tables are no names on the wire."""
+    block = Counters()
+    decoder = Decoder(block, counters.CLIENT, Limits())
+    decoder.decode_block(plain((b"x-name-of-test-names", b"1"), (b"x-name-of-test-names", b"2")) + b"\x04\x01/" + b"\x82")
+    assert nonzero(block, "hpack_names") == {("receive", "examined"): 1, ("receive", "cached"): 1}
+    block = Counters()
+    decoder = Decoder(block, counters.CLIENT, Limits(), name_cache=False)
+    decoder.decode_block(plain((b"x-name-of-test-names", b"1"), (b"x-name-of-test-names", b"2")))
+    assert nonzero(block, "hpack_names") == {("receive", "examined"): 2}
+
+
+def test_one_block_in_64_is_timed() -> None:
+    block = Counters()
+    decoder = Decoder(block, counters.CLIENT, Limits())
+    for _ in range(63):
+        decoder.decode_block(b"\x82")
+    assert nonzero(block, "hpack_time_ns") == {}
+    for _ in range(127):
+        decoder.decode_block(plain((b"a", b"b")) * 100)
+    time_ns = nonzero(block, "hpack_time_ns")["receive",]
+    # Two have been: each stands for all 64.
+    assert time_ns % 64 == 0
+
+
+def test_fields_that_no_hop_may_index() -> None:
+    decoder = receiver()
+    decoder.keep_specials()
+    # :path, then "accept-language" plainly, "a" never, "b" plainly, "c" never, ":authority" never.
+    block = b"\x04\x01/" + b"\x0f\x02\x01x" + b"\x10\x01a\x01x" + plain((b"b", b"x")) + b"\x10\x01c\x01x" + b"\x11\x01y"
+    decoder.decode_block(block)
+    assert decoder.never_indexed == [2, 4, 5]
+    decoder.decode_block(b"\x10\x01a\x01x")
+    assert decoder.never_indexed == [0]
 
 
 def test_errors_are_counted() -> None:
