@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.hpack import Sender, broken, decoded, plain, receiver
 from tests.support.judged import requirement
+from tests.support.wire import integer
 
 
 def test_reduced_setting_needs_an_update() -> None:
@@ -87,3 +88,37 @@ def test_encoder_caps_a_smaller_table_from_the_start() -> None:
     assert sender.block([]).hex() == "3fc907"
     sender.encoder.set_table_size(5000)
     assert sender.block([]) == b""
+
+
+@pytest.mark.parametrize(
+    ("allowed", "updates", "rule"),
+    [
+        ((50, 100), (100,), "hpack_size_update_missing"),
+        ((50, 100), (50, 100), ""),
+        ((50, 100), (20,), ""),
+        ((100, 50, 80), (80,), "hpack_size_update_missing"),
+        ((100, 50, 80), (50, 80), ""),
+        ((0, 100), (100,), "hpack_size_update_missing"),
+        ((0, 100), (0, 100), ""),
+        ((100,), (), "hpack_size_update_missing"),
+        ((100, 4096), (4096,), "hpack_size_update_missing"),
+        ((5000, 6000), (), ""),
+    ],
+)
+def test_smallest_of_several_sizes_is_asked_for(allowed: tuple[int, ...], updates: tuple[int, ...], rule: str) -> None:
+    """Of all sizes that we announced since the last block, the smallest must be gone through."""
+    decoder = receiver()
+    for size in allowed:
+        decoder.set_allowed_table_size(size)
+    octets = b"".join(update(size) for size in updates) + b"\x82"
+    if rule:
+        assert broken(octets, decoder).rule.token == rule
+    else:
+        assert decoded(octets, decoder) == [(b":method", b"GET")]
+        assert decoder.table.capacity == (updates[-1] if updates else 4096)
+
+
+def update(size: int) -> bytes:
+    octets = bytearray(integer(size, 5))
+    octets[0] |= 0x20
+    return bytes(octets)

@@ -136,10 +136,37 @@ def test_fields_that_no_hop_may_index() -> None:
     assert decoder.never_indexed == [0]
 
 
+@pytest.mark.parametrize("role", [counters.CLIENT, counters.SERVER])
+def test_table_as_gauges(role: int) -> None:
+    """Its size and capacity are those of now, whatever happened to it, and nothing is left of them in the end."""
+    block = Counters()
+    decoder = Decoder(block, role, Limits())
+    key = counters.ROLES[role], "receive"
+    for n in range(3):
+        decoder.decode_block(plain((b"a%d" % n, b"b"), index=True))
+        assert nonzero(block, "hpack_table_size") == {key: 35 * (n + 1)}
+    decoder.decode_block(b"\x3f\x29")  # 72 octets
+    assert nonzero(block, "hpack_table_size") == {key: 70}
+    assert nonzero(block, "hpack_table_capacity") == {key: 72}
+    assert nonzero(block, "hpack_table_evictions") == {("receive",): 1}
+    decoder.decode_block(plain((b"a3", b"b"), index=True))
+    assert nonzero(block, "hpack_table_evictions") == {("receive",): 2}
+    for _ in range(2):
+        decoder.close()
+        assert nonzero(block, "hpack_table_size") == nonzero(block, "hpack_table_capacity") == {}
+
+
+def test_unknown_index_names_the_end_of_the_tables() -> None:
+    decoder = receiver()
+    decoder.decode_block(plain((b"a", b"b"), index=True))
+    with pytest.raises(Violation, match="index 63, the tables end at 62"):
+        decoder.decode_block(b"\xbf")
+
+
 def test_errors_are_counted() -> None:
     block = Counters()
     decoder = Decoder(block, counters.SERVER, Limits(header_fields_max=1))
-    decoder.decode_block(b"\x82\x84")
+    decoder.decode_block(b"\x82\x84" + plain((b"a", b"b"), (b"a", b"b")))
     with pytest.raises(Violation):
         decoder.decode_block(b"\x80", 5)
     seen = counters.Snapshot()

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from h2o_otel.counters import SERVER, Counters
 from h2o_otel.hpack import kinds
+from h2o_otel.hpack.decoder import Decoder
+from h2o_otel.limits import Limits
 from tests.support.hpack import malformed, plain, receiver
 
 REQUEST = ((b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"example.com"), (b":path", b"/a"))
@@ -110,6 +113,9 @@ def test_priority_lines_are_joined() -> None:
         ([(b"content-length", b"1, 1")], "content_length_invalid"),
         ([(b"content-length", b"9" * 19)], "content_length_invalid"),
         ([(b"content-length", b"1"), (b"content-length", b"1")], "content_length_invalid"),
+        ([(b"content-length", b"0"), (b"content-length", b"0")], "content_length_invalid"),
+        ([(b":protocol", b"x"), (b":protocol", b"x")], "pseudo_duplicate"),
+        ([(b"a", b"b"), (b":protocol", b"x")], "pseudo_after_field"),
         ([(b"host", b"a"), (b"host", b"a")], "host_mismatch"),
         ([(b":path", b"*")], ""),
         ([(b":authority", b"[::1]:443")], ""),
@@ -127,6 +133,10 @@ def test_malformed(fields: list[tuple[bytes, bytes]], token: str, index: bool) -
     if index:
         # As indices, from the newest to the oldest: judged the same without a second look.
         count = len(fields)
+        assert malformed(bytes(0x80 | (61 + count - i) for i in range(count)), decoder) == token
+        # And with one, where entries are examined each time that they come.
+        decoder = Decoder(Counters(), SERVER, Limits(), False)
+        decoder.decode_block(plain(*fields, index=True))
         assert malformed(bytes(0x80 | (61 + count - i) for i in range(count)), decoder) == token
 
 
@@ -151,10 +161,22 @@ def test_list_limit() -> None:
     assert decoder.headers == []
 
 
-def test_fields_limit() -> None:
+@pytest.mark.parametrize("index", [False, True])
+def test_limits_of_both_kinds_of_literals(index: bool) -> None:
+    decoder = receiver(header_list_bytes_max=100, header_fields_max=2)
+    assert malformed(plain((b"a", b"x" * 33), (b"a", b"b"), index=index), decoder) == ""
+    assert malformed(plain((b"a", b"x" * 34), (b"a", b"b"), index=index), decoder) == "header_list_too_large"
+    assert malformed(plain(*[(b"a", b"")] * 2, index=index), decoder) == ""
+    decoder = receiver(header_list_bytes_max=99, header_fields_max=2)
+    assert malformed(plain(*[(b"a", b"")] * 3, index=index), decoder) == "header_fields_too_many"
+    assert len(decoder.headers) == 2
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_fields_limit(index: bool) -> None:
     decoder = receiver(header_fields_max=3)
-    assert malformed(plain(*[(b"a", b"b")] * 3), decoder) == ""
-    assert malformed(plain(*[(b"a", b"b")] * 5), decoder) == "header_fields_too_many"
+    assert malformed(plain(*[(b"a", b"b")] * 3, index=index), decoder) == ""
+    assert malformed(plain(*[(b"a", b"b")] * 5, index=index), decoder) == "header_fields_too_many"
     assert (len(decoder.headers), decoder.fields) == (3, 5)
 
 

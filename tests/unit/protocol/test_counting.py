@@ -8,9 +8,11 @@ import pytest
 
 from h2o_otel.counters import ERROR_CODES, Snapshot, histogram_index
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
+from h2o_otel.memory.budget import CONNECTION_BYTES, STREAM_BYTES
 from tests.support.counting import nonzero
 from tests.support.engine import GET, POST, Peer, requesting, serving
 from tests.support.wire import (
+    block,
     continuation,
     data,
     frame,
@@ -208,8 +210,10 @@ def test_settings_as_gauges(role: str) -> None:
     before = nonzero(peer.block, "settings_value")
     entries = {1: 1000, 3: 7, 4: 70_001, 5: 20_000, 6: 50_000}
     names = ("HEADER_TABLE_SIZE", "MAX_CONCURRENT_STREAMS", "INITIAL_WINDOW_SIZE", "MAX_FRAME_SIZE", "MAX_HEADER_LIST_SIZE")
-    peer.sends(settings(entries))
-    assert since(peer, "settings_value", before) == {(role, "receive", n): v for n, v in zip(names, entries.values(), strict=True)}
+    switches = {8: "ENABLE_CONNECT_PROTOCOL", 9: "NO_RFC7540_PRIORITIES"}
+    peer.sends(settings(entries | dict.fromkeys(switches, 1) | {7: 5, 10: 5}))
+    said = dict(zip(names, entries.values(), strict=True)) | dict.fromkeys(switches.values(), 1)
+    assert since(peer, "settings_value", before) == {(role, "receive", n): v for n, v in said.items()}
     before = nonzero(peer.block, "settings_value")
     connection.update_settings(list(entries.items()), peer.now)
     assert since(peer, "settings_value", before) == {}
@@ -336,3 +340,54 @@ def test_priorities_of_requests(value: bytes, labels: tuple[str, str]) -> None:
     _server, peer = serving()
     peer.sends(headers(1, request_block(b"GET", b"/", (b"priority", value)), end_stream=True), headers(3, request_block(), end_stream=True))
     assert nonzero(peer.block, "priority_streams") == {labels: 1}
+
+
+# -- memory
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_memory_of_a_connection(role: str) -> None:
+    """Itself, its streams with the fields that they keep, its tables, and octets that wait either way."""
+
+    def usage() -> dict[str, int]:
+        return {labels[0]: n for labels, n in nonzero(peer.block, "memory_usage").items() if labels[0] != "buffers"}
+
+    connection, peer = serving() if role == "server" else requesting()
+    assert usage() == {"connections": CONNECTION_BYTES}
+    connection, peer = met(role)
+    peer.sends(ping())
+    kept = sum(len(name) + len(value) + 32 for name, value in POST) if role == "server" else 42
+    table = connection.encoder.table.size + connection.decoder.table.size
+    wanted = {"connections": CONNECTION_BYTES, "streams": STREAM_BYTES + kept} | ({"hpack": table} if table else {})
+    assert usage() == wanted
+    peer.sends(data(1, bytes(1000)))
+    assert usage() == wanted | {"queues": 1000}
+    assert connection.memory_bytes == sum(usage().values())
+    connection.credit(connection.streams[1], 400, peer.now)
+    peer.sends(data(1, bytes(300)))
+    assert usage() == wanted | {"queues": 900}
+    connection.reset_stream(connection.streams[1], 8, peer.now)
+    peer.sends(ping())
+    assert usage() == {"connections": CONNECTION_BYTES} | ({"hpack": table} if table else {})
+    assert connection.unread == 0
+    connection.close(0, peer.now)
+    assert usage() == {}
+
+
+def test_memory_of_what_waits_to_be_sent() -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(), end_stream=True))
+    server.send_response(server.streams[1], 200, [], False, peer.now)
+    server.send_data(server.streams[1], bytes(100_000), True, peer.now)
+    peer.sends(ping())
+    assert nonzero(peer.block, "memory_usage")["queues",] == 100_000 - 65_535
+
+
+def test_trailers_are_kept_with_the_fields() -> None:
+    _server, peer = serving()
+    peer.sends(headers(1, UPLOAD), ping())
+    before = nonzero(peer.block, "memory_usage")["streams",]
+    peer.sends(headers(1, block((b"a", b"b")), end_stream=True))
+    assert nonzero(peer.block, "memory_usage")["streams",] == before + 34
+    peer.sends(rst_stream(1, 8))
+    assert ("streams",) not in nonzero(peer.block, "memory_usage")

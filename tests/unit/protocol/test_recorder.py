@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,8 +17,31 @@ from h2o_otel.limits import SERVER_LIMITS
 from h2o_otel.protocol.config import server_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.protocol.recorder import FlightRecorder, RecordedFrame
-from tests.support.engine import requesting, serving
-from tests.support.wire import PREFACE, data, frame, goaway, headers, ping, request_block, rst_stream, settings, settings_ack
+from tests.support.engine import GET, POST, requesting, serving
+from tests.support.wire import (
+    CONTINUATION,
+    DATA,
+    GOAWAY,
+    HEADERS,
+    PING,
+    PREFACE,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    data,
+    frame,
+    frames,
+    goaway,
+    headers,
+    ping,
+    request_block,
+    response_block,
+    rst_stream,
+    settings,
+    settings_ack,
+    window_update,
+)
 
 
 def test_connection_records_both_directions() -> None:
@@ -32,6 +56,39 @@ def test_connection_records_both_directions() -> None:
         "+1.750000 > HEADERS stream=1 length=1 END_HEADERS",
         "+1.750000 > DATA stream=1 length=5 END_STREAM",
     ]
+
+
+@pytest.mark.parametrize("role", [serving, requesting])
+def test_what_is_recorded_as_sent_is_what_was_sent(role: Any) -> None:
+    """Every frame that a connection writes, by its header on the wire."""
+    connection, peer = role(handshake=False)
+    preface = b"" if connection.client else PREFACE
+    peer.sends(preface, settings(), settings_ack(), ping(), window_update(0, 2**20))
+    connection.update_settings([(4, 2**20)], peer.now)
+    connection.send_ping(b"12345678", peer.now)
+    if connection.client:
+        stream = connection.send_request([*POST, (b"x-long", b"\xff" * 20_000)], False, peer.now)
+        peer.sends(headers(1, response_block()))
+        connection.send_priority_update(stream, 1, True, peer.now)
+    else:
+        peer.sends(headers(1, request_block(b"POST")))
+        stream = connection.streams[1]
+        connection.send_informational(stream, 103, [(b"link", b"x")], peer.now)
+        connection.send_push_promise(stream, GET, peer.now)
+        connection.send_response(stream, 200, [(b"x-long", b"\xff" * 20_000)], False, peer.now)
+    connection.send_data(stream, b"hello", False, peer.now)
+    connection.send_trailers(stream, [(b"a", b"b")], peer.now)
+    for _ in range(20):
+        peer.sends(data(1, bytes(16_384)))
+        connection.credit(stream, 16_384, peer.now)
+    connection.reset_stream(stream, 8, peer.now)
+    connection.close(2, peer.now, b"why")
+    recorded = [f[2:6] for f in connection.recorder.log().frames() if f.direction == "send"]
+    sent = [(f.type, f.flags, f.stream_id, len(f.payload)) for f in frames(connection.data_to_send())]
+    blocks = (HEADERS, PUSH_PROMISE, CONTINUATION)
+    assert [f[:3] for f in recorded] == [f[:3] for f in sent]
+    assert [f for f in recorded if f[0] not in blocks] == [f for f in sent if f[0] not in blocks]
+    assert {f[0] for f in sent} >= {DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION}
 
 
 def test_ring_keeps_the_last_frames_in_order() -> None:

@@ -52,6 +52,56 @@ class TestPolicy:
         round_trip(t, 700 * KB, 1.0, stream=700 * KB)
         assert t.stream_bytes == t.connection_bytes == 1400 * KB
 
+    def test_window_that_a_stream_outgrows_follows_it(self) -> None:
+        t = tuner()
+        assert round_trip(t, 600 * KB, 1.0, stream=600 * KB)
+        assert t.stream_bytes == t.connection_bytes == 1200 * KB
+
+    def test_two_thirds_of_a_window_are_enough(self) -> None:
+        limits = {"connection_window_bytes": 1_200_000, "stream_window_bytes": 600_000}
+        t = tuner(**limits)
+        assert round_trip(t, 800_000, 1.0)
+        assert (t.connection_bytes, t.stream_bytes) == (1_600_000, 600_000)
+        t = tuner(**limits)
+        assert not round_trip(t, 799_999, 1.0, stream=399_999)
+        t = tuner(**limits)
+        assert round_trip(t, 799_999, 1.0, stream=400_000)
+        assert (t.connection_bytes, t.stream_bytes) == (1_200_000, 800_000)
+
+    def test_half_of_the_window_unread_is_no_reason_to_grow(self) -> None:
+        assert not round_trip(tuner(), 1024 * KB, 1.0, unread=512 * KB)
+        assert round_trip(tuner(), 1024 * KB, 1.0, unread=512 * KB - 1)
+
+    def test_three_idle_round_trips_in_a_row_shrink_it(self) -> None:
+        """Idle is less than an eighth of the window."""
+        t = tuner()
+        round_trip(t, 4096 * KB, 1.0, stream=4096 * KB)
+        assert t.connection_bytes == 8192 * KB
+        idle, used = 1024 * KB - 1, 1024 * KB
+        for n, octets in enumerate((idle, idle, used, idle, idle)):
+            assert not round_trip(t, octets, 100.0 * n + 100)
+        assert round_trip(t, idle, 1000.0)
+        assert (t.connection_bytes, t.stream_bytes) == (4096 * KB, 4096 * KB)
+        assert not round_trip(t, 0, 1100.0)
+        assert not round_trip(t, 0, 1200.0)
+        assert round_trip(t, 0, 1300.0)
+        assert t.connection_bytes == 2048 * KB
+
+    def test_probe_that_learns_nothing_makes_the_next_one_wait_twice_as_long(self) -> None:
+        t, now = tuner(), 1.0
+        for wait_s in (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0):
+            assert not round_trip(t, 300 * KB, now)
+            now += 0.1 + wait_s
+            assert not t.received(10**9, now - 0.01)
+            now += 0.01
+
+    def test_limit_tells_whether_anything_changed(self) -> None:
+        t = tuner(stream_window_bytes=64 * KB)
+        round_trip(t, 4096 * KB, 1.0)
+        assert t.limit(2048 * KB)
+        assert (t.connection_bytes, t.stream_bytes) == (2048 * KB, 64 * KB)
+        assert not t.limit(2048 * KB)
+
     def test_application_that_does_not_read_is_no_reason(self) -> None:
         t = tuner()
         assert not round_trip(t, 1024 * KB, 1.0, stream=256 * KB, unread=600 * KB)
@@ -197,6 +247,28 @@ def test_limit_of_the_memory_budget() -> None:
     assert stream.recv_window + stream.recv_unread + stream.recv_uncredited == 1_200_000
 
 
+def test_credit_goes_out_in_halves_of_the_new_window() -> None:
+    server, peer = grown()
+    # Half of 2,048,000.
+    server.credit(server.streams[1], 0, peer.now)
+    upload(server, peer, 1_000_000)
+    assert updates(peer) == []
+    upload(server, peer, 24_000)
+    assert {stream_id for stream_id, _ in updates(peer)} == {0, 1}
+
+
+def test_ping_of_the_application_beside_the_probe() -> None:
+    server, peer = uploading()
+    upload(server, peer, 200_000)
+    assert server.tuner.probing
+    server.send_ping(b"12345678", peer.now)
+    peer.sends(ping(b"12345678", ack=True))
+    assert "pong 12345678" in peer.happened()
+    assert server.tuner.probing
+    peer.sends(ping(PROBE, ack=True))
+    assert not server.tuner.probing
+
+
 def test_measured_stream_is_gone_before_the_answer() -> None:
     server, peer = uploading()
     upload(server, peer, 200_000)
@@ -211,6 +283,7 @@ def test_acknowledged_settings_set_the_beginning() -> None:
     server.update_settings([(4, 300_000)], peer.now)
     peer.sends(settings_ack())
     assert server.stream_target == 300_000
+    assert server.tuner.stream_bytes == server.tuner.stream_bytes_min == 300_000
     for _ in range(50):
         upload(server, peer, min(server.streams[1].recv_window, 100_000))
     stream = server.streams[1]
