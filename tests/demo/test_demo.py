@@ -51,7 +51,7 @@ def run_in_process(options: Options, **configured: Any) -> tuple[int, Demo, Any]
 
 
 def test_command_runs_for_its_time_and_sums_up() -> None:
-    done = subprocess.run([*COMMAND, "--duration", "4", "--rate", "60"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*COMMAND, "--duration", "4", "--rate", "60"], capture_output=True, text=True, timeout=90, check=False)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -66,7 +66,7 @@ def test_interrupt_ends_it_with_a_summary() -> None:
     while not process.stdout.readline().startswith("req/s="):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "requests answered" in out
     assert err == ""
@@ -238,7 +238,7 @@ def test_load_alone_on_a_service_elsewhere(tmp_path: Path) -> None:
         status, demo, _ = run_in_process(Options(load_only=url, ca=str(tmp_path / "authority.pem"), duration_s=2.0, rate=40, plain=True))
     finally:
         service.send_signal(signal.SIGTERM)
-        service.communicate(timeout=20)
+        service.communicate(timeout=60)
     assert status == 0
     assert demo.load is not None
     assert demo.load.finished > 20

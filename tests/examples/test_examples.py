@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import wait_for_port
+from tests.support.programs import refusing_port, wait_for_port
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -21,7 +21,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
 
 
 @contextlib.contextmanager
@@ -30,13 +30,13 @@ def running(*arguments: str, port: int, output: Path) -> Iterator[subprocess.Pop
     with output.open("wb") as file:
         process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=subprocess.STDOUT)
     try:
-        wait_for_port(port, 20)
+        wait_for_port(port)
         yield process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.wait(15)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -58,7 +58,7 @@ def test_sans_io_exchanges_a_request() -> None:
     ]
 
 
-@pytest.mark.time_limit(60)
+@pytest.mark.time_limit(120)
 def test_fan_out_over_one_connection_to_the_traced_service(free_port: Callable[[], int], tmp_path: Path) -> None:
     pytest.importorskip("fastapi")
     port, output = free_port(), tmp_path / "service.log"
@@ -75,7 +75,7 @@ def test_fan_out_over_one_connection_to_the_traced_service(free_port: Callable[[
     assert printed.count('"name": "look up"') == 30
 
 
-@pytest.mark.time_limit(60)
+@pytest.mark.time_limit(120)
 def test_the_service_runs_under_the_command_line(free_port: Callable[[], int], tmp_path: Path) -> None:
     pytest.importorskip("fastapi")
     port, output = free_port(), tmp_path / "service.log"
@@ -87,7 +87,8 @@ def test_the_service_runs_under_the_command_line(free_port: Callable[[], int], t
     assert service.returncode == 0, printed
 
 
-def test_fan_out_reports_what_failed(free_port: Callable[[], int]) -> None:
-    done = run("examples/client_fanout.py", f"http://127.0.0.1:{free_port()}/", "--requests", "2")
+def test_fan_out_reports_what_failed() -> None:
+    with refusing_port() as port:
+        done = run("examples/client_fanout.py", f"http://127.0.0.1:{port}/", "--requests", "2")
     assert done.returncode == 1
     assert "ConnectError" in done.stdout, done.stdout + done.stderr

@@ -21,6 +21,8 @@ from h2o_otel.server import Config, Server
 from h2o_otel.tls.certificates import Authority, Certificate
 from tests.support.programs import free_port, require_program, wait_for_port
 
+pytestmark = pytest.mark.time_limit(120)
+
 LARGE = bytes(range(256)) * 32_768  # 8 MiB
 SMALL = b"small enough\n"
 # Servers started by root would become another user, who cannot read the test's folder.
@@ -48,10 +50,10 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
         finally:
             process.terminate()
             try:
-                process.wait(5)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(5)
+                process.wait(30)
 
 
 def nghttpd(folder: Path, port: int, made: Certificate | None) -> tuple[list[str], bool]:
@@ -219,7 +221,7 @@ def test_httpx(tmp_path: Path, tls: bool) -> None:
     async def main() -> None:
         async with ours(tmp_path, tls) as (url, ca):
             context = ssl.create_default_context(cafile=ca)
-            async with httpx.AsyncClient(http1=False, http2=True, verify=context, timeout=20) as client:
+            async with httpx.AsyncClient(http1=False, http2=True, verify=context, timeout=60) as client:
                 assert (await client.get(f"{url}/small.txt")).content == SMALL
                 assert (await client.get(f"{url}/large.bin")).content == LARGE
                 assert (await client.post(f"{url}/up", content=LARGE)).content == LARGE
@@ -237,7 +239,7 @@ def test_nghttp_sees_trailers_and_continuation(tmp_path: Path, tls: bool) -> Non
     async def main() -> None:
         async with ours(tmp_path, tls) as (url, _ca):
             # It puts a field section on the wire that does not fit into one frame.
-            command = [nghttp, "-nv", "-t", "10", "--continuation", f"{url}/small.txt"]
+            command = [nghttp, "-nv", "-t", "60", "--continuation", f"{url}/small.txt"]
             process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             out, _ = await process.communicate()
             text = out.decode("utf-8", "replace")

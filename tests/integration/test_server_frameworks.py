@@ -25,15 +25,14 @@ from h2o_otel import counters
 from h2o_otel.limits import Limits
 from tests.support import backends
 from tests.support.peer import connected
+from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_loops
 
 
 class Events(list[str]):
     async def until(self, *expected: str) -> None:
-        async with asyncio.timeout(5):
-            while not set(expected) <= set(self):  # noqa: ASYNC110 -- a list that others append to
-                await asyncio.sleep(0.005)
+        await eventually(lambda: set(expected) <= set(self))
 
 
 class Timing(BaseHTTPMiddleware):
@@ -87,6 +86,7 @@ def starlette(events: Events, *, middleware: bool = True) -> Starlette:
 
     async def upload(request: Request) -> Response:
         size = 0
+        events.append("upload begun")
         try:
             async for piece in request.stream():
                 size += len(piece)
@@ -155,13 +155,11 @@ async def test_starlette_streams_end_with_their_clients(middleware: bool) -> Non
         await events.until("forever ended")
         upload = peer.request("POST", "/upload", end=False)
         peer.send(upload, b"x" * 1000)
-        await asyncio.sleep(0.02)
+        await events.until("upload begun")
         peer.cancel(upload)
         if not middleware:
             await events.until("upload cut")
-        async with asyncio.timeout(5):
-            while peer.server.service.tasks:  # noqa: ASYNC110 -- a set of the server
-                await asyncio.sleep(0.005)
+        await eventually(lambda: not peer.server.service.tasks)
 
 
 async def test_starlette_files(tmp_path: Any) -> None:

@@ -63,7 +63,7 @@ def test_same_digest(seed: int) -> None:
         env={**os.environ, "H2O_OTEL_PURE": "1"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert run.stdout.strip() == digest(seed)

@@ -10,6 +10,7 @@ import pytest
 from h2o_otel.limits import Limits
 from tests.support import backends, wire
 from tests.support.siege import post, request, siege
+from tests.support.waiting import eventually
 from tests.support.wire import data, ping, rst_stream, window_update
 
 pytestmark = backends.asyncio_only
@@ -116,10 +117,11 @@ async def test_ninety_cookies(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_long_poll_outlives_the_idle_time(caplog: pytest.LogCaptureFixture) -> None:
-    limits = Limits(idle_timeout_s=0.2, body_rate_grace_s=0.2, send_stall_timeout_s=0.2, disconnect_grace_s=0.1)
+    limits = Limits(idle_timeout_s=0.5, body_rate_grace_s=0.5, send_stall_timeout_s=0.5, disconnect_grace_s=0.1)
     async with siege(caplog, limits=limits, lines=1) as under:
         await under.attacker.greet()
         await under.attacker.send(request(1, b"/wait"))
+        await eventually(lambda: "/wait" in under.app.paths)
         await asyncio.sleep(1.5)
         assert under.app.running == 1
         await under.attacker.send(request(3))
@@ -128,7 +130,7 @@ async def test_long_poll_outlives_the_idle_time(caplog: pytest.LogCaptureFixture
 
 async def test_slow_but_steady_upload(caplog: pytest.LogCaptureFixture) -> None:
     """2 kB a second, as a bad mobile network gives."""
-    limits = Limits(body_rate_grace_s=0.5)
+    limits = Limits(body_rate_grace_s=1.0)
     async with siege(caplog, limits=limits, lines=0) as under:
         await under.attacker.greet()
         await under.attacker.send(post(1, b"/read"))

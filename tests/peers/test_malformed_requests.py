@@ -10,6 +10,7 @@ import pytest
 from h2o_otel.limits import Limits
 from tests.support import backends, wire
 from tests.support.siege import App, Attacker, post, request, siege
+from tests.support.waiting import eventually
 from tests.support.wire import block, data, headers, literal, ping, rst_stream, settings, window_update
 
 pytestmark = backends.asyncio_only
@@ -200,7 +201,8 @@ async def test_handlers_that_outlive_their_streams_keep_their_limit(caplog: pyte
         await under.attacker.greet()
         for n in range(1, 400, 2):
             await under.attacker.send(request(n, b"/hold"), rst_stream(n, 8))
-        assert 10 <= under.app.started < 200
+        await eventually(lambda: under.app.paths.count("/hold") >= 10)
+        assert under.app.paths.count("/hold") < 200
         assert under.app.most <= 11
         await under.attacker.send(request(401))
         await under.attacker.until(lambda: 401 in under.attacker.answered())

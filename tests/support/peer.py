@@ -14,6 +14,7 @@ import h2.settings
 
 from h2o_otel.server import Config, Server
 from tests.support import wire
+from tests.support.waiting import eventually
 
 
 class Answer:
@@ -56,6 +57,7 @@ class Peer:
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
         self.answers: dict[int, Answer] = {}
         self.goaways: list[tuple[int, int, bytes]] = []
+        self.pongs = 0
         self.closed = asyncio.Event()
         self._credit = credit
         self._window = window
@@ -106,6 +108,8 @@ class Peer:
         return kept
 
     def _handle(self, event: Any) -> None:
+        if isinstance(event, h2.events.PingAckReceived):
+            self.pongs += 1
         answer = self.answers.get(getattr(event, "stream_id", 0) or 0)
         if answer is None:
             return
@@ -162,6 +166,13 @@ class Peer:
     def cancel(self, answer: Answer, code: int = 8) -> None:
         self.h2.reset_stream(self.stream_of(answer), code)
         self.flush()
+
+    async def heard(self) -> None:
+        """Wait until the server has read all that was sent; its answer to a PING says so."""
+        before = self.pongs
+        self.h2.ping(b"heard me")
+        self.flush()
+        await eventually(lambda: self.pongs > before)
 
     async def get(self, path: str = "/", **more: Any) -> Answer:
         return await self.request(path=path, **more).done()

@@ -179,7 +179,7 @@ class Silent(Peer):
         path = path_of(self, stream_id)
         if path == b"/drip":
             self.head(stream_id)
-            for _ in range(50):
+            for _ in range(1000):  # until the client hangs up
                 self.h2.send_data(stream_id, b".")
                 self.flush()
                 time.sleep(0.02)
@@ -221,7 +221,7 @@ class PeerServer:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
         for sock in self._sockets:
             sock.close()
 
@@ -258,7 +258,7 @@ class PeerServer:
         finally:
             sock.close()
 
-    def wait(self, condition: Any, seconds: float = 5.0) -> None:
+    def wait(self, condition: Any, seconds: float = 30.0) -> None:
         """Until ``condition()`` holds; for what the server's threads see later than the client."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -28,14 +31,34 @@ def require_program(name: str) -> str:
     return found
 
 
+# Below what systems give to connections that do not say which port they want (32768 on Linux, 49152 elsewhere):
+# nobody is given such a port by chance before the program that it is meant for listens on it.
+_PORTS = range(12_000, 32_000)
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nothing listens on and that no other test was given."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.choice(_PORTS)
+        if port in _given:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _given.add(port)
+            return port
 
 
-def wait_for_port(port: int, seconds: float = 10.0) -> None:
+@contextlib.contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses connections: it is taken, and nothing listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def wait_for_port(port: int, seconds: float = 30.0) -> None:
     """Return when something listens; TimeoutError after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -47,3 +70,17 @@ def wait_for_port(port: int, seconds: float = 10.0) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def wait_until_refused(port: int, seconds: float = 30.0) -> None:
+    """Return when nothing listens any more; TimeoutError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise TimeoutError(f"something still listens on port {port} after {seconds:g} s")

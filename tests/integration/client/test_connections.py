@@ -12,13 +12,14 @@ from h2o_otel import Client, Limits, Timeout
 from tests.support import backends, wire
 from tests.support.judged import requirement
 from tests.support.peers import Certificates, Peer, PeerServer, Silent, path_of
+from tests.support.programs import refusing_port
 from tests.support.waiting import eventually
 
 
-async def test_refused_connection(client: Any, free_port: Any) -> None:
+async def test_refused_connection(client: Any) -> None:
     async with client() as c:
-        with pytest.raises(h2o_otel.ConnectError, match=r"cannot connect to 127\.0\.0\.1 port") as caught:
-            await c.get(f"http://127.0.0.1:{free_port()}/")
+        with refusing_port() as port, pytest.raises(h2o_otel.ConnectError, match=r"cannot connect to 127\.0\.0\.1 port") as caught:
+            await c.get(f"http://127.0.0.1:{port}/")
         assert caught.value.request.method == "GET"
 
 
@@ -146,7 +147,7 @@ async def test_aclose_fails_what_is_under_way(serve: Any, client: Any) -> None:
                     await c.get(f"{server.url}/silent")
 
             group.start_soon(one)
-            await anyio.sleep(0.1)
+            await eventually(lambda: server.peers and server.peers[0].requests)
             await c.aclose()
         await c.aclose()
         with pytest.raises(RuntimeError, match="closed"):

@@ -11,6 +11,7 @@ import pytest
 import h2o_otel
 from h2o_otel import Timeout
 from tests.support.peers import Peer, path_of
+from tests.support.waiting import eventually
 
 MAX_STREAMS = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
 
@@ -51,7 +52,7 @@ async def test_pool_timeout_names_the_limit(serve: Any, client: Any) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(c.get, f"{server.url}/hold")
             group.start_soon(c.get, f"{server.url}/hold")
-            await anyio.sleep(0.05)
+            await eventually(lambda: c.describe()[0]["connections"][0]["streams_open"] == 2)
             with pytest.raises(
                 h2o_otel.PoolTimeout, match=r"within 0.1 s \(Timeout.pool\): 2 streams are open, the peer allows 2"
             ) as caught:

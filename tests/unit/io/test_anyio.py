@@ -18,6 +18,7 @@ from h2o_otel.io.loop import asyncio_loop
 from h2o_otel.tls.certificates import Authority
 from h2o_otel.tls.context import ClientTLS, ServerTLS, client_context, server_context
 from tests.support.ends import Client, Server, body, client_driver, server_driver
+from tests.support.programs import refusing_port
 from tests.support.waiting import eventually
 
 SIZE = 8 << 20
@@ -116,8 +117,8 @@ async def test_abort_fails_the_other_end() -> None:
 async def test_refused() -> None:
     async with AnyioLoop() as loop:
         driver, client = client_driver(loop, block=Counters())
-        with pytest.raises(ConnectError, match=r"cannot connect to 127\.0\.0\.1 port 1:"):
-            await connect(driver, "127.0.0.1", 1)
+        with refusing_port() as port, pytest.raises(ConnectError, match=rf"cannot connect to 127\.0\.0\.1 port {port}:"):
+            await connect(driver, "127.0.0.1", port)
         ((phase, error_type),) = driver.counters.read_labelled()["pool_connect_duration"]
         assert phase == "tcp"
         assert error_type
@@ -160,10 +161,11 @@ async def test_listener_closes_and_connections_live() -> None:
 async def test_loop_orders_callbacks_and_timers() -> None:
     async with AnyioLoop() as loop:
         seen: list[str] = []
-        now = loop.now()
-        loop.call_at(now + 0.03, lambda: seen.append("late"))
-        loop.call_at(now + 0.01, lambda: seen.append("early"))
-        loop.call_at(now + 0.02, lambda: seen.append("never")).cancel()
+        # Far enough from now that the callbacks of now are before them on a busy machine, too.
+        now = loop.now() + 0.5
+        loop.call_at(now + 0.02, lambda: seen.append("late"))
+        loop.call_at(now, lambda: seen.append("early"))
+        loop.call_at(now + 0.01, lambda: seen.append("never")).cancel()
         loop.call_soon(lambda: seen.append("soon"))
         loop.call_soon(lambda: 1 // 0)
         loop.call_soon(lambda: seen.append("then"))

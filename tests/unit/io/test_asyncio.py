@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from h2o_otel.tls.certificates import Authority
 from h2o_otel.tls.context import ClientTLS, ServerTLS, client_context, server_context
 from tests.support import backends
 from tests.support.ends import Client, Server, body, client_driver, server_driver
+from tests.support.programs import refusing_port
 from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_loops
@@ -32,6 +33,12 @@ SIZE = 8 << 20
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    with refusing_port() as port:
+        yield port
 
 
 class Ends:
@@ -184,30 +191,30 @@ async def test_shared_port() -> None:
 
 
 async def test_refused() -> None:
-    closed = listen()[0]
-    port = closed.getsockname()[1]
-    closed.close()
     block = Counters()
     driver, client = client_driver(asyncio_loop(), H2Protocol, block=block)
-    with pytest.raises(ConnectError, match=f"cannot connect to 127.0.0.1 port {port}"):
+    with refusing_port() as port, pytest.raises(ConnectError, match=f"cannot connect to 127.0.0.1 port {port}"):
         await connect(driver, "127.0.0.1", port)
     assert ("tcp", "ConnectionRefusedError") in block.read_labelled()["pool_connect_duration"]
     assert client.lost == []
 
 
-async def test_unknown_name() -> None:
+async def test_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that is out of reach would take its time to say so."""
+
+    async def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
     driver, _ = client_driver(asyncio_loop(), H2Protocol)
     with pytest.raises(ConnectError, match=r"cannot resolve name\.invalid"):
         await connect(driver, "name.invalid", 80)
 
 
-async def test_second_address_answers() -> None:
+async def test_second_address_answers(refusing: int) -> None:
     async with joined() as ends:
-        closed = listen()[0]
-        address = closed.getsockname()
-        closed.close()
         driver, client = client_driver(asyncio_loop(), H2Protocol)
-        addresses = [(socket.AF_INET, address), (socket.AF_INET, ends.listener.addresses[0])]
+        addresses = [(socket.AF_INET, ("127.0.0.1", refusing)), (socket.AF_INET, ends.listener.addresses[0])]
         await connect(driver, "test", 0, addresses=addresses)
         assert await client.ask(10).body() == body(10)
         driver.close()
@@ -222,7 +229,7 @@ async def test_cancelled_connect_leaves_nothing() -> None:
     silent = listen()[0]
     driver, client = client_driver(asyncio_loop(), H2Protocol, tls=ClientTLS(context=client_context(verify=False)).pump("localhost"))
     task = asyncio.create_task(connect(driver, *silent.getsockname()))
-    await asyncio.sleep(0.02)
+    await eventually(lambda: driver.transport is not None)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

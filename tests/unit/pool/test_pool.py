@@ -23,6 +23,7 @@ from h2o_otel.pool.origin import Origin
 from h2o_otel.pool.pool import OriginPool
 from tests.support import backends
 from tests.support.judged import requirement
+from tests.support.waiting import eventually
 
 ORIGIN = Origin("http", "pool.test", 80)
 
@@ -57,10 +58,11 @@ class Opener:
         self.error: Exception | None = None
         self.ended: Exception | None = None
         self.delay = 0.02
+        self.go: anyio.Event | None = None
 
     async def __call__(self, origin: Origin, limits: Limits) -> Fake:
         self.attempts += 1
-        await anyio.sleep(self.delay)
+        await (anyio.sleep(self.delay) if self.go is None else self.go.wait())
         if self.error is not None:
             raise self.error
         self.made.append(Fake(len(self.made) + 1))
@@ -84,7 +86,7 @@ async def pooled(**limits: Any) -> AsyncIterator[tuple[OriginPool, Opener]]:
             yield make(loop)
 
 
-async def acquire(pool: OriginPool, pool_s: float | None = 1.0, connect_s: float | None = 1.0, deadline: float = math.inf) -> Any:
+async def acquire(pool: OriginPool, pool_s: float | None = 30.0, connect_s: float | None = 30.0, deadline: float = math.inf) -> Any:
     connection: Any = await pool.acquire(pool_s, connect_s, deadline)
     connection.take()
     return connection
@@ -132,9 +134,11 @@ async def test_one_attempt_for_all() -> None:
 
 async def test_cancelled_waiter_does_not_cancel_the_connect() -> None:
     async with pooled() as (pool, opener):
+        opener.go = anyio.Event()
         with anyio.move_on_after(0.005):
             await acquire(pool)
-        await anyio.sleep(0.05)
+        opener.go.set()
+        await eventually(lambda: pool.current)
         assert pool.current is opener.made[0]
         assert opener.attempts == 1
 
@@ -162,7 +166,7 @@ async def test_error_reaches_everyone_as_their_own() -> None:
 
 async def test_connect_times_out_for_the_impatient_only() -> None:
     async with pooled() as (pool, opener):
-        opener.delay = 0.15
+        opener.go = anyio.Event()
         results: list[Any] = []
 
         async def one(connect_s: float) -> None:
@@ -170,21 +174,21 @@ async def test_connect_times_out_for_the_impatient_only() -> None:
                 results.append(await acquire(pool, connect_s=connect_s))
             except ConnectTimeout as error:
                 results.append(error.timeout_s)
+                opener.go.set()
 
         async with anyio.create_task_group() as group:
             group.start_soon(one, 0.05)
-            group.start_soon(one, 1.0)
+            group.start_soon(one, 30.0)
         assert results == [0.05, opener.made[0]]
         assert opener.attempts == 1
 
 
 async def test_attempt_ends_with_its_most_patient_waiter() -> None:
     async with pooled() as (pool, opener):
-        opener.delay = 10.0
+        opener.go = anyio.Event()
         with pytest.raises(ConnectTimeout, match=r"http://pool.test within 0.05 s \(Timeout.connect\)"):
             await acquire(pool, connect_s=0.05)
-        await anyio.sleep(0.05)
-        opener.delay = 0.0
+        opener.go = None
         await acquire(pool)
         assert opener.attempts == 2
 
@@ -202,14 +206,13 @@ async def test_queue_is_fair() -> None:
         async with anyio.create_task_group() as group:
             for i in range(5):
                 group.start_soon(one, i)
-                await anyio.sleep(0.005)
-            assert len(pool.waiting) == 5
+                await eventually(lambda i=i: len(pool.waiting) == i + 1)
             assert value("pool_pending", "pool.test") == 5
             for i in range(5):
                 connection.give()
                 # The freed stream is promised: a newcomer does not get it.
                 assert pool.take() is None
-                await anyio.sleep(0.005)
+                await eventually(lambda i=i: len(order) > i)
                 assert order == list(range(i + 1))
         assert value("pool_pending", "pool.test") == 0
 
@@ -221,7 +224,7 @@ async def test_cancelled_after_being_woken_passes_it_on() -> None:
         connection.take()
         first = asyncio.create_task(acquire(pool))
         second = asyncio.create_task(acquire(pool))
-        await asyncio.sleep(0.01)
+        await eventually(lambda: len(pool.waiting) == 2)
         connection.give()
         assert connection.reserved == 1
         first.cancel()
@@ -230,7 +233,7 @@ async def test_cancelled_after_being_woken_passes_it_on() -> None:
         assert (connection.reserved, len(pool.waiting)) == (0, 0)
 
 
-@pytest.mark.parametrize(("pool_s", "total_s", "kind"), [(0.03, None, PoolTimeout), (None, 0.03, TotalTimeout), (1.0, 0.03, TotalTimeout)])
+@pytest.mark.parametrize(("pool_s", "total_s", "kind"), [(0.03, None, PoolTimeout), (None, 0.03, TotalTimeout), (30.0, 0.03, TotalTimeout)])
 async def test_waiting_ends(pool_s: float | None, total_s: float | None, kind: type[Exception]) -> None:
     async with pooled() as (pool, _):
         connection = await acquire(pool)
@@ -269,7 +272,7 @@ async def test_queue_moves_to_the_next_connection() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(one)
             group.start_soon(one)
-            await anyio.sleep(0.01)
+            await eventually(lambda: len(pool.waiting) == 2)
             first.finish("goaway")
         assert got == [opener.made[1]] * 2
 
@@ -281,7 +284,7 @@ async def test_raised_limit_wakes_the_queue() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(acquire, pool)
-            await anyio.sleep(0.01)
+            await eventually(lambda: len(pool.waiting) == 3)
             connection.streams_max = 10
             pool.released(connection)
         assert connection.streams_open == 5
@@ -301,7 +304,7 @@ async def test_close_fails_who_waits() -> None:
 
         async with anyio.create_task_group() as group:
             group.start_soon(one)
-            await anyio.sleep(0.01)
+            await eventually(lambda: pool.waiting)
             pool.terminate()
             pool.terminate()
         assert len(errors) == 1

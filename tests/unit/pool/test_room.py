@@ -18,6 +18,7 @@ from h2o_otel.limits import Limits
 from h2o_otel.pool.connection import PooledConnection
 from h2o_otel.pool.origin import Origin
 from h2o_otel.pool.pool import OriginPool, Pool
+from tests.support.waiting import eventually, still
 
 A, B, C = (Origin("http", f"{name}.test", 80) for name in "abc")
 
@@ -87,7 +88,7 @@ async def pooled(**limits: Any) -> AsyncIterator[tuple[Pool, Opener]]:
             yield Pool(loop, opener, Limits(**limits)), opener
 
 
-async def acquire(pool: OriginPool, pool_s: float | None = 1.0, connect_s: float | None = 1.0) -> Any:
+async def acquire(pool: OriginPool, pool_s: float | None = 30.0, connect_s: float | None = 30.0) -> Any:
     connection: Any = pool.take()
     if connection is None:
         connection = await pool.acquire(pool_s, connect_s, math.inf)
@@ -95,8 +96,9 @@ async def acquire(pool: OriginPool, pool_s: float | None = 1.0, connect_s: float
     return connection
 
 
-async def settle() -> None:
-    await anyio.sleep(0.02)
+async def outside(pool: Pool, origin: Origin, n: int) -> None:
+    """Wait until so many requests wait for a place for their connection."""
+    await eventually(lambda: len(pool.origin(origin)._outside) == n)
 
 
 async def test_idle_connection_makes_room() -> None:
@@ -126,10 +128,9 @@ async def test_busy_connections_are_waited_for_in_order() -> None:
             connection.give()
 
         async with anyio.create_task_group() as group:
-            for origin in (B, B, C):
+            for origin, n in ((B, 1), (B, 2), (C, 1)):
                 group.start_soon(one, origin)
-                await anyio.sleep(0.001)
-            await settle()
+                await outside(pool, origin, n)
             assert order == []
             first.give()
         assert order == [B, B, C]
@@ -159,8 +160,7 @@ async def test_cancelled_waiter_leaves_the_queue() -> None:
         with anyio.move_on_after(0.005):
             await acquire(pool.origin(B))
         first.give()
-        await settle()
-        assert first.ended == []
+        assert await still(lambda: first.ended) == []
         assert opener.origins == [A]
 
 
@@ -173,8 +173,7 @@ async def test_failed_attempts_give_their_place_back() -> None:
         opener.error = None
         opener.delay_s = 10.0
         with pytest.raises(ConnectTimeout):
-            await acquire(pool.origin(A), 1.0, 0.01)
-        await settle()
+            await acquire(pool.origin(A), 30.0, 0.01)
         opener.delay_s = 0.0
         assert (await acquire(pool.origin(B))) is opener.made[0]
 
@@ -183,8 +182,8 @@ async def test_no_time_to_connect_at_all() -> None:
     async with pooled(max_connections=1) as (pool, opener):
         for _ in range(2):
             with pytest.raises(ConnectTimeout):
-                await acquire(pool.origin(A), 1.0, 0.0)
-            await settle()
+                await acquire(pool.origin(A), 30.0, 0.0)
+            await still(lambda: len(opener.origins))
         await acquire(pool.origin(A))
         assert len(opener.made) == 1
 
@@ -194,7 +193,7 @@ async def test_lost_connection_gives_its_place_back() -> None:
         first = await acquire(pool.origin(A))
         async with anyio.create_task_group() as group:
             group.start_soon(acquire, pool.origin(B))
-            await settle()
+            await outside(pool, B, 1)
             first.terminate("error")
         assert len(pool.origin(B).connections) == 1
 
@@ -205,7 +204,7 @@ async def test_so_many_idle_ones_are_kept() -> None:
         for connection in connections:
             connection.give()
             await anyio.sleep(0.002)
-        assert [connection.ended for connection in connections] == [["evicted"], ["evicted"], []]
+        assert await still(lambda: [connection.ended for connection in connections]) == [["evicted"], ["evicted"], []]
 
 
 async def test_none_is_kept() -> None:
@@ -214,13 +213,12 @@ async def test_none_is_kept() -> None:
         # A connection that was just made for somebody is not an idle one, whatever else rests.
         async with anyio.create_task_group() as group:
             group.start_soon(acquire, pool.origin(B))
-            await settle()
+            await eventually(lambda: pool.origin(B).connections)
             first.give()
         assert first.ended == ["evicted"]
         (second,) = pool.origin(B).connections
         second.give()
-        await settle()
-        assert pool.origin(B).connections == []
+        await eventually(lambda: pool.origin(B).connections == [])
 
 
 async def test_without_bounds() -> None:
@@ -228,8 +226,7 @@ async def test_without_bounds() -> None:
         connections = [await acquire(pool.origin(Origin("http", f"{i}.test", 80))) for i in range(30)]
         for connection in connections:
             connection.give()
-        await settle()
-        assert [connection.ended for connection in connections] == [[]] * 30
+        assert await still(lambda: [connection.ended for connection in connections]) == [[]] * 30
 
 
 async def test_closing_wakes_who_waits_for_a_place() -> None:
@@ -242,7 +239,7 @@ async def test_closing_wakes_who_waits_for_a_place() -> None:
 
         async with anyio.create_task_group() as group:
             group.start_soon(one)
-            await settle()
+            await outside(pool, B, 1)
             await pool.aclose()
 
 
@@ -257,7 +254,7 @@ async def test_ping_interval_doubles_up_to_its_bound() -> None:
         assert seen == [200.0, 300.0, 300.0]
         first.give()
         first.finish("goaway")
-        await settle()
+        await eventually(lambda: origin.connections == [])
         await acquire(origin)
         assert [limits.ping_interval_min_s for limits in opener.limits] == [100.0, 300.0]
         # The PINGs that measure the path are meant as well, and other origins are not.

@@ -16,6 +16,7 @@ from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import Telemetry, configure, runtime
 from tests.support import backends
 from tests.support.peer import connected
+from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_only
 
@@ -60,13 +61,20 @@ def durations() -> dict[tuple[str, ...], int]:
 
 async def test_request_duration_has_route_status_and_error() -> None:
     telemetry = in_memory("metrics")
-    async with connected(app, telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0)) as peer:
+    begun = asyncio.Event()
+
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/wait":
+            begun.set()
+        await app(scope, receive, send)
+
+    async with connected(waiting, telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0)) as peer:
         await peer.get("/items/5")
         await peer.get("/raise")
         answer = peer.request(path="/wait")
-        await asyncio.sleep(0.02)
+        await begun.wait()
         peer.cancel(answer)
-        await asyncio.sleep(0.05)
+        await eventually(lambda: sum(durations().values()) == 3 and not peer.server.service.tasks)
         points = telemetry.metrics()["http.server.request.duration"].data.data_points
         seen = {
             (p.attributes.get("http.route"), p.attributes.get("http.response.status_code"), p.attributes.get("error.type"), p.count)
@@ -92,7 +100,7 @@ async def test_spans_of_the_application_are_children_of_the_request() -> None:
     parent = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
     async with connected(traced, telemetry=telemetry) as peer:
         await peer.get("/items/5", headers=[("traceparent", parent)])
-        await asyncio.sleep(0.02)
+        await eventually(lambda: len(telemetry.spans()) == 2)
     spans = {span.name: span for span in telemetry.spans()}
     server, inside = spans["GET /items/{id}"], spans["inside"]
     assert inside.parent.span_id == server.context.span_id
@@ -123,7 +131,7 @@ async def test_level_detail_has_spans_of_the_layers() -> None:
     telemetry = in_memory("detail")
     async with connected(app, telemetry=telemetry, engine="native") as peer:
         await peer.get("/items/5")
-        await asyncio.sleep(0.02)
+        await eventually(lambda: any(span.kind.name == "SERVER" for span in telemetry.spans()))
     names = {span.name for span in telemetry.spans()}
     assert {"h2o.hpack.decode", "h2o.hpack.encode"} <= names
     telemetry.shutdown()
@@ -144,7 +152,7 @@ async def test_fault_of_the_peer_is_one_event(caplog: pytest.LogCaptureFixture) 
     async with connected(app, engine="native") as peer:
         await peer.get("/x")
         peer.write(b"\0\0\4\3\0\0\0\0\0\0\0\0\0")
-        await asyncio.wait_for(peer.closed.wait(), 5)
+        await peer.closed.wait()
     (record,) = [r for r in caplog.records if getattr(r, "h2o_event", "") == "h2o.connection.failed"]
     assert record.h2o_fields["error.type"] == "frame_on_stream_zero"
     assert record.h2o_fields["h2o.flight"][-1].endswith("< RST_STREAM stream=0 length=4")
@@ -163,9 +171,9 @@ async def test_failed_spans_carry_the_frames_of_their_stream_and_of_the_connecti
         answer = peer.request(path="/wait")
         await peer.get("/items/5")
         peer.cancel(answer)
-        await asyncio.sleep(0.05)
+        await eventually(lambda: len(telemetry.spans()) == 2)
         peer.write(b"\0\0\4\3\0\0\0\0\0\0\0\0\0")
-        await asyncio.wait_for(peer.closed.wait(), 5)
+        await peer.closed.wait()
     whole, failed, connection = sorted(telemetry.spans(), key=lambda span: len(span.attributes.get("h2o.flight", ())))
     assert "h2o.flight" not in whole.attributes
     lines = failed.attributes["h2o.flight"]

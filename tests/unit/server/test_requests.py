@@ -11,6 +11,7 @@ import pytest
 from tests.support import backends
 from tests.support.judged import requirement
 from tests.support.peer import Peer, connected
+from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_loops
 
@@ -163,7 +164,7 @@ async def test_small_pieces_that_wait_are_joined() -> None:
         for _ in range(1000):
             peer.send(answer, b"xxxxxxxxxx")
         peer.send(answer, b"", end=True)
-        await asyncio.sleep(0.2)
+        await peer.heard()
         go.set()
         assert (await answer.done()).status == 200
     assert sum(sizes) == 10_000
@@ -172,6 +173,7 @@ async def test_small_pieces_that_wait_are_joined() -> None:
 
 async def test_cancelled_receive_loses_nothing() -> None:
     got = []
+    patient = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         for _ in range(3):
@@ -180,17 +182,17 @@ async def test_cancelled_receive_loses_nothing() -> None:
                     await receive()
             except TimeoutError:
                 continue
+        patient.set()
         got.append(await receive())
         got.append(await receive())
         await Recorder()(scope, receive, send)
 
     async with connected(app) as peer:
         answer = peer.request("POST", end=False)
-        await asyncio.sleep(0.06)
+        await patient.wait()
         peer.send(answer, b"one")
         # Sent before it is taken, the rest would be joined to it.
-        while not got:  # noqa: ASYNC110 -- the application takes it in its own time
-            await asyncio.sleep(0.005)
+        await eventually(lambda: got)
         peer.send(answer, b"two", end=True)
         await answer.done()
     assert [message["body"] for message in got] == [b"one", b"two"]
@@ -209,7 +211,7 @@ async def test_two_receivers_are_both_woken_at_the_end() -> None:
 
     async with connected(app) as peer:
         await peer.get()
-        await asyncio.sleep(0.02)
+        await eventually(lambda: kinds)
     assert kinds == ["http.disconnect"] * 2
 
 
@@ -220,8 +222,7 @@ async def test_unread_bodies_do_not_use_up_the_connection_window() -> None:
             answer = peer.request("POST", body=b"x" * 16_000, end=False)
             peer.send(answer, b"x" * 16_000)
             await answer.done()
-        await asyncio.sleep(0.05)
-        assert peer.h2.outbound_flow_control_window >= 500_000
+        await eventually(lambda: peer.h2.outbound_flow_control_window >= 500_000)
 
 
 async def test_trailers_of_a_request_end_its_body() -> None:

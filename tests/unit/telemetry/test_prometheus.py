@@ -123,7 +123,7 @@ def test_endpoint_serves_on_the_loopback(full):
     endpoint = PrometheusEndpoint(full, 0)
     try:
         assert endpoint.url == f"http://127.0.0.1:{endpoint.port}/metrics"
-        with urllib.request.urlopen(endpoint.url, timeout=5) as response:
+        with urllib.request.urlopen(endpoint.url, timeout=30) as response:
             families = sample_names(text_string_to_metric_families(response.read().decode()))
     finally:
         endpoint.close()

@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import threading
-import time
 import urllib.request
 
 import pytest
@@ -63,7 +62,7 @@ def test_importing_telemetry_loads_no_sdk():
     import subprocess
 
     code = "import sys, h2o_otel.telemetry, h2o_otel.telemetry.requests; sys.exit(any(m.startswith('opentelemetry') for m in sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=20).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("level", ["traces", "detail"])
@@ -163,13 +162,13 @@ def test_delta_temporality():
 def test_prometheus_endpoint():
     with local(prometheus_port=0) as telemetry:
         url = telemetry.prometheus.url
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=30) as response:
             text = response.read().decode()
     assert 'service_name="svc"' in text
     assert "h2o_build_info{" in text
     assert "process_cpu_time_seconds_total{" in text
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(url, timeout=1)
+        urllib.request.urlopen(url, timeout=30)
 
 
 def test_prometheus_port_in_use_is_told():
@@ -223,9 +222,11 @@ class Hanging(MetricExporter):
     def __init__(self):
         super().__init__()
         self.released = threading.Event()
+        self.returned = False
 
     def export(self, metrics_data, timeout_millis=10_000, **kwargs):
-        self.released.wait(10)
+        self.released.wait(50)
+        self.returned = True
         return MetricExportResult.FAILURE
 
     def force_flush(self, timeout_millis=10_000):
@@ -270,9 +271,8 @@ def test_shutdown_waits_for_a_hanging_exporter_only_so_long(caplog):
     telemetry = setup.Telemetry("metrics")
     telemetry._owned.append(MeterProvider([reader], shutdown_on_exit=False))
     telemetry._owned[0].get_meter("x").create_counter("x").add(1)
-    began = time.monotonic()
     telemetry.shutdown(0.2)
-    assert time.monotonic() - began < 2
+    assert not exporter.returned
     assert "did not finish within 0.2 s" in caplog.text
     exporter.released.set()
     telemetry.shutdown()
