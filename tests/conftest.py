@@ -31,12 +31,12 @@ ALARM_AGAIN_SECONDS = 2
 
 SEED = int(os.environ.get("H2O_OTEL_SEED") or random.SystemRandom().randrange(2**32))
 
-hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
+# A machine that is busy is no fault of a strategy.
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow], "print_blob": True}
+hypothesis.settings.register_profile("dev", max_examples=50, **PATIENT)
 # In CI the same examples every time: a change fails for what it changed.
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, database=None, print_blob=True)
-hypothesis.settings.register_profile(
-    "long", deadline=None, max_examples=5000, database=DirectoryBasedExampleDatabase(".hypothesis/examples"), print_blob=True
-)
+hypothesis.settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **PATIENT)
+hypothesis.settings.register_profile("long", max_examples=5000, database=DirectoryBasedExampleDatabase(".hypothesis/examples"), **PATIENT)
 hypothesis.settings.load_profile(os.environ.get("H2O_OTEL_HYPOTHESIS") or ("ci" if os.environ.get("CI") else "dev"))
 
 

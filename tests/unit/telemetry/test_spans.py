@@ -69,7 +69,7 @@ def test_times_are_wall_clock(kit):
 
     before = time.time_ns()
     kit.server().finish(200)
-    assert abs(kit.only.start_time - before) < 1_000_000_000
+    assert abs(kit.only.start_time - before) < 60_000_000_000
     assert kit.only.end_time >= kit.only.start_time
 
 
