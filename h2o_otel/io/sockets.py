@@ -17,6 +17,8 @@ __all__ = ["Address", "interleave", "listen", "tune"]
 Address = tuple[int, Any]
 
 _BACKLOG = 2048
+# How often the system chooses a port for the first address of a host, until it is free at the others, too.
+_CHOICES_MAX = 10
 
 
 def tune(sock: socket.socket, *, notsent_lowat_bytes: int | None = None) -> None:
@@ -54,12 +56,24 @@ def listen(
         infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise socket.gaierror(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
+    addresses = list(dict.fromkeys((info[0], info[4]) for info in infos))
+    for _ in range(_CHOICES_MAX - 1 if port == 0 and len(addresses) > 1 else 0):
+        try:
+            return _listen_all(addresses, backlog, reuse_port)
+        except OSError as error:
+            # What is free at the first address may be in use at another.
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return _listen_all(addresses, backlog, reuse_port)
+
+
+def _listen_all(addresses: Sequence[Address], backlog: int, reuse_port: bool) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
-        for family, sockaddr in dict.fromkeys((info[0], info[4]) for info in infos):
+        for family, sockaddr in addresses:
             # All addresses of one host share the port that the system chose for the first.
-            address = (sockaddr[0], sockets[0].getsockname()[1], *sockaddr[2:]) if port == 0 and sockets else sockaddr
-            sockets.append(_listen_tcp(family, address, backlog, reuse_port))
+            chosen = sockets[0].getsockname()[1] if sockaddr[1] == 0 and sockets else sockaddr[1]
+            sockets.append(_listen_tcp(family, (sockaddr[0], chosen, *sockaddr[2:]), backlog, reuse_port))
     except BaseException:
         for sock in sockets:
             sock.close()
