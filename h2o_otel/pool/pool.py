@@ -330,6 +330,9 @@ class OriginPool:
         """End ``attempt`` at its deadline, which may have moved since this was planned."""
         if self.loop.now() >= attempt.deadline:
             attempt.expired = True
+            # Who comes before it has ended has time of their own, and begins another.
+            if self._attempt is attempt:
+                self._attempt = None
             attempt.task.cancel()
         elif attempt.deadline < math.inf:
             attempt.timer = self.loop.call_at(attempt.deadline, functools.partial(self._look, attempt))
