@@ -18,6 +18,8 @@ WINDOW_BYTES_MAX = 2**31 - 1
 STREAM_ID_MAX = 2**31 - 1
 # A server drains a connection whose identifiers are half used up, long before they can run out.
 STREAM_ID_DRAIN = 2**30
+# Settings that connections with the same values share; peers choose the values, so there is a bound.
+SETTINGS_SHARED_MAX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

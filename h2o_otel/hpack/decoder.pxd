@@ -12,6 +12,7 @@ cdef Py_ssize_t _INTEGER_OCTETS_MAX, _SCRATCH_BYTES, _SCRATCH_KEPT_BYTES, _NONE
 cdef unsigned long long _INTEGER_MAX
 cdef int _TIMED, _POLICY_INDEX
 cdef list _STATIC
+cdef bytearray _NO_ROOM
 cdef Py_ssize_t ENTRY_OVERHEAD, STATIC_COUNT
 
 @cython.final
@@ -50,5 +51,6 @@ cdef class Decoder(FieldSection):
     cdef Py_ssize_t _integer(self, const unsigned char *buf, Py_ssize_t end, unsigned int mask) except -1
     @cython.locals(octet="unsigned int", n="Py_ssize_t", start="Py_ssize_t", size="Py_ssize_t")
     cdef bytes _string(self, const unsigned char *buf, Py_ssize_t end)
+    cdef trim(self)
     cdef int _make_room(self, Py_ssize_t size) except -1
     cpdef close(self)

@@ -43,6 +43,7 @@ _INTEGER_MAX = 0xFFFFFFFF
 # Room for decoded Huffman strings: what most need, and what is kept between blocks.
 _SCRATCH_BYTES = 512
 _SCRATCH_KEPT_BYTES = 4096
+_NO_ROOM = bytearray()
 # One block in so many is timed.
 _TIMED = 64
 _STATIC = STATIC_ENTRIES
@@ -122,9 +123,9 @@ class Decoder(FieldSection):
         self._shrink_to = _NONE
         self._size_updates_max = limits.hpack_size_updates_max
         self._names_cached_max = limits.names_cached_max
-        self._scratch = bytearray(_SCRATCH_BYTES)
+        self._scratch = _NO_ROOM
         self._room = self._scratch
-        self._scratch_bytes = _SCRATCH_BYTES
+        self._scratch_bytes = 0
         self._pos = 0
         self._stream_id = 0
         self._blocks = 0
@@ -381,7 +382,7 @@ class Decoder(FieldSection):
             if text is not None:
                 return text
         if 2 * n + 2 > self._scratch_bytes:
-            self._make_room(2 * n + 2)
+            self._make_room(max(2 * n + 2, _SCRATCH_BYTES))
         size = huffman.decode(buf, start, start + n, end, self._room, 0, self._scratch_bytes)
         if size < 0:
             raise self._broken(RULES.hpack_huffman_eos if size == huffman.EOS else RULES.hpack_huffman_padding)
@@ -392,6 +393,13 @@ class Decoder(FieldSection):
         self._room = self._scratch
         self._scratch_bytes = size
         return 0
+
+    def trim(self) -> None:
+        """Let go of the last block's fields and of the room for strings."""
+        self._reset()
+        self._scratch = _NO_ROOM
+        self._room = self._scratch
+        self._scratch_bytes = 0
 
     def _broken(self, rule: Rule, actual: int = 0, limit: int = 0) -> Violation:
         """The exception for a broken coding."""

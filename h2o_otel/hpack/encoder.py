@@ -300,7 +300,7 @@ class Encoder(Indexing):
         if recent.value is value and entry.number != GONE:
             self._repeated += 1
         else:
-            found = slot.values.get(value)
+            found = slot.find(value)
             if found is None:
                 return self._literal(out, slot, value)
             entry = found

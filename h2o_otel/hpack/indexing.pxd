@@ -31,6 +31,7 @@ cdef class Indexing:
     cdef Recent _new_recent(self)
     @cython.locals(cached=Name, found=Name, policy=int, slot=Slot)
     cdef Slot _new_slot(self, bytes name)
+    cdef trim(self)
     @cython.locals(slots=dict, slot=Slot)
     cdef int _drop_unused_slots(self) except -1
     @cython.locals(dynamic=DynamicTable, size="Py_ssize_t", entry=Entry)

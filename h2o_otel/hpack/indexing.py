@@ -120,6 +120,11 @@ class Indexing:
             self._slots[found.text] = slot
         return slot
 
+    def trim(self) -> None:
+        """Forget what only saves a lookup."""
+        self._recent = []
+        self._recent_count = 0
+
     def _drop_unused_slots(self) -> int:
         """Keep the names that the table holds, which are few (an entry counts 32 octets at least); the others can be found again."""
         slots: dict[bytes, Slot] = {}
@@ -143,8 +148,7 @@ class Indexing:
         if dynamic.fits(size):
             entry = table.new_entry(slot.name, value, 0)
             dynamic.insert(entry)
-            slot.newest = entry.number
-            slot.values[value] = entry
+            slot.add(entry)
             if self._adaptive:
                 slot.unused += 1
         return 0
@@ -168,7 +172,7 @@ class Indexing:
     def _forget(self, entry: Entry) -> int:
         """``entry`` was evicted."""
         slot = self._slots[entry.name.text]
-        del slot.values[entry.value]
+        slot.drop(entry)
         if slot.newest == entry.number:
             # The oldest entry of all is the newest of its name: it was the only one.
             slot.newest = -1
@@ -181,7 +185,7 @@ class Indexing:
         entry = dynamic.take_back()
         entry.number = GONE
         slot = self._slots[entry.name.text]
-        del slot.values[entry.value]
+        slot.drop(entry)
         slot.newest = -1
         for position in range(dynamic.count):
             if dynamic.at(position).name is entry.name:

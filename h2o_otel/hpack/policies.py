@@ -38,19 +38,28 @@ _SEEN_BYTES_MAX = 256
 _NO_NAME = bytes(bytearray(b"no name"))
 # A field in an error's text is cut here.
 _SHOWN_BYTES = 64
+# By name: the entries of the static table by value.  All encoders share them.
+_STATIC_VALUES: dict[bytes, dict[bytes, Entry]] = {
+    name: {value: STATIC_ENTRIES[index] for value, index in values.items() if STATIC_ENTRIES[index].flaw == 0}
+    for name, (_, values) in STATIC_NAMES.items()
+}
+_NO_VALUES: dict[bytes, Entry] = {}
 
 
 class Slot:
     """What the encoder knows of one name on this connection.
 
+    Most names have one value in the dynamic table, or none, so a dictionary is made for the second.
+
     Attributes:
-        values: the entries of this name in both tables, by value.
+        values: the entries of this name by value: those of the static table, and with ``own`` the dynamic ones, too.
+        only: the dynamic entry while there is one alone, and no ``own``.
         newest: number of the newest entry in the dynamic table, -1 when there is none.
         unused: insertions since one was last used.
         seen: the last value that was not indexed.
     """
 
-    __slots__ = ("flaw", "kind", "name", "newest", "policy", "seen", "size", "static_index", "unused", "values")
+    __slots__ = ("flaw", "kind", "name", "newest", "only", "own", "policy", "seen", "size", "static_index", "unused", "values")
 
     def __init__(self, name: Name, policy: int) -> None:
         self.name = name
@@ -59,15 +68,39 @@ class Slot:
         self.policy = policy
         self.static_index = name.static_index
         self.size = len(name.text) + ENTRY_OVERHEAD
-        self.values: dict[bytes, Entry] = {}
+        self.values: dict[bytes, Entry] = _STATIC_VALUES.get(name.text, _NO_VALUES)
+        self.own = False
+        self.only: Entry | None = None
         self.newest = -1
         self.unused = 0
         self.seen: bytes | None = None
-        if name.static_index:
-            for value, index in STATIC_NAMES[name.text][1].items():
-                entry = STATIC_ENTRIES[index]
-                if entry.flaw == 0:
-                    self.values[value] = entry
+
+    def find(self, value: bytes) -> Entry | None:
+        """The entry of ``value``, in either table."""
+        if self.only is not None and self.only.value == value:
+            return self.only
+        return self.values.get(value)
+
+    def add(self, entry: Entry) -> int:
+        """``entry`` was inserted; its value was in no table."""
+        self.newest = entry.number
+        if not self.own:
+            if self.only is None:
+                self.only = entry
+                return 0
+            self.own = True
+            self.values = {**self.values, self.only.value: self.only}
+            self.only = None
+        self.values[entry.value] = entry
+        return 0
+
+    def drop(self, entry: Entry) -> int:
+        """``entry`` is in the table no more."""
+        if self.only is entry:
+            self.only = None
+        else:
+            del self.values[entry.value]
+        return 0
 
 
 class Recent:

@@ -25,6 +25,8 @@ _HAPPY_EYEBALLS_DELAY_S = 0.25
 class H2Protocol(Driver, asyncio.BufferedProtocol):
     """A ``Driver`` that asyncio and uvloop call directly; see ``Driver`` for the arguments."""
 
+    __slots__ = ()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.attach(AsyncioTransport(transport))
 

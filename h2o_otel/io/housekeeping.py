@@ -120,9 +120,19 @@ class Housekeeper:
                 idle += streams.kept
             if trim:
                 self._trim_heap()
+            idle += self._trim_connections(now) if trim else 1
         pressed = self._drops_max > 0 and self._relieve(now)
         if idle or pressed:
             self.stir()
+
+    def _trim_connections(self, now: float) -> int:
+        """Idle connections give back what they can make again; of how many it was too early to ask."""
+        later = 0
+        for driver in self.drivers:
+            connection = driver.connection
+            if connection is not None and not connection.trim(now, self._quiet_s):
+                later += 1
+        return later
 
     def _relieve(self, now: float) -> bool:
         """Close the connections that were idle for longest, while memory is short; whether it is."""

@@ -29,7 +29,8 @@ cdef class ControlHalf(SendHalf):
     @cython.locals(code="unsigned int", value="unsigned int", window="long long", highest="long long")
     cdef int on_settings(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
     cdef apply_remote(self, unsigned int code, unsigned int value)
-    cdef note_remote(self, unsigned int code, unsigned int value)
+    cdef note_remote(self, dict changes)
+    cdef _show_settings(self, dict changes, int direction)
     @cython.locals(before="long long")
     cdef take_initial_window(self, long long window, long long highest)
     @cython.locals(stream=Stream)
@@ -37,6 +38,7 @@ cdef class ControlHalf(SendHalf):
     cdef settings_acknowledged(self)
     @cython.locals(stream=Stream, delta="long long")
     cdef apply_local(self, unsigned int code, unsigned int value)
+    cdef note_local(self, dict changes)
     cdef int on_ping(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
     cdef probe(self, Stream stream)
     @cython.locals(tuner=WindowTuner, unread="long long", stream=Stream)

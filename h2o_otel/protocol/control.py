@@ -118,6 +118,7 @@ class ControlHalf(SendHalf):
         self.guards.settings_frame(self.now)
         self.need_settings = False
         window = highest = self.remote_initial_window
+        changes: dict[int, int] = {}
         try:
             while pos < end:
                 code = _mem.u16(buf, pos, end)
@@ -127,13 +128,14 @@ class ControlHalf(SendHalf):
                     raise fail(RULES.settings_enable_push, actual=value)
                 if not settings.check(code, value):
                     continue
+                changes[code] = value
                 if code == SettingCode.INITIAL_WINDOW_SIZE:
                     window = value
                     highest = max(highest, value)
-                    self.note_remote(code, value)
                 else:
                     self.apply_remote(code, value)
         finally:
+            self.note_remote(changes)
             self.take_initial_window(window, highest)
         writer.write_settings_ack(self.out)
         self.sent(_SETTINGS, _ACK, 0, 0)
@@ -153,13 +155,16 @@ class ControlHalf(SendHalf):
                 self.report_streams_max(value)
         elif code == SettingCode.HEADER_TABLE_SIZE:
             self.encoder.set_table_size(value)
-        self.note_remote(code, value)
 
-    def note_remote(self, code: int, value: int) -> None:
+    def note_remote(self, changes: dict[int, int]) -> None:
         """What the peer said last, for whoever asks and for the gauge."""
-        self.remote_settings[code] = value
-        name = SettingCode(code).name
-        self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.RECV) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
+        self.remote_settings = settings.with_changes(self.remote_settings, changes)
+        self._show_settings(changes, counters.RECV)
+
+    def _show_settings(self, changes: dict[int, int], direction: int) -> None:
+        place = _SETTINGS_VALUE + (self.role * 2 + direction) * _SETTING_NAMES
+        for code, value in changes.items():
+            self.slots[place + counters.SETTING_NAMES.index(SettingCode(code).name)] = value
 
     def take_initial_window(self, window: int, highest: int) -> None:
         """The peer's INITIAL_WINDOW_SIZE is ``window`` now, after all entries of a SETTINGS frame; on the way it was ``highest``."""
@@ -188,6 +193,7 @@ class ControlHalf(SendHalf):
         self.counters.histogram("settings_ack_duration", self.role).record(self.now - sent)
         for code, value in entries.items():
             self.apply_local(code, value)
+        self.note_local(entries)
 
     def apply_local(self, code: int, value: int) -> None:
         if code == SettingCode.INITIAL_WINDOW_SIZE:
@@ -210,9 +216,11 @@ class ControlHalf(SendHalf):
             self.local_streams_max = value
             if not self.client:
                 self.report_streams_max(value)
-        self.local_settings[code] = value
-        name = SettingCode(code).name
-        self.slots[_SETTINGS_VALUE + (self.role * 2 + counters.SEND) * _SETTING_NAMES + counters.SETTING_NAMES.index(name)] = value
+
+    def note_local(self, changes: dict[int, int]) -> None:
+        """What the peer acknowledged last."""
+        self.local_settings = settings.with_changes(self.local_settings, changes)
+        self._show_settings(changes, counters.SEND)
 
     # -- PING
 

@@ -161,7 +161,7 @@ class ConnectionCore(ConnectionState):
         if stream.local and stream.trace is not None:
             self.traced_open -= 1
         if outcome == _COMPLETED:
-            self.guards.resets_received.put(1.0)
+            self.guards.response_completed()
             self.guards.stream_closed(0)
         stream.closed_at = self.now
         self.active_at = self.now

@@ -14,6 +14,7 @@ cdef class Engine:
     cpdef Py_ssize_t out_size(self)
     cpdef list chunks_to_send(self)
     cpdef double next_deadline(self) except? -1.0
+    cpdef bint trim(self, double now, double quiet_s) except -1
     cpdef Stream send_request(self, object headers, bint end_stream, double now, object user=*, Trace trace=*)
     cpdef send_response(self, Stream stream, int status, object headers, bint end_stream, double now)
     cpdef long long send_data(self, Stream stream, bytes data, bint end_stream, double now) except -1

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..counters import Trace
 from ..streams.stream import Stream
-from .settings import Settings
+from .settings import INITIAL
 
 __all__ = ["Engine"]
 
@@ -43,7 +43,7 @@ class Engine:
         self.streams: dict[int, Stream] = {}
         self.requests = 0
         self.queued = 0
-        self.remote_settings = Settings()
+        self.remote_settings = INITIAL
 
     # -- octets and time, which a driver brings
 
@@ -79,6 +79,10 @@ class Engine:
 
     def connection_lost(self, error: Exception | None, now: float) -> None:
         raise NotImplementedError
+
+    def trim(self, now: float, quiet_s: float) -> bool:
+        """Give back what can be made again, once no stream was open for ``quiet_s``; false when it is too early for that."""
+        return True
 
     # -- verbs of servers and clients
 

@@ -37,6 +37,7 @@ cdef class Guards:
 
     cdef scale(self, long long connection_window)
     cdef int reset_received(self, unsigned int stream_id, double now) except -1
+    cdef response_completed(self)
     cdef int fault_reset(self, unsigned int stream_id, double now) except -1
     cdef int ping(self, double now) except -1
     cdef int settings_frame(self, double now) except -1

@@ -98,11 +98,12 @@ class Guards:
         self._counters = block
         self._slots = self._counters.slots
         self._glitches = _GLITCHES + role * _GLITCH_KINDS
-        self.resets_received = Bucket(limits.resets_received_burst, limits.resets_received_refill_per_s)
-        self.resets_sent = Bucket(limits.resets_sent_burst, limits.resets_sent_refill_per_s)
-        self.pings = Bucket(limits.pings_burst, limits.pings_refill_per_s)
-        self.settings = Bucket(limits.settings_burst, limits.settings_refill_per_s)
-        self.glitches = Bucket(limits.glitches_burst, limits.glitches_refill_per_s)
+        # Each is made when something is first taken out of it; until then it is full.
+        self.resets_received: Bucket | None = None
+        self.resets_sent: Bucket | None = None
+        self.pings: Bucket | None = None
+        self.settings: Bucket | None = None
+        self.glitches: Bucket | None = None
         self.empty_in_a_row = 0
         self.empty_data = 0
         self.small_unread = 0
@@ -130,18 +131,29 @@ class Guards:
 
     def reset_received(self, stream_id: int, now: float) -> int:
         """RST_STREAM for a stream whose response was not complete (CVE-2023-44487)."""
+        if self.resets_received is None:
+            self.resets_received = Bucket(self._limits.resets_received_burst, self._limits.resets_received_refill_per_s)
         if not self.resets_received.take(now):
             raise fail(RULES.rapid_reset, stream_id, limit=int(self.resets_received.burst))
         return 0
 
+    def response_completed(self) -> None:
+        """A complete response earns a reset."""
+        if self.resets_received is not None:
+            self.resets_received.put(1.0)
+
     def fault_reset(self, stream_id: int, now: float) -> int:
         """The peer made us reset a stream (CVE-2025-8671)."""
+        if self.resets_sent is None:
+            self.resets_sent = Bucket(self._limits.resets_sent_burst, self._limits.resets_sent_refill_per_s)
         if not self.resets_sent.take(now):
             raise fail(RULES.made_you_reset, stream_id, limit=int(self.resets_sent.burst))
         return 0
 
     def ping(self, now: float) -> int:
         """PING that wants an answer (CVE-2019-9512); messages sent since the last one excuse as many."""
+        if self.pings is None:
+            self.pings = Bucket(self._limits.pings_burst, self._limits.pings_refill_per_s)
         if self.message_frames != self._message_frames_at_ping:
             self.pings.put(self.message_frames - self._message_frames_at_ping)
             self._message_frames_at_ping = self.message_frames
@@ -151,6 +163,8 @@ class Guards:
 
     def settings_frame(self, now: float) -> int:
         """SETTINGS (CVE-2019-9515)."""
+        if self.settings is None:
+            self.settings = Bucket(self._limits.settings_burst, self._limits.settings_refill_per_s)
         if not self.settings.take(now):
             raise fail(RULES.settings_flood, limit=int(self.settings.burst))
         return 0
@@ -191,6 +205,8 @@ class Guards:
     def glitch(self, kind: int, now: float) -> int:
         """A legal frame that is of no use."""
         self._slots[self._glitches + kind] += 1
+        if self.glitches is None:
+            self.glitches = Bucket(self._limits.glitches_burst, self._limits.glitches_refill_per_s)
         if not self.glitches.take(now):
             raise fail(RULES.glitch_flood, kind=_GLITCH_TEXTS[kind], limit=int(self.glitches.burst))
         return 0

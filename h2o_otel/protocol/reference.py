@@ -30,6 +30,7 @@ from .events import Event
 from .handler import Handler
 from .reference_h2 import H2Engine
 from .reference_send import ReferenceSend
+from .settings import with_changes
 from .state import UNLIMITED
 
 __all__ = ["ReferenceConnection"]
@@ -64,8 +65,7 @@ class ReferenceConnection(ReferenceSend):
         self._settings_unacked = True
         if self.limits.stream_window_bytes < 65_535:
             self._settings_waiting.append({SettingCode.INITIAL_WINDOW_SIZE: self.limits.stream_window_bytes})
-        for code, value in self._h2.local_settings.items():
-            self.local_settings[int(code)] = value
+        self.local_settings = with_changes(self.local_settings, {int(code): value for code, value in self._h2.local_settings.items()})
         window = self.limits.connection_window_bytes
         if window > 65_535:
             self._h2.increment_flow_control_window(window - 65_535)
@@ -249,15 +249,14 @@ class ReferenceConnection(ReferenceSend):
 
     def _on_settings(self, event: h2.events.RemoteSettingsChanged) -> None:
         self.need_settings = False
-        for code, change in event.changed_settings.items():
-            if code in (*SettingCode,):
-                self.remote_settings[int(code)] = change.new_value
+        changes = {int(code): change.new_value for code, change in event.changed_settings.items() if code in (*SettingCode,)}
+        self.remote_settings = with_changes(self.remote_settings, changes)
         self.remote_streams_max = self.remote_settings.get(SettingCode.MAX_CONCURRENT_STREAMS, UNLIMITED)
         self.handler.settings_received()
 
     def _on_settings_acknowledged(self, event: h2.events.SettingsAcknowledged) -> None:
-        for code, change in event.changed_settings.items():
-            self.local_settings[int(code)] = change.new_value
+        changes = {int(code): change.new_value for code, change in event.changed_settings.items()}
+        self.local_settings = with_changes(self.local_settings, changes)
         self._settings_unacked = False
         if self._settings_waiting:
             self._settings_unacked = True

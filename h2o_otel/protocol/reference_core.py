@@ -27,7 +27,7 @@ from .engine import Engine
 from .events import EventCollector
 from .handler import Handler
 from .reference_h2 import H2Engine
-from .settings import Settings
+from .settings import INITIAL
 from .state import UNLIMITED
 
 __all__ = ["ReferenceCore"]
@@ -57,7 +57,7 @@ class ReferenceCore(Engine):
         self.goaway_sent = self.goaway_received = self.shutting_down = self.counted = self.paused = False
         self.need_settings = True
         self.error: Exception | None = None
-        self.local_settings = Settings()
+        self.local_settings = INITIAL
         self.local_streams_max = limits.push_promises_max if self.client else limits.streams_max
         self.remote_streams_max = UNLIMITED
         self.next_stream_id = 1 if self.client else 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..frames.types import SettingCode
-from ..limits import WINDOW_BYTES_MAX
+from ..limits import SETTINGS_SHARED_MAX, WINDOW_BYTES_MAX
 from ..rules import RULES, fail
 
-__all__ = ["Settings"]
+__all__ = ["INITIAL", "Settings", "with_changes"]
 
 _DEFAULTS = {
     SettingCode.HEADER_TABLE_SIZE: 4096,
@@ -19,7 +21,7 @@ _DEFAULTS = {
 
 
 class Settings(dict[int, int]):
-    """Values in force by identifier.
+    """Values in force by identifier.  Connections whose values are equal share one: ``with_changes`` makes another.
 
     MAX_CONCURRENT_STREAMS and MAX_HEADER_LIST_SIZE are missing while they are unlimited.
     Identifiers that are not defined are not kept (RFC 9113 section 6.5.2: ignored).
@@ -27,11 +29,29 @@ class Settings(dict[int, int]):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__({int(code): value for code, value in _DEFAULTS.items()})
+    def __init__(self, values: Mapping[int, int] | None = None) -> None:
+        super().__init__({int(code): value for code, value in _DEFAULTS.items()} if values is None else values)
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{SettingCode(code).name}={value}' for code, value in self.items())})"
+
+
+INITIAL = Settings()
+"""What both sides have before any SETTINGS (RFC 9113 section 6.5.2)."""
+# Those that were made, by their values.
+_shared: dict[tuple[tuple[int, int], ...], Settings] = {}
+
+
+def with_changes(settings: Settings, changes: Mapping[int, int]) -> Settings:
+    """``settings`` with ``changes`` on top: the object that other connections with the same values have."""
+    if all(settings.get(code) == value for code, value in changes.items()):
+        return settings
+    changed = Settings({**settings, **changes})
+    key = tuple(changed.items())
+    if len(_shared) >= SETTINGS_SHARED_MAX and key not in _shared:
+        # A flood of values: connections keep what they have, and later ones share anew.
+        _shared.clear()
+    return _shared.setdefault(key, changed)
 
 
 def check(code: int, value: int) -> bool:

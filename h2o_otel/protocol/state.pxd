@@ -50,6 +50,7 @@ cdef class ConnectionState(Engine):
     cdef readonly bint goaway_sent, goaway_received, shutting_down, counted
     cdef readonly object error
     cdef readonly double opened_at, active_at
+    cdef double _trimmed_at
     # settings in force
     cdef readonly object local_settings
     cdef readonly long long local_streams_max
@@ -105,4 +106,5 @@ cdef class ConnectionState(Engine):
     cdef _begin_streams(self)
     cdef _begin_windows(self)
     cdef _begin_memory(self)
+    cpdef bint trim(self, double now, double quiet_s) except -1
     cdef set_batches(self)

@@ -21,12 +21,12 @@ from ..memory.machine import process_bytes_max
 from ..streams.pool import local_stream_pool
 from ..streams.scheduler import Scheduler
 from ..streams.stream import Stream
+from . import settings
 from .config import ConnectionConfig
 from .engine import Engine
 from .guards import Guards
 from .handler import Handler
 from .recorder import FlightRecorder
-from .settings import Settings
 from .windows import WindowTuner
 
 __all__ = ["ConnectionState"]
@@ -70,11 +70,12 @@ class ConnectionState(Engine):
         self.error: Exception | None = None
         self.opened_at = 0.0
         self.active_at = 0.0
+        self._trimmed_at = 0.0
         # A drain that the engine begins itself: from which stream on, and when it names the last stream.
         self.drain_stream_id = STREAM_ID_DRAIN
         self.drain_at = 0.0
         self.drained = False
-        self.local_settings = Settings()
+        self.local_settings = settings.INITIAL
         # One entry as a rule, so a list: the smallest deque takes 700 octets.
         self.unacked_settings: list[tuple[dict[int, int], float]] = []
 
@@ -192,6 +193,20 @@ class ConnectionState(Engine):
         self._reported_streams = 0
         self._reported_hpack = 0
         self._reported_queues = 0
+
+    def trim(self, now: float, quiet_s: float) -> bool:
+        if self.streams:
+            # There is nothing to wait for: the end of the last one is activity.
+            return True
+        if now - self.active_at < quiet_s:
+            return False
+        if self._trimmed_at != self.active_at:
+            self._trimmed_at = self.active_at
+            # An empty dictionary keeps the room of what it had.
+            self.streams.clear()
+            self.encoder.trim()
+            self.decoder.trim()
+        return True
 
     def set_batches(self) -> None:
         """Credit goes out in batches of half a window; one by one without ``Tuning.stream_window_batching``."""

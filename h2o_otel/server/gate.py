@@ -56,6 +56,8 @@ class Gate:
 class GatedProtocol(H2Protocol):
     """A connection of a server that passes its ``Gate`` first; see ``Driver`` for the other arguments."""
 
+    __slots__ = ("_address", "_gate", "_inside")
+
     def __init__(self, gate: Gate, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._gate = gate

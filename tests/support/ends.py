@@ -16,6 +16,7 @@ from h2o_otel.io.loop import Loop
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
 from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.connection import Connection
+from h2o_otel.tuning import Tuning
 
 
 def body(size: int) -> bytes:
@@ -135,13 +136,20 @@ def server_driver(
     tls: Any = None,
     handler: Server | None = None,
     block: Counters | None = None,
+    tuning: Tuning | None = None,
 ) -> tuple[Any, Server]:
     made, setup = serving(handler, limits)
-    return kind(loop, limits, setup, role=counters.SERVER, tls=tls, block=block), made
+    return kind(loop, limits, setup, role=counters.SERVER, tls=tls, block=block, tuning=tuning), made
 
 
 def client_driver(
-    loop: Loop, kind: Any = Driver, *, limits: Limits = CLIENT_LIMITS, tls: Any = None, block: Counters | None = None
+    loop: Loop,
+    kind: Any = Driver,
+    *,
+    limits: Limits = CLIENT_LIMITS,
+    tls: Any = None,
+    block: Counters | None = None,
+    tuning: Tuning | None = None,
 ) -> tuple[Any, Client]:
     made, setup = asking(limits)
-    return kind(loop, limits, setup, role=counters.CLIENT, tls=tls, block=block), made
+    return kind(loop, limits, setup, role=counters.CLIENT, tls=tls, block=block, tuning=tuning), made

@@ -298,9 +298,10 @@ class FacadeEngine(SendingEngine):
             self.remote.validate_received_setting(code, value)
         event = events.RemoteSettingsChanged.from_settings(self.remote, new)
         self.remote.update(new)
-        for code in self.remote.acknowledge():
-            if code in _SETTING_CODES:
-                self.apply_remote(code, self.remote[code])
+        changes = {int(code): self.remote[code] for code in self.remote.acknowledge() if code in _SETTING_CODES}
+        for code, value in changes.items():
+            self.apply_remote(code, value)
+        self.note_remote(changes)
         self.tell(event)
 
     def local_changed(self, code: int, changed: ChangedSetting) -> None:
@@ -316,6 +317,7 @@ class FacadeEngine(SendingEngine):
             self.decoder._list_bytes_max = value
         if code in _SETTING_CODES:
             self.apply_local(code, value)
+            self.note_local({int(code): value})
         if code == SettingCodes.HEADER_TABLE_SIZE and value >= self.decoder.table.capacity:
             # ``Settings`` takes any acknowledgement for that of its oldest values: the peer may never have seen a smaller one.
             self.decoder._shrink_to = -1

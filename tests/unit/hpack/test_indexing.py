@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from h2o_otel import counters
-from tests.support.hpack import Sender, receiver, refused
+from tests.support.hpack import Sender, decoded, receiver, refused
 
 # -- what is indexed
 
@@ -45,6 +45,19 @@ def test_huge_value_is_not_indexed() -> None:
     sender.block([(b"a", b"b")])
     sender.block([(b"c", b"d" * 4000)])
     assert sender.encoder.table.entries() == [(b"a", b"b")]
+
+
+def test_second_value_of_a_name_and_evictions_of_either() -> None:
+    """A name has one entry, then several beside those of the static table, then one and none again."""
+    sender, decoder = Sender(adaptive=False), receiver()
+    for name, static in ((b"x-one", b""), (b"vary", b""), (b"accept-encoding", b"gzip, deflate")):
+        for value in (b"a", b"a", static, b"b", b"a", b"b", b"c" * 3000, b"a", b"d" * 3000, b"e" * 3000, b"a", static, b"b", b"a"):
+            fields = [(name, value)]
+            for size_max in (9999, 1):
+                block = sender.block(fields)
+                assert len(block) <= size_max
+                assert decoded(block, decoder) == fields
+                assert decoder.table.entries() == sender.encoder.table.entries()
 
 
 def test_names_are_bounded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -18,16 +19,17 @@ from h2o_otel.tuning import Tuning
 from tests.support.ends import client_driver, server_driver
 
 MIB = 1_048_576
+POST = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"test"), (b":path", b"/1")]
 
 
 class Ends:
     """A client and a server joined by memory, on counters of their own."""
 
-    def __init__(self, limits: Limits = SERVER_LIMITS) -> None:
+    def __init__(self, limits: Limits = SERVER_LIMITS, tuning: Tuning | None = None) -> None:
         self.loop = VirtualLoop()
         self.block = Counters()
-        self.server_driver, _ = server_driver(self.loop, block=self.block, limits=limits)
-        self.client_driver, self.client = client_driver(self.loop, block=self.block)
+        self.server_driver, _ = server_driver(self.loop, block=self.block, limits=limits, tuning=tuning)
+        self.client_driver, self.client = client_driver(self.loop, block=self.block, tuning=tuning)
         pair(self.loop, self.client_driver, self.server_driver)
         self.loop.run()
 
@@ -59,6 +61,37 @@ def test_idle_buffers_are_dropped_after_a_quiet_time(fresh: None) -> None:
     timers = ends.loop.timers
     ends.loop.advance(2 * SERVER_LIMITS.buffer_quiet_s)
     assert ends.loop.timers == timers
+    assert ends.loop.housekeeper.resting
+
+
+@pytest.mark.parametrize("trimming", [True, False])
+def test_idle_connections_give_back_what_they_can_make_again(fresh: None, trimming: bool) -> None:
+    ends = Ends(tuning=replace(Tuning(), memory_trimming=trimming))
+    ends.client.ask()
+    ends.loop.run()
+    ends.loop.advance(SERVER_LIMITS.buffer_quiet_s / 2)
+    server = ends.server_driver.connection
+    before = sys.getsizeof(server.streams)
+    assert before > sys.getsizeof({})
+    for _ in range(3):
+        ends.loop.advance(SERVER_LIMITS.buffer_quiet_s)
+    assert sys.getsizeof(server.streams) == (sys.getsizeof({}) if trimming else before)
+    assert ends.loop.housekeeper.resting
+    # It serves as before.
+    ends.client.ask()
+    ends.loop.run()
+    assert server.requests == 2
+    assert sys.getsizeof(server.streams) == before
+
+
+def test_open_streams_keep_no_timer(fresh: None) -> None:
+    ends = Ends()
+    ends.client_driver.connection.send_request(POST, False, ends.loop.now(), None)
+    ends.client_driver.wake()
+    ends.loop.run()
+    assert ends.server_driver.connection.streams
+    for _ in range(4):
+        ends.loop.advance(SERVER_LIMITS.buffer_quiet_s)
     assert ends.loop.housekeeper.resting
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from h2o_otel.errors import LocalProtocolError
 from h2o_otel.frames.types import SettingCode
+from h2o_otel.limits import SETTINGS_SHARED_MAX
+from h2o_otel.protocol.settings import INITIAL, _shared, with_changes
 from tests.support.engine import GET, requesting, serving
 from tests.support.wire import data, frame, headers, request_block, response_block, rst_stream, settings, settings_ack, window_update
 
@@ -134,3 +136,23 @@ def test_enable_connect_protocol_reaches_the_client() -> None:
 def test_repr_has_names() -> None:
     server, _ = serving()
     assert repr(server.remote_settings).startswith("Settings(HEADER_TABLE_SIZE=4096, ENABLE_PUSH=1, INITIAL_WINDOW_SIZE=65535")
+
+
+def test_connections_share_equal_settings() -> None:
+    first, peer = serving()
+    second, other = serving()
+    third, another = serving()
+    for sender in (peer, other):
+        sender.sends(settings({3: 7, 6: 1000}) + settings_ack())
+    another.sends(settings({3: 8}))
+    assert first.remote_settings is second.remote_settings
+    assert first.local_settings is second.local_settings
+    assert third.remote_settings[3] == 8
+    assert first.remote_settings[3] == 7
+
+
+def test_a_flood_of_settings_keeps_no_more_than_its_bound() -> None:
+    made = [with_changes(INITIAL, {3: value}) for value in range(2 * SETTINGS_SHARED_MAX)]
+    assert len(_shared) <= SETTINGS_SHARED_MAX
+    assert [found[3] for found in made] == list(range(2 * SETTINGS_SHARED_MAX))
+    assert INITIAL == {1: 4096, 2: 1, 4: 65_535, 5: 16_384, 8: 0, 9: 0}
