@@ -348,3 +348,34 @@ def test_section_beyond_our_limits(make: Any) -> None:
         peer = make()
         stream_error(peer, rule, headers(1, message(peer) + many + b"\x40\x01a\x01b", end_stream=True))
         assert peer.connection.decoder.table.entries()[0] == (b"a", b"b")
+
+
+@requirement("9113-8.5-3")
+@pytest.mark.parametrize(("status", "tunnels"), [(200, True), (299, True), (300, False), (407, False)])
+def test_only_a_status_of_2xx_makes_a_tunnel(status: int, tunnels: bool) -> None:
+    """Any other answers CONNECT with a response like any: with a length, and with trailers."""
+    connection, peer = requesting()
+    connection.send_request([CONNECT, AUTHORITY], False, peer.now)
+    peer.sends(headers(1, response_block(status, (b"content-length", b"3"))))
+    peer.forget()
+    trailers = headers(1, block((b"a", b"b")), end_stream=True)
+    if tunnels:
+        accepted(peer, data(1, b"more than three"))
+        stream_error(peer, "connect_frame", trailers)
+    else:
+        assert accepted(peer, data(1, b"abc"), trailers) == ["data 1 abc", "trailers 1"]
+
+
+@requirement("9113-8.1.1-3")
+@pytest.mark.parametrize("status", [204, 304])
+def test_content_length_of_what_has_no_content(status: int) -> None:
+    connection, peer = requesting()
+    for end_stream in (True, False):
+        connection.send_request([METHOD, SCHEME, PATH, AUTHORITY], True, peer.now)
+        peer.forget()
+        stream_id = connection.next_stream_id - 2
+        octets = headers(stream_id, response_block(status, (b"content-length", b"3")), end_stream=end_stream)
+        if end_stream:
+            accepted(peer, octets)
+        else:
+            stream_error(peer, "content_length_mismatch", octets, data(stream_id, b"abc"), stream_id=stream_id)

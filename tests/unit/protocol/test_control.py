@@ -12,10 +12,13 @@ from h2o_otel.errors import LocalProtocolError
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from h2o_otel.protocol.config import server_config
 from h2o_otel.protocol.connection import Connection
+from h2o_otel.streams.states import State
+from h2o_otel.streams.stream import REMOTE
 from tests.support.engine import GET, POST, requesting, serving
 from tests.support.wire import (
     GOAWAY,
     PREFACE,
+    SETTINGS,
     block,
     continuation,
     data,
@@ -32,6 +35,45 @@ from tests.support.wire import (
 )
 
 ANY = 2**31 - 1
+
+# -- SETTINGS
+
+
+def test_own_settings_may_say_the_same_again() -> None:
+    """What cannot be taken back may be repeated, and a server may say that it takes no promises."""
+    server, peer = serving()
+    for entries in ([(8, 1), (9, 1)], [(2, 0)]):
+        server.update_settings(entries, peer.now)
+        peer.gets(settings(dict(entries)))
+
+
+def test_only_the_table_size_is_for_the_encoder() -> None:
+    server, peer = serving()
+    peer.sends(settings({5: 20_000, 6: 100, 8: 1, 9: 1}), headers(1, request_block(), end_stream=True))
+    peer.forget()
+    server.send_response(server.streams[1], 204, [], True, peer.now)
+    peer.gets(headers(1, b"\x89", end_stream=True))
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_settings_that_open_a_window_by_one_octet(raised: bool) -> None:
+    """From none, and from below none by way of a larger one in the same frame."""
+    server, peer = serving()
+    peer.sends(settings({4: 0}), headers(1, request_block(), end_stream=True))
+    server.send_response(server.streams[1], 200, [], False, peer.now)
+    server.send_data(server.streams[1], b"ab", True, peer.now)
+    peer.forget()
+    entries = b"\x00\x04\x00\x00\x00\x09" * raised + b"\x00\x04\x00\x00\x00\x01"
+    peer.sends(frame(SETTINGS, 0, 0, entries))
+    server.pump(peer.now)
+    peer.gets(settings_ack(), data(1, b"a"))
+
+
+def test_most_entries_that_settings_may_have() -> None:
+    _server, peer = serving(replace(SERVER_LIMITS, settings_entries_max=3))
+    peer.sends(frame(SETTINGS, 0, 0, b"\x00\xfa\x00\x00\x00\x00" * 3))
+    peer.gets(settings_ack())
+
 
 # -- PING
 
@@ -80,6 +122,27 @@ def test_text_of_a_refused_request() -> None:
     assert [str(e) for e in peer.errors()] == [
         "stream 1: the peer sent GOAWAY NO_ERROR with last stream 0, so it has not seen this request"
     ]
+
+
+def test_requests_above_the_last_stream_are_over() -> None:
+    """As if the peer had refused each of them: they leave the table, and what follows on them is a fault of the peer."""
+    client, peer = requesting()
+    first, second = client.send_request(GET, True, peer.now), client.send_request(GET, True, peer.now)
+    peer.sends(goaway(1))
+    assert list(client.streams) == [1]
+    assert (second.closed_by, second.closed_code, second.refused, second.state) == (REMOTE, 7, True, State.CLOSED)
+    assert (first.closed_by, first.refused) == (0, False)
+    peer.forget()
+    peer.sends(data(3, b"late"))
+    peer.gets(rst_stream(3, 5))
+    assert not client.closed
+
+
+@pytest.mark.parametrize("debug", [b"", b"x", b"a reason that is told"])
+def test_reason_of_goaway(debug: bytes) -> None:
+    client, peer = requesting()
+    events = client.receive(goaway(ANY, 0, debug), peer.now)
+    assert [(e.last_stream_id, e.code, e.debug) for e in events] == [(ANY, 0, debug)]
 
 
 def test_no_request_after_goaway() -> None:
@@ -210,6 +273,32 @@ def test_priority_updates_of_idle_streams_are_bounded() -> None:
     assert list(server.idle_priorities) == [1, 3]
 
 
+def test_priority_of_an_idle_stream_may_change_when_no_more_are_remembered() -> None:
+    server, peer = serving(replace(SERVER_LIMITS, streams_max=2))
+    peer.sends(priority_update(1, b"u=1"), priority_update(3, b"u=2"), priority_update(5, b"u=4"), priority_update(3, b"u=6"))
+    assert server.idle_priorities == {1: (1, False), 3: (6, False)}
+    # Once 3 was passed over, there is room.
+    peer.sends(headers(3, request_block(), end_stream=True), headers(5, request_block(), end_stream=True))
+    assert server.idle_priorities == {1: (1, False)}
+    peer.sends(priority_update(7, b"u=5"), priority_update(9, b"u=5"), priority_update(11, b"u=5"))
+    assert server.idle_priorities == {7: (5, False), 9: (5, False)}
+
+
+def test_priority_update_without_a_value() -> None:
+    """An empty value is all defaults (RFC 9218 section 4)."""
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"GET", b"/", (b"priority", b"u=1, i")), end_stream=True))
+    peer.sends(priority_update(1, b""))
+    assert (server.streams[1].urgency, server.streams[1].incremental) == (3, False)
+
+
+def test_priority_update_sent_is_our_own_priority_too() -> None:
+    client, peer = requesting()
+    stream = client.send_request(POST, False, peer.now)
+    client.send_priority_update(stream, 1, True, peer.now)
+    assert (stream.urgency, stream.incremental) == (1, True)
+
+
 def test_server_sends_no_priority_update() -> None:
     server, peer = serving()
     peer.sends(headers(1, request_block()))
@@ -265,6 +354,28 @@ def test_ping_does_not_keep_it_alive() -> None:
     peer.now += 74.0
     peer.sends(ping())
     assert server.next_deadline() == 76.0
+
+
+@pytest.mark.parametrize("end", [data(5, b"x", end_stream=True), headers(5, block((b"a", b"b")), end_stream=True), rst_stream(5, 8)])
+def test_a_body_that_is_owed_is_looked_at_every_second(end: bytes) -> None:
+    """And no more once it is complete, though its response is not."""
+    server, peer = serving()
+    peer.sends(headers(1, request_block(), end_stream=True))
+    assert server.next_deadline() == math.inf
+    peer.sends(headers(3, request_block(b"POST")))
+    peer.now += 0.25
+    peer.sends(headers(5, request_block(b"POST")))
+    assert server.next_deadline() == peer.now + 0.75
+    peer.now += 10.0
+    server.tick(peer.now)
+    assert server.next_deadline() == peer.now + 1.0
+    peer.sends(data(3, end_stream=True))
+    assert server.next_deadline() == peer.now + 1.0
+    peer.sends(end)
+    assert server.next_deadline() == math.inf
+    peer.now += 10.0
+    peer.sends(headers(7, request_block(b"POST")))
+    assert server.next_deadline() == peer.now + 1.0
 
 
 def test_open_stream_is_not_idle() -> None:
