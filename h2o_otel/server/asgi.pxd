@@ -1,16 +1,16 @@
 import cython
 from .. cimport _mem
-from ..counters cimport Counters, Histogram
+from ..counters cimport Counters
 from ..streams.stream cimport Stream
 from ..telemetry.requests cimport ServerRequestMetrics
 from ..telemetry.span cimport RequestSpan
 from ..telemetry.spans cimport Tracing
+from .body cimport BodyQueue
 from .carrier cimport AsgiConnection
-from .scope cimport make_scope
+from .scope cimport expects_continue, make_scope, route_of
 from .service cimport Service
 
-cdef int _WAIT_RECEIVE, _WAIT_SEND, _HANDLERS_RUNNING, _FIELDS_DROPPED, _COPIED_ASGI, _NO_ERROR, _INTERNAL_ERROR
-cdef Py_ssize_t _SMALL_BYTES, _JOINED_BYTES_MAX
+cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _NO_ERROR, _INTERNAL_ERROR
 cdef tuple _TEXT
 
 @cython.final
@@ -25,8 +25,7 @@ cdef class AsgiRequest:
     cdef readonly bint started, disconnected, response_done, over, body_ended
     cdef public bint waiting
     cdef bint _body_taken, _continued, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
-    cdef list _chunks
-    cdef bytearray _small
+    cdef BodyQueue _body
     cdef list _receivers, _senders
     cdef object _task, _timer
     cdef list _fields
@@ -37,25 +36,20 @@ cdef class AsgiRequest:
     @cython.locals(service=Service, stream=Stream, tracing=Tracing)
     cdef start(self)
     cpdef _task_done(self, object task)
-    @cython.locals(owner=AsgiConnection, service=Service, seconds=double)
     cdef _app_ended(self, object error)
     cdef _repair(self, object error)
     cdef bint _content_complete(self)
-    cdef _log_exception(self, object error)
     cdef _uncount(self)
     @cython.locals(owner=AsgiConnection, now=double)
     cdef reply(self, int status, bytes text)
     @cython.locals(n="Py_ssize_t")
     cdef feed(self, bytes data, bint ended)
-    @cython.locals(small=bytearray)
-    cdef _join(self, bytes data, Py_ssize_t n)
     @cython.locals(service=Service)
     cdef reset(self, object error)
     cpdef _expire(self)
     cdef writable(self)
-    @cython.locals(owner=AsgiConnection, service=Service, stream=Stream, status=int, route=str, duration=double, span=RequestSpan)
+    @cython.locals(owner=AsgiConnection, stream=Stream, status=int)
     cdef closed(self)
-    cdef str _route(self)
     cdef _wake_everybody(self)
     @cython.locals(stream=Stream)
     cdef _continue(self)

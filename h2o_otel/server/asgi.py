@@ -2,39 +2,33 @@
 
 A request has two lives that end apart: the stream's (the engine says so with ``closed``) and the
 application's (its task is done).  Metrics and span follow the stream, the handler limit both.
+What has arrived waits in ``body``, what the section of fields says is read in ``scope``, and
+``service`` has what is reported of a request.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from .. import _mem
 from .. import counters as _counters
 from ..errors import ClientDisconnected, ErrorCode, LocalProtocolError, StreamReset
 from ..streams.stream import Stream
+from .body import BodyQueue
 from .carrier import AsgiConnection
 from .checks import caused_by_disconnect, normalised, pushed_path
-from .scope import make_scope
+from .scope import expects_continue, make_scope, route_of
 
 __all__ = ["AsgiRequest"]
 
 _WAIT_RECEIVE = _counters.slot("asgi_wait_ns")
 _WAIT_SEND = _WAIT_RECEIVE + 1
-_HANDLERS_RUNNING = _counters.slot("asgi_handlers")
 _FIELDS_DROPPED = _counters.slot("asgi_fields_dropped")
 _COPIED_ASGI = _counters.slot("buffer_copied") + _counters.COPY_REASONS.index("asgi")
 _NO_ERROR = int(ErrorCode.NO_ERROR)
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
-# Pieces below this are joined with what waits before them: memory follows octets, not frames.
-_SMALL_BYTES = 1024
-_JOINED_BYTES_MAX = 16_384
 _TEXT: Any = (b"content-type", b"text/plain; charset=utf-8")
-
-
-def _finish_span(span: Any, status: int, error_type: str | None, route: str | None, stream: Any) -> None:
-    span.finish(status, error_type, route, 0, stream)
 
 
 class AsgiRequest:
@@ -48,9 +42,9 @@ class AsgiRequest:
 
     __slots__ = (
         "_app_started_ns",
+        "_body",
         "_body_taken",
         "_bodyless",
-        "_chunks",
         "_content_length",
         "_continued",
         "_counted",
@@ -65,7 +59,6 @@ class AsgiRequest:
         "_running",
         "_senders",
         "_sent",
-        "_small",
         "_task",
         "_timer",
         "body_ended",
@@ -97,8 +90,7 @@ class AsgiRequest:
         self.body_ended = body_ended
         self._body_taken = False
         self._continued = False
-        self._chunks: list[bytes] | None = None
-        self._small: bytearray | None = None
+        self._body: BodyQueue | None = None
         self._receivers: list[Any] | None = None
         self._senders: list[Any] | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -132,9 +124,7 @@ class AsgiRequest:
             scope["extensions"].pop("http.response.push", None)
         self._running = True
         self._counted = True
-        service.handlers += 1
-        service.counters.slots[_HANDLERS_RUNNING] += 1
-        self._app_started_ns = _mem.now_ns()
+        self._app_started_ns = service.handler_began()
         context = None
         tracing = service.tracing
         if tracing is not None:
@@ -172,16 +162,8 @@ class AsgiRequest:
 
     def _app_ended(self, error: BaseException | None) -> None:
         """The application returned or raised: whatever it left undone is done here."""
-        owner = self.owner
-        service = owner.service
         self._running = False
-        service.handlers -= 1
-        service.counters.slots[_HANDLERS_RUNNING] -= 1
-        seconds = (_mem.now_ns() - self._app_started_ns) * 1e-9
-        if error is None:
-            service.app_durations.record(seconds)
-        else:
-            service.counters.labelled_histogram("asgi_app_duration", (type(error).__qualname__,)).record(seconds)
+        self.owner.service.handler_ended(self._app_started_ns, error)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -195,7 +177,7 @@ class AsgiRequest:
         if self.over and not self.response_done:
             # Nobody is there to be told; what the disconnection itself raised is no fault.
             if error is not None and not cancelled and not caused_by_disconnect(error):
-                self._log_exception(error)
+                self.owner.service.report_exception(error, self.stream, self.span)
             return
         if error is None:
             if self._expects_trailers and self._messages_done and self._content_complete():
@@ -205,7 +187,7 @@ class AsgiRequest:
                 return
             error = RuntimeError("the application returned without completing its response")
         if not cancelled:
-            self._log_exception(error)
+            self.owner.service.report_exception(error, self.stream, self.span)
         if self.response_done:
             return
         self.error_type = type(error).__qualname__
@@ -216,19 +198,6 @@ class AsgiRequest:
 
     def _content_complete(self) -> bool:
         return self._content_length < 0 or self._sent == self._content_length
-
-    def _log_exception(self, error: BaseException) -> None:
-        stream = self.stream
-        self.owner.service.log.emit(
-            "http.server.request.exception",
-            {
-                "http.request.method": (stream.method or b"").decode("ascii", "replace"),
-                "url.path": (stream.path or b"").partition(b"?")[0].decode("utf-8", "replace"),
-                "error.type": type(error).__qualname__,
-            },
-            span=self.span,
-            exception=error,
-        )
 
     def _uncount(self) -> None:
         if self._counted:
@@ -263,25 +232,12 @@ class AsgiRequest:
         if n:
             if self.response_done:
                 self.owner.credit(self.stream, n, self.owner.loop.now())
-            elif self._chunks is None:
-                self._chunks = [data]
-            elif self._small is None and n >= _SMALL_BYTES:
-                self._chunks.append(data)
+            elif self._body is None:
+                self._body = BodyQueue(self.owner.service.counters, data)
             else:
-                self._join(data, n)
+                self._body.push(data)
         if self._receivers is not None:
             wake_all(self._receivers)
-
-    def _join(self, data: bytes, n: int) -> None:
-        """Small pieces that wait unread become one."""
-        small = self._small
-        if small is None:
-            small = self._small = bytearray()
-        small += data
-        self.owner.service.counters.slots[_COPIED_ASGI] += n
-        if len(small) >= _JOINED_BYTES_MAX and self._chunks is not None:
-            self._chunks.append(bytes(small))
-            self._small = None
 
     def reset(self, error: StreamReset) -> None:
         """The stream ended early; the application is told now and cancelled after a grace time."""
@@ -312,7 +268,6 @@ class AsgiRequest:
         """The stream is over: account for it, and let go of what refers to it."""
         self.over = True
         owner = self.owner
-        service = owner.service
         stream = self.stream
         stream.user = None
         if not self.response_done:
@@ -321,38 +276,13 @@ class AsgiRequest:
             self._wake_everybody()
         if stream.recv_unread:
             owner.credit(stream, stream.recv_unread, owner.loop.now())
-        self._chunks = None
-        self._small = None
+        self._body = None
         status = self.status if self._head_sent else 0
-        route = self._route()
-        duration = stream.closed_at - stream.headers_at
-        span = self.span
-        if service.metrics is not None:
-            exemplar = span if span is not None and span.sampled else None
-            service.metrics.finished(
-                self._metrics_index, status, route, self.error_type, duration, exemplar, stream.body_received, stream.body_sent
-            )
-        if span is not None:
-            if stream.trace is None:
-                span.finish(status, self.error_type, route, 0, stream)
-            else:
-                # The write that takes the response's last octets along is part of the picture.
-                owner.loop.call_soon(partial(_finish_span, span, status, self.error_type, route, stream))
-        if service.access_log:
-            service.log.access(span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent)
+        owner.service.report_request(stream, self._metrics_index, status, route_of(self.scope), self.error_type, self.span)
         self.scope = None
         if self.response_done or not self._running:
             # A background task after a complete response counts no more, a handler without a stream does.
             self._uncount()
-
-    def _route(self) -> str | None:
-        if self.scope is None:
-            return None
-        route = self.scope.get("route")
-        if route is None:
-            return None
-        path = getattr(route, "path", None)
-        return path if isinstance(path, str) else None
 
     def _wake_everybody(self) -> None:
         if self._receivers is not None:
@@ -384,33 +314,23 @@ class AsgiRequest:
         """The application wants the body: 100 to a client that holds it back for that (RFC 9110 section 10.1.1)."""
         self._continued = True
         stream = self.stream
-        if self.body_ended or self._head_sent or stream.body_received:
-            return
-        for name, value in stream.headers or ():
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.owner.connection.send_informational(stream, 100, [], self.owner.loop.now())
-                self.owner.wake()
-                return
+        if not self.body_ended and not self._head_sent and not stream.body_received and expects_continue(stream):
+            self.owner.inform(stream, 100, [], self.owner.loop.now())
 
     def _take(self) -> dict[str, Any] | None:
         if self.disconnected or self.response_done:
             return {"type": "http.disconnect"}
-        body = b""
-        if self._chunks is not None:
-            if self._chunks:
-                body = self._chunks.pop(0)
-            elif self._small is not None:
-                body = bytes(self._small)
-                self._small = None
-            if not self._chunks and self._small is None:
-                self._chunks = None
-            more = not self.body_ended or self._chunks is not None
+        if self._body is not None:
+            body = self._body.pop()
+            if not self._body.waits():
+                self._body = None
+            more = not self.body_ended or self._body is not None
             self._body_taken = not more
             self.owner.credit(self.stream, len(body), self.owner.loop.now())
             return {"type": "http.request", "body": body, "more_body": more}
         if self.body_ended and not self._body_taken:
             self._body_taken = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": b"", "more_body": False}
         return None
 
     # -- send()
@@ -586,8 +506,7 @@ class AsgiRequest:
         if self._head_sent:
             raise RuntimeError("http.response.early_hint was sent after the response began")
         fields = self._normalised([(b"link", link) for link in message.get("links", ())])
-        self.owner.connection.send_informational(self.stream, 103, fields, self.owner.loop.now())
-        self.owner.wake()
+        self.owner.inform(self.stream, 103, fields, self.owner.loop.now())
 
     def _send_push(self, message: dict[str, Any]) -> None:
         """Promise what ``path`` names and answer it like a request (RFC 9113 section 8.4); a hint, so that it may come to nothing."""

@@ -18,6 +18,7 @@ cdef class AsgiConnection(DriverHandler):
 
     cdef handler_ended(self)
     cdef push(self, Stream parent, bytes path, list fields, double now)
+    cdef inform(self, Stream stream, int status, list fields, double now)
     cdef respond(self, Stream stream, int status, list fields, bint end, double now)
     @cython.locals(queued="long long")
     cdef bint data(self, Stream stream, bytes body, bint end, double now) except -1

@@ -40,6 +40,11 @@ class AsgiConnection(DriverHandler):
     def respond(self, stream: Stream, status: int, fields: list[tuple[bytes, bytes]], end: bool, now: float) -> None:
         self.connection.send_response(stream, status, fields, end, now)
 
+    def inform(self, stream: Stream, status: int, fields: list[tuple[bytes, bytes]], now: float) -> None:
+        """Send an informational response."""
+        self.connection.send_informational(stream, status, fields, now)
+        self.wake()
+
     def data(self, stream: Stream, body: bytes, end: bool, now: float) -> bool:
         """Send or queue ``body``; true when the producer must wait."""
         queued = self.connection.send_data(stream, body, end, now)

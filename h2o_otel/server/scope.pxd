@@ -4,10 +4,13 @@ from .carrier cimport AsgiConnection
 from .service cimport Service
 
 cdef dict _METHODS
-cdef bytes _HOST, _COOKIE
+cdef bytes _HOST, _COOKIE, _EXPECT
 cdef object _unquote
 
 @cython.locals(service=Service, scope=dict, name=bytes, raw=bytes, query=bytes, path=str, mark="Py_ssize_t")
 cpdef dict make_scope(AsgiConnection owner, Stream stream)
 @cython.locals(fields=list, name=bytes, cookies=int, hosts=int, authority=bytes, pair=tuple)
 cdef list make_headers(Stream stream)
+@cython.locals(name=bytes, value=bytes)
+cpdef bint expects_continue(Stream stream) except -1
+cpdef str route_of(dict scope)

@@ -1,4 +1,4 @@
-"""The scope of one ASGI request, made from its field section."""
+"""The scope of one ASGI request, made from its field section, and what is read from either."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from .. import counters as _counters
 from ..streams.stream import Stream
 from .carrier import AsgiConnection
 
-__all__ = ["make_headers", "make_scope"]
+__all__ = ["expects_continue", "make_headers", "make_scope", "route_of"]
 
 _METHODS: dict[bytes, str] = {method.encode(): method for method in _counters.HTTP_METHODS if method != "_OTHER"}
 _HOST = b"host"
 _COOKIE = b"cookie"
+_EXPECT = b"expect"
 
 
 def make_scope(owner: AsgiConnection, stream: Stream) -> dict[str, Any]:
@@ -73,3 +74,22 @@ def make_headers(stream: Stream) -> list[tuple[bytes, bytes]]:
         fields = [pair for pair in fields if pair[0] != _COOKIE]
         fields.insert(place, (_COOKIE, joined))
     return fields
+
+
+def expects_continue(stream: Stream) -> bool:
+    """Whether the client holds its body back until it is asked for it (RFC 9110 section 10.1.1)."""
+    for name, value in stream.headers or ():
+        if name == _EXPECT and value.lower() == b"100-continue":
+            return True
+    return False
+
+
+def route_of(scope: dict[str, Any] | None) -> str | None:
+    """The path of the route that a framework has put into the scope."""
+    if scope is None:
+        return None
+    route = scope.get("route")
+    if route is None:
+        return None
+    path = getattr(route, "path", None)
+    return path if isinstance(path, str) else None

@@ -1,13 +1,17 @@
 import cython
+from .. cimport _mem
 from ..counters cimport Counters, Histogram
 from ..io.loop cimport Loop
+from ..streams.stream cimport Stream
 from ..telemetry.requests cimport ServerRequestMetrics
+from ..telemetry.span cimport RequestSpan
 from ..telemetry.spans cimport Tracing
 
 cdef int _CREATE_TASK, _CAPTURE, _EAGER_START
 cdef object _Task, _CoroutineType
 cdef dict _current_tasks
 cdef str _TASK_NAME
+cdef int _HANDLERS_RUNNING
 
 @cython.final
 cdef class Service:
@@ -41,5 +45,11 @@ cdef class Service:
     cpdef begin_batch(self)
     @cython.locals(names=dict)
     cpdef spawn(self, object work, object context)
+    cdef long long handler_began(self) except -1
+    @cython.locals(seconds=double)
+    cdef handler_ended(self, long long began_ns, object error)
+    cdef report_exception(self, object error, Stream stream, RequestSpan span)
+    @cython.locals(duration=double)
+    cdef report_request(self, Stream stream, int metrics_index, int status, str route, str error_type, RequestSpan span)
     @cython.locals(field=tuple)
     cpdef tuple date_field(self, double now)

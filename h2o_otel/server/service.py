@@ -1,6 +1,7 @@
 """What all connections of one server share on one event loop: the application, its tasks, the telemetry.
 
-It starts the tasks of applications, at once where that is safe, and keeps those that go on.
+It starts the tasks of applications, at once where that is safe, keeps those that go on, and
+reports how requests and applications end.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import time
 from asyncio import tasks as _tasks
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
+from functools import partial
 from types import CoroutineType as _CoroutineType
 from typing import Any
 
+from .. import _mem
 from .. import counters as _counters
 from ..io.loop import AsyncioLoop
 from ..limits import Limits
+from ..streams.stream import Stream
+from ..telemetry.span import RequestSpan
 
 __all__ = ["CREATE_TASK", "EAGER", "Service"]
 
@@ -28,6 +33,7 @@ _CREATE_TASK, _CAPTURE, _EAGER_START = CREATE_TASK, CAPTURE, EAGER_START
 _Task = asyncio.Task
 _current_tasks: dict[Any, Any] = getattr(_tasks, "_current_tasks", {})
 _TASK_NAME = "h2o-otel request"
+_HANDLERS_RUNNING = _counters.slot("asgi_handlers")
 
 
 class Service:
@@ -145,6 +151,54 @@ class Service:
         for task in list(self.tasks):
             task.cancel(reason)
 
+    # -- reports
+
+    def handler_began(self) -> int:
+        """An application runs; returns the time, in nanoseconds, for ``handler_ended``."""
+        self.handlers += 1
+        self.counters.slots[_HANDLERS_RUNNING] += 1
+        return _mem.now_ns()
+
+    def handler_ended(self, began_ns: int, error: BaseException | None) -> None:
+        """It returned or raised."""
+        self.handlers -= 1
+        self.counters.slots[_HANDLERS_RUNNING] -= 1
+        seconds = (_mem.now_ns() - began_ns) * 1e-9
+        if error is None:
+            self.app_durations.record(seconds)
+        else:
+            self.counters.labelled_histogram("asgi_app_duration", (type(error).__qualname__,)).record(seconds)
+
+    def report_exception(self, error: BaseException, stream: Stream, span: RequestSpan | None) -> None:
+        """The application has failed; the log says where."""
+        self.log.emit(
+            "http.server.request.exception",
+            {
+                "http.request.method": (stream.method or b"").decode("ascii", "replace"),
+                "url.path": (stream.path or b"").partition(b"?")[0].decode("utf-8", "replace"),
+                "error.type": type(error).__qualname__,
+            },
+            span=span,
+            exception=error,
+        )
+
+    def report_request(
+        self, stream: Stream, metrics_index: int, status: int, route: str | None, error_type: str | None, span: RequestSpan | None
+    ) -> None:
+        """The request is over: metrics, span and access log.  ``status`` is 0 where no response began."""
+        duration = stream.closed_at - stream.headers_at
+        if self.metrics is not None:
+            exemplar = span if span is not None and span.sampled else None
+            self.metrics.finished(metrics_index, status, route, error_type, duration, exemplar, stream.body_received, stream.body_sent)
+        if span is not None:
+            if stream.trace is None:
+                span.finish(status, error_type, route, 0, stream)
+            else:
+                # The write that takes the response's last octets along is part of the picture.
+                self.loop.call_soon(partial(_finish_span, span, status, error_type, route, stream))
+        if self.access_log:
+            self.log.access(span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent)
+
     # -- responses
 
     def date_field(self, now: float) -> tuple[bytes, bytes]:
@@ -155,6 +209,10 @@ class Service:
             self._date_until = now + 1.0 - wall % 1.0
             field = self._date_field = (b"date", formatdate(wall, usegmt=True).encode("ascii"))
         return field
+
+
+def _finish_span(span: RequestSpan, status: int, error_type: str | None, route: str | None, stream: Stream) -> None:
+    span.finish(status, error_type, route, 0, stream)
 
 
 async def _await(work: Any) -> Any:
