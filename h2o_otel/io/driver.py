@@ -192,10 +192,7 @@ class Driver(ReadingHalf):
             self._write_records()
         if self._yielded:
             self._yielded = False
-            if not self._reading_paused:
-                self.transport.resume_reading()
-        if self._reading_paused:
-            self.resume_reading()
+            self.transport.resume_reading()
         if self._peer_eof or self._eof_waits:
             self.transport.close()
         else:

@@ -19,7 +19,7 @@ cdef class ReadingHalf(WritingHalf):
     cdef Buffer _tail
     cdef Py_ssize_t _tail_size
     cdef double _turn_s, _streak_since
-    cdef bint _yielded, _eof_waits, _reading_paused, _peer_eof
+    cdef bint _yielded, _eof_waits, _peer_eof
 
     @cython.locals(buffer=LentBuffer, kept="Py_ssize_t", size="Py_ssize_t")
     cpdef get_buffer(self, Py_ssize_t sizehint)
@@ -30,8 +30,6 @@ cdef class ReadingHalf(WritingHalf):
     @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace, waits=bint)
     cdef _decrypt(self, Py_ssize_t n)
     cpdef eof_received(self)
-    cpdef pause_reading(self)
-    cpdef resume_reading(self)
     @cython.locals(tail=Buffer)
     cdef _keep(self, LentBuffer buffer, Py_ssize_t start, Py_ssize_t kept)
     @cython.locals(tail=Buffer)

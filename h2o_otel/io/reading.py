@@ -45,10 +45,9 @@ class ReadingHalf(WritingHalf):
         self._tail_size = 0
         self._turn_s = limits.turn_s_max
         self._streak_since = 0.0
-        # Frames of a turn that was cut short wait in the tail, reading is paused, and an end of file waits behind them.
+        # Frames of a turn that was cut short wait in the tail; reading is paused, and an end of file waits behind them.
         self._yielded = False
         self._eof_waits = False
-        self._reading_paused = False
         self._peer_eof = False
         loop.reserve(self._read_bytes + limits.frame_bytes_max + _FRAME_HEADER_BYTES, self._read_bytes if tls is not None else 0)
 
@@ -170,20 +169,6 @@ class ReadingHalf(WritingHalf):
         except Exception as error:
             self._failed(error)
 
-    def pause_reading(self) -> None:
-        """Read nothing until ``resume_reading``; for engines without flow control of their own."""
-        if self.transport is not None and not self._reading_paused:
-            self._reading_paused = True
-            if not self._yielded:
-                self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Undo ``pause_reading``."""
-        if self.transport is not None and self._reading_paused:
-            self._reading_paused = False
-            if not self._yielded:
-                self.transport.resume_reading()
-
     # -- the tail: what one read left unparsed
 
     def _keep(self, buffer: LentBuffer, start: int, kept: int) -> None:
@@ -215,7 +200,7 @@ class ReadingHalf(WritingHalf):
 
     def _check_turn(self) -> None:
         """A transport that reads on without returning to the loop gets ``turn_s_max``, then the others have theirs."""
-        if self.transport is None or not self.transport.greedy or self._reading_paused or self._yielded:
+        if self.transport is None or not self.transport.greedy or self._yielded:
             return
         if self._streak_since == 0.0:
             self._streak_since = self.now
@@ -236,8 +221,7 @@ class ReadingHalf(WritingHalf):
             return False
         self._yielded = True
         self._slots[_YIELDS + self.role] += 1
-        if not self._reading_paused:
-            self.transport.pause_reading()
+        self.transport.pause_reading()
         self.loop.call_soon(self._next_turn)
         return True
 
@@ -253,8 +237,7 @@ class ReadingHalf(WritingHalf):
                 self._failed(error)
             if self._yielded or self.transport is None:
                 return
-        if not self._reading_paused:
-            self.transport.resume_reading()
+        self.transport.resume_reading()
         if self._eof_waits:
             self._eof_waits = False
             self.eof_received()

@@ -226,17 +226,6 @@ class TestRow25Fairness:
         assert driver.connection.frames_received < 1600
         assert wire.reading
 
-    def test_reading_that_was_paused_in_between_stays_paused(self) -> None:
-        loop = BusyLoop()
-        driver, _, wire = on_wire(loop)
-        feed(driver, USELESS * 1500)
-        driver.pause_reading()
-        loop.run()
-        assert driver.connection.frames_received == 1502
-        assert not wire.reading
-        driver.resume_reading()
-        assert wire.reading
-
     def test_bug_of_a_handler_in_a_later_turn(self, caplog: pytest.LogCaptureFixture) -> None:
         class Broken(Server):
             def request_received(self, stream: Any, end_stream: bool) -> None:

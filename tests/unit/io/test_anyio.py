@@ -77,10 +77,10 @@ async def test_bodies_arrive_intact(tls: bool, authority: Authority) -> None:
 
 async def test_paused_reader_then_all(authority: Authority) -> None:
     async with joined() as ends:
-        ends.client_driver.pause_reading()
+        ends.client_driver.transport.pause_reading()
         exchanges = [ends.client.ask(1_000_000) for _ in range(5)]
         await anyio.sleep(0.05)
-        ends.client_driver.resume_reading()
+        ends.client_driver.transport.resume_reading()
         for exchange in exchanges:
             assert await exchange.body() == body(1_000_000)
 

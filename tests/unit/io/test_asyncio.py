@@ -97,13 +97,13 @@ async def test_full_socket_then_reuse(tls: bool, authority: Authority) -> None:
         server_driver_, server = ends.servers[0]
         server_driver_.transport.extra("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         ends.client_driver.transport.extra("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        ends.client_driver.pause_reading()
+        ends.client_driver.transport.pause_reading()
         exchange = ends.client.ask(SIZE)
         await eventually(lambda: server.paused)
         for _ in range(20):
             assert await other.client.ask(50_000).body() == body(50_000)
         assert not exchange.waiter.done()
-        ends.client_driver.resume_reading()
+        ends.client_driver.transport.resume_reading()
         assert await exchange.body() == body(SIZE)
         assert server.paused == server.resumed
 
