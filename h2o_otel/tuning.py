@@ -48,6 +48,7 @@ class Tuning:
     memory_interning: bool = True
     memory_trimming: bool = True
     memory_heap_kept: bool = True
+    memory_gc_freeze: bool = True
 
     # -- 8 protocol
     protocol_adaptive_compression: bool = True

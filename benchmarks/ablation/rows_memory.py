@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from benchmarks.fields import REQUESTS
 from h2o_otel.buffers.assembly import Assembly
 from h2o_otel.counters import Counters
@@ -102,6 +104,30 @@ class Bodies(Workload):
         hold_free(CLIENT_LIMITS.heap_free_bytes_max)
 
 
+class Waves(Alike):
+    """Connections that come and go in waves, beside an application of half a million objects."""
+
+    wave = 250
+
+    def __init__(self, tuning: Tuning) -> None:
+        super().__init__(tuning)
+        self.freeze = tuning.memory_gc_freeze
+        self.application = [{"id": i, "name": f"item {i}", "tags": [i]} for i in range(250_000)]
+
+    def run(self, n: int) -> None:
+        # Both sides live in one process here, so what a server does once is done for each run of the one, and undone.
+        if self.freeze:
+            gc.freeze()
+        try:
+            for first in range(0, n, self.wave):
+                super().run(min(self.wave, n - first))
+                for connection in self.kept:
+                    connection.connection_lost(None, 1.0)
+                self.kept.clear()
+        finally:
+            gc.unfreeze()
+
+
 ROWS = [
     Row("4.1", "stream pool", "stream_pool", STREAMS, make=pair_of(batch=10), note="off: the type's own free list"),
     Row(
@@ -124,5 +150,14 @@ ROWS = [
         MEMORY,
         make=Bodies,
         note="bodies of 1 MiB, four at a time; off: the C library gives their pages back and takes them again",
+    ),
+    Row(
+        "7.6",
+        "application out of the collector's sight",
+        "memory_gc_freeze",
+        MEMORY,
+        make=Waves,
+        goal="gc",
+        note="connections in waves beside an application of half a million objects; off: collections of generation 2 look at all of them",
     ),
 ]

@@ -18,6 +18,7 @@ from ..io import asyncio as h2_asyncio
 from ..io.asyncio import H2Protocol
 from ..io.driver import Driver
 from ..io.loop import asyncio_loop
+from ..memory.gcwatch import frozen
 from ..protocol import make_connection
 from ..protocol.config import server_config
 from ..telemetry import default
@@ -73,14 +74,19 @@ class Server:
             OSError: an address cannot be bound.
         """
         with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
-            runner.run(self.serve())
+            runner.run(self._serve(None, freeze=self.config.tuning.memory_gc_freeze))
 
     async def serve(self, sockets: list[Any] | None = None) -> None:
         """Serve on the running loop until ``stop()`` or a signal.
 
+        The process is the caller's: its garbage collector is left alone (``Tuning.memory_gc_freeze`` is for ``run``).
+
         Args:
             sockets: listening sockets, instead of those of the configuration.
         """
+        await self._serve(sockets, freeze=False)
+
+    async def _serve(self, sockets: list[Any] | None, freeze: bool) -> None:
         began = time.monotonic()
         with self._signals():
             config = self.config
@@ -91,10 +97,11 @@ class Server:
             await lifespan.startup()
             try:
                 self.service = self._make_service(app, lifespan)
-                await self._listen(sockets)
-                self._announce(began)
-                self.started.set()
-                await self._stop.wait()
+                with frozen(freeze):
+                    await self._listen(sockets)
+                    self._announce(began)
+                    self.started.set()
+                    await self._stop.wait()
             finally:
                 await self._end(began)
                 await lifespan.shutdown()

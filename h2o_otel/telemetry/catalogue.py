@@ -302,7 +302,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("memory", "cpython.gc.collections", _C, "{collection}", (_GENERATION,), "How often the collector runs.", family=None, stability=_DEV),
     _row("memory", "cpython.gc.collected_objects", _C, "{object}", (_GENERATION,), "Cyclic garbage: find the cycle.", family=None, stability=_DEV),
     _row("memory", "cpython.gc.uncollectable_objects", _C, "{object}", (_GENERATION,), "A leak.", family=None, stability=_DEV),
-    _row("memory", "h2o.gc.pause.duration", _H, "s", (_GENERATION,), "A culprit of tail latency: gc.freeze() and thresholds."),
+    _row("memory", "h2o.gc.pause.duration", _H, "s", (_GENERATION,), "A culprit of tail latency: what is frozen, and thresholds."),
+    _row("memory", "h2o.gc.frozen", _G, "{object}", (), "Containers of the loaded application that the collector does not look at (memory_gc_freeze).", family=None),
     _row("memory", "h2o.memory.python.blocks", _G, "{block}", (), "Blocks that the interpreter has allocated.", family=None),
     # -- protocol
     _row("protocol", "h2o.connection.active", _U, "{connection}", (_ROLE,), "Connections open now."),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import counters
-from ..memory.gcwatch import unwatch_gc, watch_gc
+from ..memory.gcwatch import frozen_objects, unwatch_gc, watch_gc
 from ..memory.heap import heap_bytes
 
 __all__ = ["LoopWatch", "build_info", "read_process", "unwatch_gc", "watch_gc"]
@@ -25,6 +25,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 def read_process() -> Readings:
     """Values of the process instruments; those that the platform does not tell are absent."""
     found: Readings = {"h2o.memory.python.blocks": {(): sys.getallocatedblocks()}}
+    found["h2o.gc.frozen"] = {(): frozen_objects()}
     times = os.times()
     found["process.cpu.time"] = {("user",): times.user, ("system",): times.system}
     collected = gc.get_stats()

@@ -212,13 +212,13 @@ _OBJECTS = Row(
                 title="Collections",
                 queries=(Query(Rate("cpython.gc.collections", by=_GENERATION), "generation {cpython.gc.generation}"),),
                 good="generation 2 once a minute or less.",
-                knob="`gc.freeze()` after start-up, `gc.set_threshold()`.",
+                knob="`gc.set_threshold()`.",
             ),
             Panel(
                 title="Pauses",
                 queries=(Query(Quantile(0.99, "h2o.gc.pause.duration", by=_GENERATION), "p99, generation {cpython.gc.generation}"),),
                 good="under 1 ms for generations 0 and 1, under 20 ms for 2.",
-                knob="`gc.freeze()` takes what start-up made out of generation 2.",
+                knob="`Tuning.memory_gc_freeze` keeps what start-up made out of generation 2; embedded servers call `gc.freeze()`.",
                 empty="no collections",
             ),
             Panel(
@@ -235,6 +235,12 @@ _OBJECTS = Row(
                 queries=(Query(Rate("cpython.gc.collected_objects", by=_GENERATION), "generation {cpython.gc.generation}"),),
                 good="near 0: the runtime makes no cycles per request.",
                 knob="`gc.set_debug(gc.DEBUG_SAVEALL)` in a test shows whose they are; often exceptions kept with tracebacks.",
+            ),
+            Panel(
+                title="Frozen objects",
+                queries=(Query(Level("h2o.gc.frozen", by="instance")),),
+                good="what the application made while it was loaded; 0 where the server is embedded.",
+                knob="`Tuning.memory_gc_freeze`.",
             ),
             Panel(
                 title="Uncollectable objects",
