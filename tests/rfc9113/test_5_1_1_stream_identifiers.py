@@ -223,3 +223,24 @@ def test_limit_of_zero() -> None:
 def test_open_streams_go_on_beside_a_refused_one() -> None:
     for peer in (narrow(), waiting_client(), open_server()):
         assert accepted(peer) == []
+
+
+@requirement("9113-5.1.1-5", "9113-5.1.1-6")
+def test_identifier_of_a_gap_stays_closed_as_others_are_opened() -> None:
+    """Identifiers that were passed over are closed, whatever came since."""
+    peer = server()
+    peer.sends(headers(1, request_block(), end_stream=True), *(headers(i, request_block(), end_stream=True) for i in (7, 9, 11)))
+    connection_error(peer, "stream_id_reused", headers(3, request_block(), end_stream=True))
+    peer = server()
+    peer.sends(*(headers(i, request_block(), end_stream=True) for i in (1, 3)))
+    peer.connection.send_response(peer.connection.streams[1], 204, [], True, peer.now)
+    connection_error(peer, "stream_closed", headers(1, request_block(), end_stream=True))
+
+
+@requirement("9113-5.1.1-3")
+def test_largest_identifier_is_served_while_a_drain_begins() -> None:
+    """The first GOAWAY of a drain names it as the last."""
+    peer = server()
+    peer.connection.shutdown(peer.now)
+    peer.sends(headers(2**31 - 1, request_block(), end_stream=True))
+    peer.sees(f"request {2**31 - 1} end")

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from h2o_otel import counters
+from h2o_otel.buffers.output import OutputBuffer
 from h2o_otel.errors import ErrorCode, LocalProtocolError
+from h2o_otel.hpack.encoder import Encoder
+from tests.support.counting import nonzero
 from tests.support.hpack import Fields, Sender, decoded, receiver, refused
 
 GET: Fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
@@ -245,3 +248,34 @@ def test_evictions_and_time_are_counted() -> None:
     block.add_block(sender.counters)
     assert block.value("hpack_table_evictions", "transmit") == sender.encoder.table.evictions > 0
     assert block.value("hpack_time_ns", "transmit") > 0
+
+
+@pytest.mark.parametrize("role", [counters.CLIENT, counters.SERVER])
+def test_counters_of_responses(role: int) -> None:
+    """Fields by their representation, octets with and without coding, and the table, which leaves nothing behind."""
+    block = counters.Counters()
+    encoder, out = Encoder(block, role), OutputBuffer(block, 64)
+    octets = 0
+    for status in (200, 299):
+        encoder.encode_response(out, status, [(b"x-test", b"1"), (b"etag", b"x"), (b"authorization", b"y")])
+        octets += len(out.take())
+    # The etag that comes again is indexed after all.
+    wanted = {"indexed_static": 1, "indexed_dynamic": 1, "literal_indexed": 3, "literal_plain": 1, "literal_never": 2}
+    assert nonzero(block, "hpack_fields") == {("transmit", name): n for name, n in wanted.items()}
+    plain = len(b":status200x-test1etagxauthorizationy")
+    assert nonzero(block, "hpack_size") == {("transmit", "encoded"): octets, ("transmit", "plain"): 2 * plain}
+    key = counters.ROLES[role], "transmit"
+    assert nonzero(block, "hpack_table_size") == {key: encoder.table.size}
+    assert nonzero(block, "hpack_table_capacity") == {key: encoder.table.capacity}
+    for _ in range(2):
+        encoder.close()
+        assert nonzero(block, "hpack_table_size") == nonzero(block, "hpack_table_capacity") == {}
+
+
+def test_name_of_the_table_is_not_written_again() -> None:
+    """The newest entry with the name stands for it, as far back as it is."""
+    sender = Sender(huffman=False)
+    sender.block([(b"x-test", b"1")])
+    sender.block([(b"x-other", b"1")])
+    assert sender.block([(b"x-test", b"2")]) == b"\x7f\x00\x012"
+    assert sender.block([(b"x-test", b"3")]) == b"\x7e\x013"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -391,3 +392,33 @@ def test_trailers_are_kept_with_the_fields() -> None:
     assert nonzero(peer.block, "memory_usage")["streams",] == before + 34
     peer.sends(rst_stream(1, 8))
     assert ("streams",) not in nonzero(peer.block, "memory_usage")
+
+
+# -- writes, and the ends of connections
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_frames_of_a_write(role: str) -> None:
+    """Each write that has any, once."""
+    connection, peer = met(role)
+    count, total = recorded(peer, "frame_flush_frames", ROLES.index(role))
+    peer.sends(ping() * 3)
+    for _ in range(2):
+        connection.data_to_send()
+    assert recorded(peer, "frame_flush_frames", ROLES.index(role)) == (count + 1, total + 3.0)
+    peer.sends(ping())
+    connection.data_to_send()
+    assert recorded(peer, "frame_flush_frames", ROLES.index(role)) == (count + 2, total + 4.0)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_streams_that_end_with_their_connection(role: str) -> None:
+    ends: dict[str, Callable[[Any, Peer], Any]] = {
+        "conn_lost": lambda c, p: c.connection_lost(None, p.now),
+        "reset_sent": lambda c, p: p.sends(data(0)),
+    }
+    for outcome, end in [*ends.items(), ("conn_lost", lambda c, p: c.close(2, p.now))]:
+        connection, peer = met(role)
+        end(connection, peer)
+        assert nonzero(peer.block, "streams") == {(role, outcome): 1}
+        assert nonzero(peer.block, "stream_active") == nonzero(peer.block, "connection_active") == {}

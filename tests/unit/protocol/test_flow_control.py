@@ -6,10 +6,24 @@ from dataclasses import replace
 
 import pytest
 
+from h2o_otel.errors import LocalProtocolError
 from h2o_otel.limits import SERVER_LIMITS, Limits
 from h2o_otel.protocol.connection import Connection
 from tests.support.engine import POST, Peer, requesting, serving
-from tests.support.wire import DATA, data, headers, request_block, response_block, rst_stream, settings, settings_ack, window_update
+from tests.support.wire import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    data,
+    headers,
+    request_block,
+    response_block,
+    rst_stream,
+    settings,
+    settings_ack,
+    window_update,
+)
 
 SMALL = replace(SERVER_LIMITS, stream_window_bytes=1000, connection_window_bytes=65_535)
 
@@ -306,3 +320,43 @@ def test_response_body_interleaves_with_the_request_body() -> None:
     client.pump(peer.now)
     peer.gets(data(1, b"ab"), data(1, b"cd", end_stream=True))
     peer.sees("response 1 200", "data 1 early")
+
+
+@pytest.mark.parametrize(("size", "told"), [(65_536, []), (65_537, ["writable 1"])])
+def test_producer_is_told_only_if_it_had_to_wait(size: int, told: list[str]) -> None:
+    """Above ``Limits.send_buffer_stream_bytes`` it waits, and goes on below half of that."""
+    client, peer = sending(stream=0)
+    client.send_data(client.streams[1], bytes(size), False, peer.now)
+    peer.sends(window_update(1, size - 32_769))
+    client.pump(peer.now)
+    peer.sees()
+    peer.sends(window_update(1, 1))
+    client.pump(peer.now)
+    peer.sees(*told)
+    peer.sends(window_update(1, 32_768))
+    client.pump(peer.now)
+    peer.sees()
+
+
+def test_nothing_follows_trailers_that_wait() -> None:
+    client, peer = sending(stream=0)
+    stream = client.streams[1]
+    client.send_data(stream, b"body", False, peer.now)
+    client.send_trailers(stream, [(b"a", b"b")], peer.now)
+    with pytest.raises(LocalProtocolError, match="trailers cannot be sent"):
+        client.send_trailers(stream, [(b"c", b"d")], peer.now)
+    with pytest.raises(LocalProtocolError, match="DATA cannot be sent"):
+        client.send_data(stream, b"more", True, peer.now)
+    peer.sends(window_update(1, 100))
+    client.pump(peer.now)
+    sent = peer.gets_frames()
+    assert [(f.type, f.flags) for f in sent] == [(DATA, 0), (HEADERS, END_STREAM | END_HEADERS)]
+
+
+def test_nothing_follows_an_end_that_waits() -> None:
+    client, peer = sending(stream=0)
+    stream = client.streams[1]
+    client.send_data(stream, b"body", True, peer.now)
+    for more in (lambda: client.send_data(stream, b"", True, peer.now), lambda: client.send_trailers(stream, [(b"a", b"b")], peer.now)):
+        with pytest.raises(LocalProtocolError):
+            more()
