@@ -96,6 +96,16 @@ class TestRow25Turns:
         assert not server.turn_over
         assert len(server.streams) == 200
 
+    def test_attack_of_streams_beyond_a_smaller_limit(self) -> None:
+        """The request that opens the last stream of a turn is its last frame, and each turn has as many again."""
+        server, peer = serving(replace(LIMITS, turn_streams_max=10))
+        octets = bytearray(b"".join(headers(2 * n + 1, request_block(), end_stream=True) for n in range(25)))
+        used = 0
+        for opened in (10, 20, 25):
+            used += server.receive_into(octets, used, len(octets), peer.now)
+            assert len(server.streams) == opened
+            assert server.turn_over is (opened < 25)
+
     @pytest.mark.parametrize("reset", [False, True])
     def test_attack_of_requests_and_resets(self, reset: bool) -> None:
         """A request counts twice, and so does RST_STREAM, for what the application does about it: 128 frames are a turn of 256."""

@@ -279,3 +279,13 @@ def test_name_of_the_table_is_not_written_again() -> None:
     sender.block([(b"x-other", b"1")])
     assert sender.block([(b"x-test", b"2")]) == b"\x7f\x00\x012"
     assert sender.block([(b"x-test", b"3")]) == b"\x7e\x013"
+
+
+@pytest.mark.parametrize("size", [126, 127, 128, 1000])
+def test_long_values_are_huffman_coded_too(size: int) -> None:
+    """Five bits for each 0, whatever form the length has."""
+    value = b"0" * size
+    coded = (5 * size + 7) // 8
+    block = Sender().block([(b"authorization", value)])
+    assert len(block) == 2 + (1 if coded < 127 else 3 if coded >= 127 + 128 else 2) + coded
+    assert decoded(block) == [(b"authorization", value)]
