@@ -145,6 +145,20 @@ class TestRow10SlowRead:
         assert [e.rule for e in peer.errors()] == rules
         assert list(server.streams) == ([] if rules else [1, 3])
 
+    def test_attack_of_one_reader_behind_another(self) -> None:
+        """A stream that its own window holds up is not excused by what the others take."""
+        server, peer = serving(replace(SERVER_LIMITS, window_updates_base=1000))
+        peer.sends(window_update(0, 2**30), headers(1, GET, end_stream=True), headers(3, GET, end_stream=True))
+        for stream_id in (1, 3):
+            server.send_response(server.streams[stream_id], 200, [], False, peer.now)
+            server.send_data(server.streams[stream_id], b"x" * 1_000_000, True, peer.now)
+        for _ in range(33):
+            peer.sends(window_update(3, 10_000))
+            server.pump(peer.now)
+            wait(peer, 1)
+        assert [(e.rule, e.stream_id) for e in peer.errors()] == [("send_stalled", 1)]
+        assert list(server.streams) == [3]
+
     def test_attack_of_octets_in_time(self) -> None:
         """Progress is counted in octets of body: a few a second are none."""
         server, peer = answering(window_updates_base=1000)

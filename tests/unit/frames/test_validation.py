@@ -74,7 +74,9 @@ def test_authorities(authority: bytes) -> None:
     assert request(METHOD, SCHEME, PATH, (b":authority", authority), (b"host", authority)) == ""
 
 
-@pytest.mark.parametrize("authority", [b"", b"u@a", b"a b", b"a/", b"a\x80", b"a,b\\", b"<a>", b"a?b"])
+@pytest.mark.parametrize(
+    "authority", [b"", b"u@a", b"a b", b"a/", b"a\x80", b"a,b\\", b"<a>", b"a?b", b"a#b", b"a^b", b"a`b", b"a|b", b"a{b}", b'"a"']
+)
 def test_bad_authorities(authority: bytes) -> None:
     assert request(METHOD, SCHEME, PATH, (b":authority", authority)) == "authority_invalid"
     assert request(METHOD, SCHEME, PATH, (b"host", authority)) == "authority_invalid"

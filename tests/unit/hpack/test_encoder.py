@@ -281,11 +281,30 @@ def test_name_of_the_table_is_not_written_again() -> None:
     assert sender.block([(b"x-test", b"3")]) == b"\x7e\x013"
 
 
-@pytest.mark.parametrize("size", [126, 127, 128, 1000])
+@pytest.mark.parametrize("size", [126, 127, 128, 406, 408, 410, 1000])
 def test_long_values_are_huffman_coded_too(size: int) -> None:
     """Five bits for each 0, whatever form the length has."""
     value = b"0" * size
     coded = (5 * size + 7) // 8
     block = Sender().block([(b"authorization", value)])
-    assert len(block) == 2 + (1 if coded < 127 else 3 if coded >= 127 + 128 else 2) + coded
+    # The name is an index of two octets; the length has one, two from 127, and three from 127 + 128.
+    assert len(block) == 2 + (1 if coded < 127 else 2 if coded < 255 else 3) + coded
     assert decoded(block) == [(b"authorization", value)]
+
+
+@pytest.mark.parametrize("status", [100, 103, 200, 599])
+def test_statuses(status: int) -> None:
+    assert decoded(Sender().response(status)) == [(b":status", b"%d" % status)]
+
+
+@pytest.mark.parametrize("name_cache", [True, False])
+def test_trailers_that_are_refused_leave_what_was_written_before(name_cache: bool) -> None:
+    sender = Sender(name_cache=name_cache)
+    sender.encoder.encode(sender.out, GET)
+    sender.encoder.encode_trailers(sender.out, [(b"x-first", b"1")])
+    for field in ((b":path", b"/"), (b"Upper", b"x"), (b"Upper", b"x"), (b"a", b"\n")):
+        size = sender.out.size()
+        with pytest.raises(LocalProtocolError):
+            sender.encoder.encode_trailers(sender.out, [(b"x-second", b"1"), field])
+        assert sender.out.size() == size
+    assert decoded(sender.out.take())[:4] == GET

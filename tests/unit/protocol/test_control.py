@@ -393,6 +393,17 @@ def test_no_idle_timeout_when_none_is_set() -> None:
     assert server.next_deadline() == math.inf
 
 
+def test_client_waits_for_a_server_that_does_not_read() -> None:
+    """How long is for the timeouts of its application to say."""
+    client, peer = requesting()
+    client.send_request(POST, False, peer.now)
+    client.send_data(client.streams[1], bytes(100_000), True, peer.now)
+    assert client.next_deadline() == math.inf
+    peer.now += 1000.0
+    client.tick(peer.now)
+    assert list(client.streams) == [1]
+
+
 def test_client_does_not_close_idle_connections() -> None:
     client, _ = requesting()
     assert client.next_deadline() == math.inf

@@ -422,3 +422,14 @@ def test_streams_that_end_with_their_connection(role: str) -> None:
         end(connection, peer)
         assert nonzero(peer.block, "streams") == {(role, outcome): 1}
         assert nonzero(peer.block, "stream_active") == nonzero(peer.block, "connection_active") == {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("code", "error"), [(0, ""), (2, "INTERNAL_ERROR")])
+def test_connections_by_what_ended_them(code: int, error: str, role: str) -> None:
+    connection, peer = met(role)
+    connection.close(code, peer.now)
+    assert list(peer.block.read_labelled()["connection_duration"]) == [(role, "2", error)]
+    connection, peer = met(role)
+    peer.sends(data(0))
+    assert list(peer.block.read_labelled()["connection_duration"]) == [(role, "2", "frame_on_stream_zero")]
