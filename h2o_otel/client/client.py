@@ -7,8 +7,11 @@ have to wait (a connection, a free stream, a replay) is in ``_send_slowly``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import sys
+import threading
+import weakref
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Unpack
@@ -192,7 +195,8 @@ class Client(RequestBuilder):
     def send(self, request: Request, *, stream: bool = False) -> Coroutine[Any, Any, Response]:
         """Send ``request``, and return its response: with the whole body, or with ``stream`` as soon as its head is here.
 
-        A response with ``stream`` must be read to its end or closed (``Response.aclose``).
+        A response with ``stream`` must be read to its end or closed (``Response.aclose``); one that is dropped is
+        closed when it is collected.
 
         Raises:
             TransportError: no response came; see ``h2o_otel.errors`` for the kinds.  ``error.request`` is set.
@@ -432,7 +436,19 @@ def _respond(exchange: Exchange) -> Response:
         except H2OError as error:
             error.request = exchange.request
             raise
+    else:
+        weakref.finalize(response, _dropped, exchange, threading.get_ident()).atexit = False
     return response
+
+
+def _dropped(exchange: Exchange, thread: int) -> None:
+    """Nobody has a streaming response any more: what it holds of the connection's window and streams goes back.
+
+    Where garbage is collected nothing may be done to a connection, so it is left to the loop's next turn.
+    """
+    if not exchange.finished and threading.get_ident() == thread:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and its connections with it
+            exchange.protocol.loop.call_soon(exchange.abandon)
 
 
 def _replay_reason(exchange: Exchange) -> str:

@@ -22,12 +22,16 @@ class BytesIterator:
         decoder: of the content coding, or None.
         size: of the pieces.
         content: octets that come first.
+        response: kept for as long as its body is read; one that nobody has is closed.
     """
 
-    def __init__(self, exchange: Exchange | None, decoder: ContentDecoder | None, size: int | None, content: bytes = b"") -> None:
+    def __init__(
+        self, exchange: Exchange | None, decoder: ContentDecoder | None, size: int | None, content: bytes = b"", response: Any = None
+    ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"chunk_size is {size}; it is at least 1")
         self._exchange = exchange
+        self._response = response
         self._decoder = decoder
         self._size = size
         self._rest = bytearray(content)

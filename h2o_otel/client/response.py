@@ -233,13 +233,13 @@ class Response:
 
     def aiter_raw(self, chunk_size: int | None = None) -> BytesIterator:
         """The body as it arrived, still encoded; in pieces of ``chunk_size`` if given."""
-        return BytesIterator(self._begin_reading(), None, chunk_size)
+        return BytesIterator(self._begin_reading(), None, chunk_size, response=self)
 
     def aiter_bytes(self, chunk_size: int | None = None) -> BytesIterator:
         """The body, decoded; in pieces of ``chunk_size`` if given."""
         if self._content is not None:
             return BytesIterator(None, None, chunk_size, self._content)
-        return BytesIterator(self._begin_reading(), self._decoder(), chunk_size)
+        return BytesIterator(self._begin_reading(), self._decoder(), chunk_size, response=self)
 
     def aiter_text(self, chunk_size: int | None = None) -> TextIterator:
         """The body as text; ``chunk_size`` is in octets."""

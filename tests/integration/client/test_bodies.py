@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 import anyio
+import anyio.lowlevel
 import h2.settings
 import pytest
 
@@ -46,6 +48,35 @@ async def test_abandoned_bodies_do_not_wedge(serve: Any, client: Any) -> None:
         (state,) = c.describe()
         assert state["connections"][0]["streams_open"] == 0
         await eventually(lambda: len(server.peers[0].resets) == rounds)
+
+
+async def test_dropped_responses_do_not_wedge(serve: Any, client: Any) -> None:
+    """They should have been closed; what they hold of the window goes back all the same, once they are collected."""
+    server = serve(Large)
+    limits = Limits(stream_window_bytes=65_536, connection_window_bytes=262_144)
+    async with client(limits=limits) as c:
+        for number in range(120):
+            response = await c.send(c.build_request("GET", server.url), stream=True)
+            if number % 2:
+                pieces = response.aiter_text()
+                assert await pieces.__anext__()
+                del pieces
+            del response
+        gc.collect()
+        assert len((await c.get(server.url)).content) == 100_000
+        assert len(server.peers) == 1
+        assert c.describe()[0]["connections"][0]["streams_open"] == 0
+
+
+async def test_body_outlives_the_name_of_its_response(serve: Any, client: Any) -> None:
+    server = serve(Large)
+    async with client(limits=Limits(stream_window_bytes=65_536)) as c:
+        for read in ("aiter_raw", "aiter_bytes", "aiter_text"):
+            pieces = getattr(await c.send(c.build_request("GET", server.url), stream=True), read)()
+            gc.collect()
+            await anyio.lowlevel.checkpoint()
+            assert sum([len(piece) async for piece in pieces]) == 100_000
+        assert server.peers[0].resets == {}
 
 
 async def test_reader_that_is_slow_stops_the_peer(serve: Any, client: Any) -> None:
