@@ -10,6 +10,7 @@ container's or the machine's memory takes its place (0 for no bound).  The three
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 __all__ = ["CLIENT_LIMITS", "SERVER_LIMITS", "Limits"]
 
@@ -22,7 +23,13 @@ STREAM_ID_DRAIN = 2**30
 SETTINGS_SHARED_MAX = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def changes(values: Any) -> str:
+    """A dataclass with many fields as an expression that names those which differ from their defaults."""
+    named = [f"{field.name}={getattr(values, field.name)!r}" for field in fields(values) if getattr(values, field.name) != field.default]
+    return f"{type(values).__name__}({', '.join(named)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Limits:
     """What a peer, an application or the machine may use up; immutable, so it can be shared.
 
@@ -139,6 +146,9 @@ class Limits:
     heap_free_bytes_max: int = 67_108_864
     log_lines_per_s: float = 10.0
     origins_labelled_max: int = 64
+
+    def __repr__(self) -> str:
+        return changes(self)
 
     def __post_init__(self) -> None:
         for field in fields(self):

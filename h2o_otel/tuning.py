@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from .limits import changes
+
 __all__ = ["Tuning"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tuning:
     """Which optimisations a connection uses; immutable, so it can be shared."""
 
@@ -56,6 +58,9 @@ class Tuning:
     protocol_window_tuning: bool = True
     protocol_push: bool = True
     protocol_recovery: bool = True
+
+    def __repr__(self) -> str:
+        return changes(self)
 
     @classmethod
     def baseline(cls) -> Tuning:

@@ -17,6 +17,12 @@ def test_frozen() -> None:
         SERVER_LIMITS.streams_max = 1  # type: ignore[misc]
 
 
+def test_shown_by_what_differs_from_the_defaults() -> None:
+    assert repr(SERVER_LIMITS) == "Limits()"
+    assert repr(Limits(streams_max=7, idle_timeout_s=None)) == "Limits(streams_max=7, idle_timeout_s=None)"
+    assert eval(repr(CLIENT_LIMITS)) == CLIENT_LIMITS
+
+
 def test_equal_by_value_and_hashable() -> None:
     assert Limits() == SERVER_LIMITS
     assert hash(Limits()) == hash(SERVER_LIMITS)

@@ -176,5 +176,10 @@ def test_parse() -> None:
         Tuning.parse("-frame_batch")
 
 
+def test_shown_by_what_differs_from_the_defaults() -> None:
+    assert repr(Tuning()) == "Tuning()"
+    assert repr(Tuning.parse("-frame_batching")) == "Tuning(frame_batching=False)"
+
+
 def test_baseline_is_everything_off() -> None:
     assert not any(getattr(Tuning.baseline(), name) for name in SWITCHES)
