@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..client import Timeout
 from ..errors import ConnectError, PoolTimeout, RemoteProtocolError, TimeoutException, TransportError
 from ..frames.types import Flag, FrameType, SettingCode
 from ..limits import Limits
 from .peers import OK_BLOCK, PATIENCE_S, FrameClient, FrameServer, Visit, frame, request_block, window_update
-
-if TYPE_CHECKING:
-    from .load import Load
+from .stage import Stage
 
 __all__ = ["ACTS", "Act"]
 
@@ -33,37 +31,37 @@ PINGS = 300
 CROWD = 10
 
 
-async def _burst(load: Load) -> None:
+async def _burst(stage: Stage) -> None:
     """More requests at once than the peer allows streams: the rest queue for their turn."""
-    answers = await asyncio.gather(*(load.client.get(f"{load.url}/slow?seconds=0.05") for _ in range(BURST)))
-    load.expect(all(answer.status_code == 200 for answer in answers), "burst")
+    answers = await asyncio.gather(*(stage.client.get(f"{stage.url}/slow?seconds=0.05") for _ in range(BURST)))
+    stage.expect(all(answer.status_code == 200 for answer in answers), "burst")
 
 
-async def _narrow(load: Load) -> None:
+async def _narrow(stage: Stage) -> None:
     """Small windows and slow readers: streams and the connection run out of credit."""
     limits = Limits(stream_window_bytes=65_535, connection_window_bytes=131_072, window_bytes_max=131_072)
-    async with load.make_client(limits) as client:
+    async with stage.make_client(limits) as client:
 
         async def read() -> int:
             size = 0
-            async with client.stream("GET", f"{load.url}/report?bytes=524288") as response:
+            async with client.stream("GET", f"{stage.url}/report?bytes=524288") as response:
                 async for part in response.aiter_raw():
                     size += len(part)
                     await asyncio.sleep(0.002)
             return size
 
-        load.expect(await asyncio.gather(*(read() for _ in range(4))) == [524_288] * 4, "narrow windows")
+        stage.expect(await asyncio.gather(*(read() for _ in range(4))) == [524_288] * 4, "narrow windows")
 
 
-async def _pressed(load: Load) -> None:
+async def _pressed(stage: Stage) -> None:
     """Uploads faster than the application reads: the client runs out of credit, on streams and on the connection."""
     body = b"u" * UPLOAD_BYTES
-    async with load.make_client() as client:
-        answers = await asyncio.gather(*(client.post(f"{load.url}/upload?pause=0.005", content=body) for _ in range(4)))
-    load.expect(all(answer.json() == {"received": UPLOAD_BYTES} for answer in answers), "pressed")
+    async with stage.make_client() as client:
+        answers = await asyncio.gather(*(client.post(f"{stage.url}/upload?pause=0.005", content=body) for _ in range(4)))
+    stage.expect(all(answer.json() == {"received": UPLOAD_BYTES} for answer in answers), "pressed")
 
 
-async def _two_ways(load: Load) -> None:
+async def _two_ways(stage: Stage) -> None:
     """Sends, reads, sends: the request's body answers the response's."""
     turns: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -73,22 +71,22 @@ async def _two_ways(load: Load) -> None:
 
     heard = 0
     turns.put_nowait(b"ping")
-    async with load.client.stream("POST", f"{load.url}/echo", content=sent()) as response:
+    async with stage.client.stream("POST", f"{stage.url}/echo", content=sent()) as response:
         async for part in response.aiter_raw():
             heard += len(part)
             turns.put_nowait(b"ping" if heard < 40 else b"")
-    load.expect(heard == 40, "two ways")
+    stage.expect(heard == 40, "two ways")
 
 
-async def _distrust(load: Load) -> None:
+async def _distrust(stage: Stage) -> None:
     """A client that does not know the demo's authority."""
-    async with load.make_client(verify=True) as client:
+    async with stage.make_client(verify=True) as client:
         try:
-            await client.get(f"{load.url}/")
+            await client.get(f"{stage.url}/")
         except ConnectError:
-            load.wanted["distrusted"] += 1
+            stage.wanted["distrusted"] += 1
         else:
-            load.expect(False, "distrust")
+            stage.expect(False, "distrust")
 
 
 # -- clients that misbehave
@@ -111,20 +109,20 @@ def _faults() -> list[tuple[str, bytes, str]]:
     ]
 
 
-async def _rude_clients(load: Load) -> None:
+async def _rude_clients(stage: Stage) -> None:
     """Each breaks a rule or floods, and has to be shown out with the right code."""
     for name, octets, code in _faults():
-        async with load.frame_client() as peer:
+        async with stage.frame_client() as peer:
             peer.preface()
             peer.write(octets)
             answer = await peer.goodbye()
-        load.expect(answer == code, f"{name}: GOAWAY {answer or 'missing'}")
-        load.wanted["shown out"] += 1
+        stage.expect(answer == code, f"{name}: GOAWAY {answer or 'missing'}")
+        stage.wanted["shown out"] += 1
 
 
-async def _odd_client(load: Load) -> None:
+async def _odd_client(stage: Stage) -> None:
     """Nothing it does is wrong: padding, priorities, a block in two frames, frames that nobody knows, trailers."""
-    async with load.frame_client() as peer:
+    async with stage.frame_client() as peer:
         peer.preface({SettingCode.ENABLE_PUSH: 0, SettingCode.HEADER_TABLE_SIZE: 1024, SettingCode.MAX_CONCURRENT_STREAMS: 10})
         block = request_block("/upload", peer.scheme, method=3)
         peer.write(frame(0x42, 0, 0, b"from the future") + frame(FrameType.PRIORITY, 0, 1, b"\x00\x00\x00\x00\x0f"))
@@ -135,19 +133,19 @@ async def _odd_client(load: Load) -> None:
         peer.write(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, b"\x00\x0ax-checksum\x02ok"))
         # A fault of one stream, beside it: an upper-case field name (RFC 9113 section 8.2.1).
         peer.write(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 3, request_block("/", peer.scheme) + b"\x00\x01X\x01x"))
-        load.expect(await peer.until(FrameType.RST_STREAM, 3) is not None, "odd client: stream 3")
+        stage.expect(await peer.until(FrameType.RST_STREAM, 3) is not None, "odd client: stream 3")
         # Forty new entries of 170 octets each, in a table of 4096.
         entries = b"".join(b"\x40\x05x-odd\x7e" + b"%0126d" % n for n in range(40))
         peer.write(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 5, request_block("/", peer.scheme) + entries))
-        load.expect(await peer.until(FrameType.HEADERS, 5) is not None, "odd client: stream 5")
+        stage.expect(await peer.until(FrameType.HEADERS, 5) is not None, "odd client: stream 5")
         peer.write(frame(FrameType.PING, 0, 0, b"how long"))
-        load.expect(await peer.until(FrameType.PING) is not None, "odd client: PING")
+        stage.expect(await peer.until(FrameType.PING) is not None, "odd client: PING")
         peer.write(frame(FrameType.GOAWAY, 0, 0, bytes(8)))
 
 
-async def _stuffed(load: Load) -> None:
+async def _stuffed(stage: Stage) -> None:
     """Opens every window and then does not read its socket: the transport fills, and the producer waits."""
-    async with load.frame_client() as peer:
+    async with stage.frame_client() as peer:
         peer.preface({SettingCode.INITIAL_WINDOW_SIZE: 2 * FLOODED_BYTES})
         peer.write(window_update(2 * FLOODED_BYTES))
         path = f"/report?bytes={FLOODED_BYTES}"
@@ -158,34 +156,34 @@ async def _stuffed(load: Load) -> None:
             size += len(found.payload)
             if found.flags & Flag.END_STREAM:
                 break
-    load.expect(size == FLOODED_BYTES, "stuffed")
+    stage.expect(size == FLOODED_BYTES, "stuffed")
 
 
-async def _strangers(load: Load) -> None:
+async def _strangers(stage: Stage) -> None:
     """Connections that never come to HTTP/2: no ALPN, no TLS."""
     # The end of such a handshake is an end of file or an error of TLS, by the time at which it comes.
     with suppress(OSError):
-        async with FrameClient(load.url, load.context()) as peer:
-            load.expect(await peer.read() is None, "no ALPN")
+        async with FrameClient(stage.url, stage.context()) as peer:
+            stage.expect(await peer.read() is None, "no ALPN")
     with suppress(OSError):
-        async with FrameClient(load.url.replace("https:", "http:", 1), None) as peer:
+        async with FrameClient(stage.url.replace("https:", "http:", 1), None) as peer:
             peer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
             await peer.read()
-    load.wanted["strangers"] += 1
+    stage.wanted["strangers"] += 1
 
 
-async def _crowd(load: Load) -> None:
+async def _crowd(stage: Stage) -> None:
     """More connections than the stock service takes."""
-    if load.upstream is None:
+    if stage.upstream is None:
         return
     async with AsyncExitStack() as stack:
         for _ in range(CROWD):
             # Those too many are turned away before their handshake.
             with suppress(OSError):
-                peer = await stack.enter_async_context(FrameClient(load.upstream, load.context("h2")))
+                peer = await stack.enter_async_context(FrameClient(stage.upstream, stage.context("h2")))
                 peer.preface()
         await asyncio.sleep(0.05)
-    load.wanted["crowded"] += 1
+    stage.wanted["crowded"] += 1
 
 
 # -- servers that misbehave
@@ -247,7 +245,7 @@ async def _padding(visit: Visit) -> None:
     await visit.request()
 
 
-async def _rude_servers(load: Load) -> None:
+async def _rude_servers(stage: Stage) -> None:
     """What our client has to survive; every request still ends as it must."""
     async with FrameServer() as server:
         for name, script, times in (
@@ -257,64 +255,64 @@ async def _rude_servers(load: Load) -> None:
             ("padding", _padding, 1),
         ):
             server.play(script)
-            async with load.make_client() as client:
+            async with stage.make_client() as client:
                 for _ in range(times):
-                    load.expect((await client.get(server.url + "/")).status_code == 200, name)
+                    stage.expect((await client.get(server.url + "/")).status_code == 200, name)
         server.play(_babbling)
-        async with load.make_client() as client:
-            await _fails(load, client.get(server.url + "/"), "babbling", RemoteProtocolError, TransportError)
+        async with stage.make_client() as client:
+            await _fails(stage, client.get(server.url + "/"), "babbling", RemoteProtocolError, TransportError)
         server.play(_sleepy)
-        async with load.make_client() as client:
+        async with stage.make_client() as client:
             await client.get(server.url + "/")
-            await _fails(load, client.get(server.url + "/", timeout=Timeout(5.0, read=0.1)), "sleepy", TimeoutException)
-            load.expect((await client.get(server.url + "/")).status_code == 200, "sleepy")
-        await _silence(load, server)
-        await _full(load, server)
+            await _fails(stage, client.get(server.url + "/", timeout=Timeout(5.0, read=0.1)), "sleepy", TimeoutException)
+            stage.expect((await client.get(server.url + "/")).status_code == 200, "sleepy")
+        await _silence(stage, server)
+        await _full(stage, server)
 
 
-async def _silence(load: Load, server: FrameServer) -> None:
+async def _silence(stage: Stage, server: FrameServer) -> None:
     """Nothing is heard: the request ends by its timeout, and a PING that stays unanswered ends the connection."""
     server.play(_silent)
-    async with load.make_client(Limits(ping_timeout_s=0.2)) as client:
+    async with stage.make_client(Limits(ping_timeout_s=0.2)) as client:
         await client.get(server.url + "/")
-        await _fails(load, client.get(server.url + "/", timeout=Timeout(5.0, read=0.2)), "silent", TimeoutException)
+        await _fails(stage, client.get(server.url + "/", timeout=Timeout(5.0, read=0.2)), "silent", TimeoutException)
         until = asyncio.get_running_loop().time() + PATIENCE_S
         while any(pool["connections"] for pool in client.describe()):
             if asyncio.get_running_loop().time() > until:
-                load.expect(False, "silent: the connection lives")
+                stage.expect(False, "silent: the connection lives")
                 return
             await asyncio.sleep(0.05)
 
 
-async def _full(load: Load, server: FrameServer) -> None:
+async def _full(stage: Stage, server: FrameServer) -> None:
     """One stream allowed, and it is taken: the next request waits no longer than it wants to."""
     server.play(_silent, {SettingCode.MAX_CONCURRENT_STREAMS: 1})
-    async with load.make_client() as client:
+    async with stage.make_client() as client:
         await client.get(server.url + "/")
         holder = asyncio.ensure_future(client.get(server.url + "/"))
         await asyncio.sleep(0)
         try:
-            await _fails(load, client.get(server.url + "/", timeout=Timeout(5.0, pool=0.1)), "full", PoolTimeout)
+            await _fails(stage, client.get(server.url + "/", timeout=Timeout(5.0, pool=0.1)), "full", PoolTimeout)
         finally:
             holder.cancel()
             await asyncio.wait([holder])
 
 
-async def _fails(load: Load, request: Awaitable[object], name: str, *kinds: type[Exception]) -> None:
+async def _fails(stage: Stage, request: Awaitable[object], name: str, *kinds: type[Exception]) -> None:
     """Await what has to fail."""
     try:
         await request
     except kinds as error:
-        load.wanted[f"{name}: {type(error).__name__}"] += 1
+        stage.wanted[f"{name}: {type(error).__name__}"] += 1
     else:
-        load.expect(False, name)
+        stage.expect(False, name)
 
 
 class Act(NamedTuple):
     """What is done once ``first_s`` after the start and every ``every_s`` seconds from then on."""
 
     name: str
-    run: Callable[[Load], Awaitable[None]]
+    run: Callable[[Stage], Awaitable[None]]
     first_s: float
     every_s: float
 

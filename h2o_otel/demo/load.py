@@ -1,22 +1,20 @@
-"""A steady load: scenes, each of which drives some layers, started at a fixed rate; and acts beside them."""
+"""A steady load: scenes, started at a fixed rate, and acts beside them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import ssl
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-from ..client import Client, Timeout
+from ..client import Client
 from ..counters import Histogram
-from ..errors import StreamReset, TimeoutException
-from ..tls.context import client_context
+from ..errors import StreamReset
 from .acts import ACTS, Act
-from .peers import FrameClient
+from .scenes import SCENES, Scene
+from .stage import Stage
 
-__all__ = ["LATENCY_S", "SCENES", "Load"]
+__all__ = ["LATENCY_S", "Load"]
 
 # Finer than the bounds of the conventions, which begin at 5 ms: steps of a fifth, 50 us to 60 s.
 LATENCY_S = tuple(5e-5 * 1.2**n for n in range(78))
@@ -27,160 +25,7 @@ LAST_S = 3.0
 UNDER_WAY_MAX = 300
 
 
-async def _item(load: Load) -> None:
-    """Varying paths and values: what HPACK does with them."""
-    n = random.randrange(1000)
-    fields = {"x-request-id": f"{random.getrandbits(64):016x}", "accept-language": random.choice(("en", "de, en;q=0.5", "fr"))}
-    if n % 3 == 0:
-        fields["authorization"] = f"Bearer {random.getrandbits(256):064x}"
-    if n % 2 == 0:
-        # More sessions than a table of 4096 octets holds: entries come, are used, and are pushed out.
-        fields["cookie"] = f"session={random.randrange(25):0300d}"
-    if n % 4 == 0:
-        fields["priority"] = f"u={n % 8}, i"
-    response = await load.client.get(f"{load.url}/items/{n}", params={"page": n % 7}, headers=fields)
-    load.expect(response.status_code == 200, "item")
-
-
-async def _report(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/report")
-    load.expect(len(response.content) == 8192 * 31, "report")
-
-
-async def _stream(load: Load) -> None:
-    async with load.client.stream("GET", f"{load.url}/stream") as response:
-        lines = [line async for line in response.aiter_lines()]
-    load.expect(len(lines) == 20, "stream")
-
-
-async def _upload(load: Load) -> None:
-    async def parts() -> AsyncIterator[bytes]:
-        for _ in range(8):
-            yield b"u" * 20_000
-
-    response = await load.client.post(f"{load.url}/upload", content=parts())
-    load.expect(response.json() == {"received": 160_000}, "upload")
-
-
-async def _order(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/order")
-    load.expect(response.status_code == 200, "order")
-
-
-async def _missing(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/nowhere")
-    load.expect(response.status_code == 404, "missing")
-
-
-async def _fail(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/fail")
-    load.expect(response.status_code == 500, "fail")
-
-
-async def _trailers(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/trailers")
-    load.expect(response.trailers is not None and response.trailers.get("x-checksum") == "c0ffee", "trailers")
-
-
-async def _hints(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/hints")
-    load.expect([early.status_code for early in response.informational] == [103], "hints")
-
-
-async def _packed(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/packed")
-    load.expect(len(response.content) == 65_536, "packed")
-
-
-async def _compute(load: Load) -> None:
-    response = await load.client.get(f"{load.url}/compute")
-    load.expect(response.status_code == 200, "compute")
-
-
-async def _break(load: Load) -> None:
-    """An application that raises in the middle of its response."""
-    try:
-        await load.client.get(f"{load.url}/break")
-    except StreamReset:
-        load.wanted["reset"] += 1
-    else:
-        load.expect(False, "break")
-
-
-async def _timeout(load: Load) -> None:
-    """A deadline that passes: this stream is reset, its neighbours are not."""
-    try:
-        await load.client.get(f"{load.url}/slow?seconds=3", timeout=Timeout(5.0, read=0.05))
-    except TimeoutException:
-        load.wanted["timeout"] += 1
-    else:
-        load.expect(False, "timeout")
-
-
-async def _abandon(load: Load) -> None:
-    """A body that is left after its first part."""
-    async with load.client.stream("GET", f"{load.url}/big") as response:
-        async for _ in response.aiter_raw():
-            break
-    load.wanted["abandoned"] += 1
-
-
-async def _slow_reader(load: Load) -> None:
-    """Reads slower than the server writes: the stream's window closes."""
-    size = 0
-    async with load.client.stream("GET", f"{load.url}/big") as response:
-        async for part in response.aiter_raw():
-            size += len(part)
-            await asyncio.sleep(0.001)
-    load.expect(size == 4_194_304, "slow reader")
-
-
-async def _cancel(load: Load) -> None:
-    task = asyncio.ensure_future(load.client.get(f"{load.url}/slow?seconds=3"))
-    await asyncio.sleep(0.02)
-    task.cancel()
-    await asyncio.wait([task])
-    load.wanted["cancelled"] += 1
-
-
-async def _reconnect(load: Load) -> None:
-    """A connection of its own: handshake, settings, one request, GOAWAY."""
-    async with load.make_client() as client:
-        response = await client.get(f"{load.url}/")
-        load.expect(response.status_code == 200, "reconnect")
-
-
-class Scene(NamedTuple):
-    """A kind of request, its share, and whether its duration counts as latency (it does not where the scene waits on purpose)."""
-
-    name: str
-    run: Callable[[Load], Awaitable[None]]
-    weight: float
-    timed: bool = False
-
-
-SCENES = (
-    Scene("item", _item, 60, timed=True),
-    Scene("report", _report, 4, timed=True),
-    Scene("stream", _stream, 3),
-    Scene("upload", _upload, 4),
-    Scene("order", _order, 15, timed=True),
-    Scene("missing", _missing, 3, timed=True),
-    Scene("fail", _fail, 1, timed=True),
-    Scene("trailers", _trailers, 3, timed=True),
-    Scene("hints", _hints, 1, timed=True),
-    Scene("packed", _packed, 1, timed=True),
-    Scene("compute", _compute, 0.5),
-    Scene("break", _break, 0.5),
-    Scene("timeout", _timeout, 1),
-    Scene("abandon", _abandon, 1),
-    Scene("slow reader", _slow_reader, 0.5),
-    Scene("cancel", _cancel, 1),
-    Scene("reconnect", _reconnect, 1.5),
-)
-
-
-class Load:
+class Load(Stage):
     """Starts scenes at ``rate`` a second, and acts at their times, until it is cancelled.
 
     Args:
@@ -194,8 +39,6 @@ class Load:
     Attributes:
         started, finished: scenes and acts.
         skipped: ticks at which too many were under way.
-        wanted: ends that a scene provokes (timeouts, cancellations), by kind.
-        unexpected: everything else that went wrong, by kind.
         latency: seconds from the time at which a request was due to the end of its response.
     """
 
@@ -209,35 +52,15 @@ class Load:
         ca: str | None = None,
         upstream: str | None = None,
     ) -> None:
-        self.url = url
-        self.scheme = url.partition(":")[0]
+        super().__init__(url, make_client, ca=ca, upstream=upstream)
         self.rate = rate
-        self.make_client = make_client
-        self.ca = ca
-        self.upstream = upstream
-        self.client: Client = make_client()
         self.started = 0
         self.finished = 0
         self.skipped = 0
-        self.wanted: Counter[str] = Counter()
-        self.unexpected: Counter[str] = Counter()
         self.latency = Histogram(LATENCY_S)
         self._random = random.Random(seed)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._acting: set[str] = set()
-
-    def expect(self, ok: bool, name: str) -> None:
-        """Count an answer that is not what its scene asked for."""
-        if not ok:
-            self.unexpected[f"{name}: wrong answer"] += 1
-
-    def frame_client(self) -> FrameClient:
-        """A connection to the service, by hand."""
-        return FrameClient(self.url, self.context("h2"))
-
-    def context(self, *alpn: str) -> ssl.SSLContext | None:
-        """For connections by hand; None for a service in cleartext."""
-        return client_context(ca=self.ca, alpn=alpn) if self.scheme == "https" else None
 
     async def run(self) -> None:
         """The load; ends, with its requests, when it is cancelled."""

@@ -19,8 +19,9 @@ import pytest
 from h2o_otel import counters, telemetry
 from h2o_otel.cli.main import main as cli
 from h2o_otel.demo.figures import Figures, Meter, quantile
-from h2o_otel.demo.load import SCENES, Load
+from h2o_otel.demo.load import Load
 from h2o_otel.demo.run import Demo, Options
+from h2o_otel.demo.scenes import SCENES
 from h2o_otel.demo.view import LiveView, RecentLines, octets, seconds
 
 COMMAND = [sys.executable, "-m", "h2o_otel.cli.main", "demo", "--plain"]

@@ -1,0 +1,52 @@
+"""What scenes and acts play on: the service, a client for it, and the count of how they end."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Callable
+
+from ..client import Client
+from ..tls.context import client_context
+from .peers import FrameClient
+
+__all__ = ["Stage"]
+
+
+class Stage:
+    """One service and the ways to it.
+
+    Args:
+        url: of the service.
+        make_client: a client for it; takes other limits, and whom to trust.
+        ca: certificate of the service's authority.
+        upstream: URL of the stock service, None when it is out of reach.
+
+    Attributes:
+        client: the one that scenes share.
+        wanted: ends that a scene provokes (timeouts, cancellations), by kind.
+        unexpected: everything else that went wrong, by kind.
+    """
+
+    def __init__(self, url: str, make_client: Callable[..., Client], *, ca: str | None = None, upstream: str | None = None) -> None:
+        self.url = url
+        self.scheme = url.partition(":")[0]
+        self.make_client = make_client
+        self.ca = ca
+        self.upstream = upstream
+        self.client = make_client()
+        self.wanted: Counter[str] = Counter()
+        self.unexpected: Counter[str] = Counter()
+
+    def expect(self, ok: bool, name: str) -> None:
+        """Count an answer that is not what its scene asked for."""
+        if not ok:
+            self.unexpected[f"{name}: wrong answer"] += 1
+
+    def frame_client(self) -> FrameClient:
+        """A connection to the service, by hand."""
+        return FrameClient(self.url, self.context("h2"))
+
+    def context(self, *alpn: str) -> ssl.SSLContext | None:
+        """For connections by hand; None for a service in cleartext."""
+        return client_context(ca=self.ca, alpn=alpn) if self.scheme == "https" else None
