@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,13 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             for process in processes:
                 process.terminate()
             for process in processes:
-                process.wait(20)
+                process.wait(60)
 
 
 def _wait_for_data(url: str, folder: Path, processes: list[subprocess.Popen[bytes]]) -> None:
     began = time.monotonic()
     scraped = 0.0
-    while time.monotonic() - began < 60:
+    while time.monotonic() - began < 120:
         assert all(process.poll() is None for process in processes), (folder / "log").read_text()[-3000:]
         try:
             if scraped == 0.0 and ask(url, "http_server_request_duration_seconds_count"):
@@ -79,11 +79,11 @@ def _wait_for_data(url: str, folder: Path, processes: list[subprocess.Popen[byte
         if scraped and time.monotonic() - scraped > SCRAPED_S:
             return
         time.sleep(0.25)
-    pytest.fail("the demo was not scraped within a minute: " + (folder / "log").read_text()[-3000:])
+    pytest.fail("the demo was not scraped within two minutes: " + (folder / "log").read_text()[-3000:])
 
 
 def get(url: str, path: str, **arguments: str) -> Any:
-    with urllib.request.urlopen(f"{url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}", timeout=60) as answer:
         document = json.load(answer)
     assert document["status"] == "success"
     return document["data"]
@@ -94,6 +94,16 @@ def ask(url: str, query: str) -> list[Any]:
     return found
 
 
+def answered(url: str, queries: Iterable[str]) -> list[str]:
+    """Those of ``queries`` that had no answer within a minute: on a busy machine what they ask for happens seldom."""
+    deadline = time.monotonic() + 60
+    missing = [query for query in queries if not ask(url, query)]
+    while missing and time.monotonic() < deadline:
+        time.sleep(0.5)
+        missing = [query for query in missing if not ask(url, query)]
+    return missing
+
+
 def filled(query: str) -> str:
     for name, value in VARIABLES.items():
         query = query.replace(name, value)
@@ -102,12 +112,13 @@ def filled(query: str) -> str:
     return query
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_every_panel_has_data(prometheus: str) -> None:
-    assert [(uid, title, query) for uid, title, query in QUERIES if not ask(prometheus, filled(query))] == []
+    missing = set(answered(prometheus, {filled(query) for _, _, query in QUERIES}))
+    assert [(uid, title, query) for uid, title, query in QUERIES if filled(query) in missing] == []
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_values_make_sense(prometheus: str) -> None:
     """Nothing here is ever negative or infinite; a ratio of nothing to nothing is not a number, and Grafana leaves it out."""
     for uid, title, query in QUERIES:
@@ -116,7 +127,7 @@ def test_values_make_sense(prometheus: str) -> None:
             assert math.isnan(value) or 0 <= value < math.inf, (uid, title, query, sample)
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_shares_are_at_most_the_whole(prometheus: str) -> None:
     for dashboard in DASHBOARDS:
         for panel in dashboard.panels():
@@ -126,27 +137,27 @@ def test_shares_are_at_most_the_whole(prometheus: str) -> None:
                         assert not float(sample["value"][1]) > 1.0, (panel.title, sample)
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_what_alerts_compare_has_data(prometheus: str, alert: Any) -> None:
     if isinstance(alert.condition, Expression):
-        assert ask(prometheus, write(alert.condition, replace(RULES, window="10s", whole="10s")))
+        assert answered(prometheus, [write(alert.condition, replace(RULES, window="10s", whole="10s"))]) == []
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
 def test_recording_rules_record(prometheus: str, record: Any) -> None:
-    assert ask(prometheus, record.name)
+    assert answered(prometheus, [record.name]) == []
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_every_rule_evaluates(prometheus: str) -> None:
     rules = [rule for group in get(prometheus, "rules")["groups"] for rule in group["rules"]]
     assert len(rules) == len(ALERTS) + len(RECORDS)
     assert [(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"] == []
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 @pytest.mark.parametrize("name", HISTOGRAMS_WITH_EXEMPLARS)
 def test_latency_has_exemplars_with_trace_ids(prometheus: str, name: str) -> None:
     now = time.time()
@@ -156,13 +167,13 @@ def test_latency_has_exemplars_with_trace_ids(prometheus: str, name: str) -> Non
     assert all(len(trace) == 32 and set(trace) <= set("0123456789abcdef") for trace in traces)
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_variables_have_values(prometheus: str) -> None:
     assert get(prometheus, "label/job/values", **{"match[]": "h2o_build_info"}) == ["demo"]
     assert len(get(prometheus, "label/instance/values", **{"match[]": 'h2o_build_info{job=~".*"}'})) == 1
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_every_series_of_ours_is_in_the_catalogue(prometheus: str) -> None:
     known = {i.prometheus for i in INSTRUMENTS}
     known |= {f"{i.prometheus}_{part}" for i in INSTRUMENTS if i.kind == "histogram" for part in ("bucket", "count", "sum")}
@@ -170,7 +181,7 @@ def test_every_series_of_ours_is_in_the_catalogue(prometheus: str) -> None:
     assert names <= known
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_series_stay_few(prometheus: str) -> None:
     """A few thousand per process in practice."""
     assert int(ask(prometheus, 'count({job="demo"})')[0]["value"][1]) < 4000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
@@ -11,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ import pytest
 
 from h2o_otel.tls.certificates import Authority
 from tests.support.peer import Peer
-from tests.support.programs import free_port, wait_until_refused
+from tests.support.programs import free_port, wait_for_port, wait_until_refused
 from tests.support.waiting import PATIENCE_S
 from tests.support.wire import PREFACE, headers, request_block, settings
 
@@ -268,18 +266,14 @@ def test_port_in_use_is_one_line(serve: Serve) -> None:
 
 def ask(port: int) -> None:
     """One request to a server that may not have begun to listen."""
-    for _ in range(100):
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5) as connection:
-            connection.settimeout(5)
-            connection.sendall(PREFACE + settings() + headers(1, request_block(), end_stream=True))
-            answer = b""
-            while b"hello" not in answer:
-                piece = connection.recv(65_536)
-                assert piece, answer
-                answer += piece
-            return
-        time.sleep(0.1)
-    raise AssertionError("nothing listens")
+    wait_for_port(port)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
+        connection.sendall(PREFACE + settings() + headers(1, request_block(), end_stream=True))
+        answer = b""
+        while b"hello" not in answer:
+            piece = connection.recv(65_536)
+            assert piece, answer
+            answer += piece
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -304,10 +298,10 @@ def test_server_whose_output_nobody_can_take(tmp_path: Path, loop: str, streams:
         assert process.poll() is None
         process.terminate()
         # 120 is the interpreter's own: what is left in a buffer cannot be written.
-        assert process.wait(10) in (0, 120)
+        assert process.wait(PATIENCE_S) in (0, 120)
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize(
