@@ -308,3 +308,9 @@ def test_trailers_that_are_refused_leave_what_was_written_before(name_cache: boo
             sender.encoder.encode_trailers(sender.out, [(b"x-second", b"1"), field])
         assert sender.out.size() == size
     assert decoded(sender.out.take())[:4] == GET
+
+
+def test_request_after_trailers() -> None:
+    sender = Sender()
+    sender.trailers([(b"a", b"b")])
+    assert decoded(sender.block(GET)) == GET

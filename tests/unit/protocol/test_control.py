@@ -393,6 +393,54 @@ def test_no_idle_timeout_when_none_is_set() -> None:
     assert server.next_deadline() == math.inf
 
 
+TOO_SLOW = ["body_too_slow"]
+LENGTH = (b"content-length", b"100000")
+
+
+@pytest.mark.parametrize(
+    ("block", "answered", "rules"),
+    [
+        (request_block(b"POST"), False, TOO_SLOW),
+        (request_block(b"POST"), True, []),
+        (request_block(b"POST", b"/", LENGTH), True, TOO_SLOW),
+        (block((b":method", b"CONNECT"), (b":authority", b"a:1")), False, []),
+        (block((b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:]), False, []),
+    ],
+    ids=["request", "answered", "answered, with a length", "CONNECT", "extended CONNECT"],
+)
+def test_whose_body_must_come(block: bytes, answered: bool, rules: list[str]) -> None:
+    """A tunnel may pause, and so may a request whose response has begun, unless it said how much is to come."""
+    server, peer = serving()
+    peer.sends(headers(1, block))
+    if answered:
+        server.send_response(server.streams[1], 200, [], False, peer.now)
+    for _ in range(60):
+        peer.now += 1.0
+        server.tick(peer.now)
+    assert [error.rule for error in peer.errors()] == rules
+
+
+def test_body_that_came_fast_must_go_on_coming() -> None:
+    """The rate is that of the last seconds, and nobody waits for what the application has not read."""
+    server, peer = serving()
+    peer.sends(headers(1, request_block(b"POST")))
+    for second in range(40):
+        if second < 10:
+            peer.sends(data(1, bytes(10_000)))
+            server.credit(server.streams[1], 10_000, peer.now)
+        elif second == 10:
+            peer.sends(data(1, bytes(10_000)))
+        elif second == 25:
+            assert list(server.streams) == [1]
+            server.credit(server.streams[1], 10_000, peer.now)
+        peer.now += 1.0
+        server.tick(peer.now)
+        if not server.streams:
+            break
+    assert [error.rule for error in peer.errors()] == TOO_SLOW
+    assert 30 <= second <= 32
+
+
 def test_client_waits_for_a_server_that_does_not_read() -> None:
     """How long is for the timeouts of its application to say."""
     client, peer = requesting()

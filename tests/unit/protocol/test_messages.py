@@ -369,3 +369,13 @@ def test_window_update_on_a_finished_stream_is_ignored() -> None:
     peer.sends(window_update(1, 5), rst_stream(1, 8))
     peer.gets()
     peer.sees()
+
+
+@pytest.mark.parametrize("status", [100, 103, 199])
+def test_informational_statuses(status: int) -> None:
+    server, peer = serving()
+    peer.sends(headers(1, request_block(), end_stream=True))
+    peer.forget()
+    server.send_informational(server.streams[1], status, [], peer.now)
+    server.send_response(server.streams[1], 204, [], True, peer.now)
+    assert [(f.type, f.flags) for f in peer.gets_frames()] == [(1, 4), (1, 5)]
