@@ -13,7 +13,6 @@ share C types, so a half-compiled package would not import.  Environment:
 import copy
 import hashlib
 import importlib.metadata
-import inspect
 import os
 import re
 import shutil
@@ -247,7 +246,8 @@ class BuildExtensions(build_ext):
                 COMPILE_FLAGS,
                 LINK_FLAGS,
                 DIRECTIVES,
-                inspect.getsource(keep_class_directives),
+                # Not inspect.getsource: what pip runs has been read into a string, which has no file.
+                (ROOT / "setup.py").read_text(),
             ]
         return self._common_input
 
