@@ -121,7 +121,13 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    try:
+        value = getattr(importlib.import_module(f".{home}", __name__), name)
+    except Exception as error:
+        from . import _pure
+
+        _pure.explain(error)
+        raise
     globals()[name] = value
     return value
 

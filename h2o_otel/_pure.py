@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
 
-__all__ = ["build", "compiled_modules", "modules", "use_sources"]
+__all__ = ["build", "compiled_modules", "explain", "modules", "stale", "use_sources"]
 
 ROOT = Path(__file__).parent
 
@@ -49,3 +49,26 @@ def build() -> str:
     """How this process runs: ``compiled``, ``pure``, or ``mixed`` when only some modules are compiled."""
     compiled = len(compiled_modules())
     return "pure" if compiled == 0 else "compiled" if compiled == len(modules()) else "mixed"
+
+
+def stale() -> list[str]:
+    """Compiled files in use that are older than their source or than any .pxd, or whose module is not compiled any more."""
+    if os.environ.get("H2O_OTEL_PURE") == "1":
+        return []
+    newest_pxd = max((p.stat().st_mtime for p in ROOT.rglob("*.pxd")), default=0.0)
+    found = []
+    for built in ROOT.rglob(f"*{EXTENSION_SUFFIXES[0]}"):
+        source = built.with_name(built.name.partition(".")[0] + ".py")
+        current = source.exists() and source.with_suffix(".pxd").exists()
+        if not current or built.stat().st_mtime < max(newest_pxd, source.stat().st_mtime):
+            found.append(str(built.relative_to(ROOT)))
+    return sorted(found)
+
+
+def explain(error: Exception) -> None:
+    """Say beside an import's error that compiled modules are of other sources, as in a checkout that was updated and not built again."""
+    if old := stale():
+        error.add_note(
+            f"h2o-otel: {len(old)} compiled modules are older than their sources ({', '.join(old[:3])} ...);"
+            " compile them again (make setup), or set H2O_OTEL_PURE=1 to run the sources"
+        )

@@ -11,7 +11,6 @@ import sys
 import threading
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -54,30 +53,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if build != expected:
         sources = sorted(set(_pure.modules()) - set(_pure.compiled_modules()))
         raise pytest.UsageError(f"H2O_OTEL_EXPECT={expected}, but the run is {build}; from source: {', '.join(sources) or 'nothing'}")
-    if old := stale():
+    if old := _pure.stale():
         raise pytest.UsageError(f"compiled before their sources were changed: {', '.join(old)}; run: make setup")
 
 
 def pytest_report_header() -> list[str]:
     compiled, modules = len(_pure.compiled_modules()), len(_pure.modules())
     build = f"build: {_pure.build()} ({compiled} of {modules} modules compiled) in {Path(h2o_otel.__file__).parent}"
-    old = stale()
+    old = _pure.stale()
     warning = [f"STALE: compiled before their sources were changed: {', '.join(old)}"] if old else []
     return [build, *warning, f"seed: H2O_OTEL_SEED={SEED}"]
-
-
-def stale() -> list[str]:
-    """Compiled files in use that are older than their source or than any .pxd, or whose module is not compiled any more."""
-    if os.environ.get("H2O_OTEL_PURE") == "1":
-        return []
-    newest_pxd = max((p.stat().st_mtime for p in _pure.ROOT.rglob("*.pxd")), default=0.0)
-    found = []
-    for built in _pure.ROOT.rglob(f"*{EXTENSION_SUFFIXES[0]}"):
-        source = built.with_name(built.name.partition(".")[0] + ".py")
-        current = source.exists() and source.with_suffix(".pxd").exists()
-        if not current or built.stat().st_mtime < max(newest_pxd, source.stat().st_mtime):
-            found.append(str(built.relative_to(_pure.ROOT)))
-    return sorted(found)
 
 
 # -- time

@@ -29,7 +29,7 @@ def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal]:
 
 def accepted(listener: socket.socket, asking: Future[None]) -> socket.socket:
     """The client's connection; a client that failed before it made one says why at once."""
-    for _ in range(50):
+    for _ in range(round(TIMEOUT_S / 0.1)):
         try:
             return listener.accept()[0]
         except TimeoutError:
@@ -43,7 +43,7 @@ def conn(request: pytest.FixtureRequest, certificates: Certificates, portal: Blo
     """The server's end of the connection of a client that asks for the root."""
     secure = request.param == "tls"
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(TIMEOUT_S / 50)
+        listener.settimeout(0.1)
         url = f"{'https' if secure else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
         judged = anyio.Event()
 
@@ -67,7 +67,7 @@ def conn(request: pytest.FixtureRequest, certificates: Certificates, portal: Blo
             # What the client tries again finds nobody.
             listener.close()
             portal.call(judged.set)
-            asking.result(10)
+            asking.result(TIMEOUT_S)
 
 
 @requirement("9113-3.2-1", "9113-3.2-2", "9113-5.4.1-1")
