@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from h2o_otel.protocol.connection import Connection
 from h2o_otel.tuning import Tuning
 
 
+@functools.lru_cache(8)
 def body(size: int) -> bytes:
     """Octets in which a misplaced block shows: no 64 KiB of them are equal."""
     return b"".join(i.to_bytes(4, "big") for i in range((size + 3) // 4))[:size]
