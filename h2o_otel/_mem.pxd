@@ -5,7 +5,7 @@
 # (H2O_OTEL_CHECKED=1 at build time) a position outside aborts the process: callers check lengths
 # before they index, so an abort here is always our mistake and never the peer's.
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from cpython.dict cimport PyDict_SetItem
 from cpython.object cimport PyObject, PyTypeObject
@@ -191,10 +191,9 @@ cdef inline bytes to_bytes(const unsigned char *src, Py_ssize_t start, Py_ssize_
 cdef inline bytes blank(Py_ssize_t n):
     return PyBytes_FromStringAndSize(NULL, n)
 
-cdef inline int fill(bytes block, Py_ssize_t pos, Py_ssize_t cap, bytes src, Py_ssize_t n) except -1:
-    check_read("fill", 0, cap, len(block))
-    copy(<unsigned char *>PyBytes_AS_STRING(block), pos, cap, <const unsigned char *>PyBytes_AS_STRING(src), 0, n, len(src))
-    return 0
+cdef inline void fill(bytes block, Py_ssize_t pos, Py_ssize_t cap, const unsigned char *src, Py_ssize_t src_pos, Py_ssize_t n, Py_ssize_t src_end) noexcept:
+    check_read("fill", 0, cap, PyBytes_GET_SIZE(block))
+    copy(<unsigned char *>PyBytes_AS_STRING(block), pos, cap, src, src_pos, n, src_end)
 
 cdef inline bytes filled(bytes block, Py_ssize_t n):
     return block if n == len(block) else block[:n]

@@ -148,8 +148,9 @@ def blank(n: int) -> Any:
     return bytearray(n)
 
 
-def fill(block: Any, pos: int, cap: int, src: Any, n: int) -> None:
-    block[pos : pos + n] = memoryview(src)[:n]
+def fill(block: Any, pos: int, cap: int, src: Any, src_pos: int, n: int, src_end: int) -> None:
+    """``copy`` into a ``blank``."""
+    block[pos : pos + n] = memoryview(src)[src_pos : src_pos + n]
 
 
 def filled(block: Any, n: int) -> bytes:

@@ -86,13 +86,14 @@ class Bodies(Workload):
 
     def __init__(self, tuning: Tuning) -> None:
         # Off is where glibc arrives by itself when it has seen one such body: it keeps two.
+        self.block = Counters()
         self.kept = CLIENT_LIMITS.heap_free_bytes_max if tuning.memory_heap_kept else 2 * 1_048_576
 
     def run(self, n: int) -> None:
         # A setting of the process, which both sides share.
         hold_free(self.kept)
         for _ in range(-(-n // 4)):
-            bodies = [Assembly(1_048_576) for _ in range(4)]
+            bodies = [Assembly(1_048_576, self.block) for _ in range(4)]
             for _ in range(64):
                 for body in bodies:
                     body.add(self.piece)

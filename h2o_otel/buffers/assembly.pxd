@@ -1,14 +1,19 @@
 import cython
 from .. cimport _mem
+from ..counters cimport Counters
+
+cdef int _COPIED_GROW
 
 @cython.final
 cdef class Assembly:
-    cdef object _block
+    cdef bytes _block
     cdef Py_ssize_t _expected, _room
     cdef readonly Py_ssize_t size
-    @cython.locals(n="Py_ssize_t")
+    cdef readonly Counters counters
     cpdef add(self, bytes piece)
-    @cython.locals(room="Py_ssize_t")
+    @cython.locals(n="Py_ssize_t")
+    cdef put(self, const unsigned char *src, Py_ssize_t pos, Py_ssize_t end)
+    @cython.locals(room="Py_ssize_t", block=bytes)
     cdef _grow(self, Py_ssize_t needed)
     @cython.locals(size="Py_ssize_t")
     cpdef bytes take(self)

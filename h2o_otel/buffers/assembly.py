@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _mem
+from .. import _mem, counters
+from ..counters import Counters
 
 __all__ = ["Assembly"]
 
+_COPIED_GROW = counters.slot("buffer_copied") + counters.COPY_REASONS.index("grow")
 # So much is reserved on a peer's word, before anything near it has arrived.
 TRUSTED_BYTES = 1_048_576
 # How many times what has arrived is reserved if that much was promised.  What is reserved and not
@@ -25,11 +27,13 @@ class Assembly:
     Args:
         expected: the length that ``content-length`` promises, negative when it is not known.  Beyond
             ``TRUSTED_BYTES`` no more than ``TRUSTED_TIMES`` what has arrived is reserved for it.
+        block: where what a larger block copies is counted.
     """
 
-    __slots__ = ("_block", "_expected", "_room", "size")
+    __slots__ = ("_block", "_expected", "_room", "counters", "size")
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, block: Counters) -> None:
+        self.counters = block
         self._expected = expected
         self._block: Any = None
         self._room = 0
@@ -37,12 +41,16 @@ class Assembly:
 
     def add(self, piece: bytes) -> None:
         """``piece`` is next."""
-        n = len(piece)
+        self.put(piece, 0, len(piece))
+
+    def put(self, src: bytes, pos: int, end: int) -> None:
+        """``src[pos:end]`` is next; ``add`` for the engine, whose octets stand in the receive buffer."""
+        n = end - pos
         if n == 0:
             return
         if n > self._room - self.size:
             self._grow(self.size + n)
-        _mem.fill(self._block, self.size, self._room, piece, n)
+        _mem.fill(self._block, self.size, self._room, src, pos, n, end)
         self.size += n
 
     def _grow(self, needed: int) -> None:
@@ -51,7 +59,8 @@ class Assembly:
             room = min(self._expected, max(TRUSTED_TIMES * needed, TRUSTED_BYTES))
         block = _mem.blank(room)
         if self.size:
-            _mem.fill(block, 0, room, self._block, self.size)
+            _mem.fill(block, 0, room, self._block, 0, self.size, self._room)
+            self.counters.slots[_COPIED_GROW] += self.size
         self._block = block
         self._room = room
 

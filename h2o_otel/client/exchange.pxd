@@ -1,5 +1,6 @@
 import cython
 from ..buffers.assembly cimport Assembly
+from ..counters cimport Counters
 from ..io.loop cimport Loop
 from ..pool.connection cimport PooledConnection
 from ..protocol.engine cimport Engine
@@ -17,6 +18,7 @@ cdef class Carrier(PooledConnection):
     cdef readonly Engine connection
     cdef readonly long long send_buffer_bytes
     cdef readonly str goaway
+    cdef readonly Counters counters
     cdef object _timer
     cdef double _timer_at
     cpdef wake(self)
@@ -61,6 +63,8 @@ cdef class Exchange:
     cpdef begin(self, Request request, Timeout timeout, bint streaming, double now)
     cpdef response_received(self, bint end, double now)
     cpdef data_received(self, bytes data, bint end, double now)
+    @cython.locals(stream=Stream, rest="long long")
+    cdef _assemble(self, bytes data)
     cpdef complete(self, double now)
     cpdef fail(self, object error, double now)
     cdef _attach_flight(self, object error)

@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from ..buffers.assembly import Assembly
+from ..counters import Counters
 from ..errors import (
     ErrorCode,
     H2OError,
@@ -51,11 +52,13 @@ class Carrier(PooledConnection):
     Attributes:
         connection: the engine.
         send_buffer_bytes: producers of a request body wait while more than this is queued.
+        counters: to add to.
         goaway: the error code of the GOAWAY that the peer sent, by name; empty before.
     """
 
-    def __init__(self, id: int, loop: Loop, connection: Any, send_buffer_bytes: int) -> None:
+    def __init__(self, id: int, loop: Loop, connection: Any, send_buffer_bytes: int, block: Counters) -> None:
         PooledConnection.__init__(self, id)
+        self.counters = block
         self.loop = loop
         self.connection = connection
         self.send_buffer_bytes = send_buffer_bytes
@@ -159,19 +162,25 @@ class Exchange:
         self._active_at = now
         if self.closed:
             return
-        if self._assembly is not None:
-            self._assembly.add(data)
-        elif self.streaming or end:
-            if data:
+        if data:
+            if self._assembly is not None:
+                self._assembly.add(data)
+            elif self.streaming or end:
                 self.chunks.append(data)
-        elif data:
-            # Somebody wants the whole of it, and there is more to come.
-            self._assembly = Assembly(self.stream.content_length - self.stream.body_received + len(data))
-            self._assembly.add(data)
+            else:
+                self._assemble(data)
         if end:
             self.complete(now)
         elif self._want == _DATA:
             self.wake()
+
+    def _assemble(self, data: bytes) -> None:
+        """Somebody wants the whole body, of which ``data`` is here and there is more to come: the engine puts the rest behind it."""
+        stream = self.stream
+        rest = stream.content_length - stream.body_received
+        self._assembly = Assembly(rest + len(data), self.protocol.counters)
+        self._assembly.add(data)
+        stream.assembly = self._assembly
 
     def complete(self, now: float) -> None:
         """The response is complete; a request body that is still under way is not wanted any more (RFC 9113 section 8.1)."""

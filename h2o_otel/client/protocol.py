@@ -71,10 +71,9 @@ class ClientProtocol(Carrier):
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         connection = make_connection(engine, client_config(limits, tuning=tuning), self, block)
-        Carrier.__init__(self, next(_ids), loop, connection, limits.send_buffer_stream_bytes)
+        Carrier.__init__(self, next(_ids), loop, connection, limits.send_buffer_stream_bytes, counters.local() if block is None else block)
         self.origin = origin
         self.limits = limits
-        self.counters = counters.local() if block is None else block
         self.driver: Any = None
         self.phases: dict[str, float] = {}
         self.setup_span: Any = None
@@ -150,7 +149,7 @@ class ClientProtocol(Carrier):
             return
         if not exchange.streaming:
             # Somebody wants the whole of it: the windows must not close over what nobody holds back.
-            self.connection.credit(stream, len(data), self.driver.now)
+            self.connection.credit(stream, stream.recv_unread, self.driver.now)
         exchange.data_received(data, end_stream, self.driver.now)
 
     def trailers_received(self, stream: Stream) -> None:

@@ -26,7 +26,10 @@ class Handler:
         """A 1xx response."""
 
     def data_received(self, stream: Stream, data: bytes, end_stream: bool) -> None:
-        """Body octets; give them back with ``Connection.credit`` once they are used."""
+        """Body octets; give them back with ``Connection.credit`` once they are used.
+
+        Empty where the body goes into ``stream.assembly``: ``stream.recv_unread`` is what there is to give back.
+        """
 
     def trailers_received(self, stream: Stream) -> None:
         """``stream.trailers`` is set; the message is complete."""

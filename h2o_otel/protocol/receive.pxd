@@ -13,7 +13,7 @@ cdef unsigned int _REFUSED_STREAM
 cdef long long _WINDOW_MAX
 cdef Py_ssize_t _HTTP1_LENGTH
 cdef int _HTTP1_TYPE
-cdef bytes _SLOT_B, _SCOPE_B, _LENGTH_B, _CHECK_B, _PREFACE
+cdef bytes _NO_OCTETS, _SLOT_B, _SCOPE_B, _LENGTH_B, _CHECK_B, _PREFACE
 cdef long long _ENDLESS
 cdef const unsigned char *_SLOT
 cdef const unsigned char *_SCOPE

@@ -62,6 +62,7 @@ _REMOTE = REMOTE
 _REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
 _WINDOW_MAX = WINDOW_BYTES_MAX
 _PREFACE = CLIENT_PREFACE
+_NO_OCTETS = b""
 _ENDLESS = 2**62
 _SLOT_B, _SCOPE_B, _LENGTH_B, _CHECK_B = SLOT_OF_TYPE, SCOPE_OF_TYPE, LENGTH_OF_TYPE, CHECK_OF_TYPE
 _SLOT = _SLOT_B
@@ -274,7 +275,11 @@ class ReceiveHalf(PushHalf):
         if self.tuner.received(length, self.now):
             self.probe(stream)
         self.slots[_COPIED_DELIVER] += n
-        data = _mem.to_bytes(buf, pos, end, end)
+        data = _NO_OCTETS
+        if stream.assembly is None:
+            data = _mem.to_bytes(buf, pos, end, end)
+        else:
+            stream.assembly.put(buf, pos, end)
         if fin:
             stream.step(_RECV_END)
             self.body_ended(stream)

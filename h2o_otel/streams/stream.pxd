@@ -1,4 +1,5 @@
 import cython
+from ..buffers.assembly cimport Assembly
 from ..counters cimport Trace
 
 cdef bytes _TABLE
@@ -39,6 +40,7 @@ cdef class Stream:
     cdef public long long recv_target
     cdef public long long recv_uncredited
     cdef public long long recv_unread
+    cdef public Assembly assembly
     cdef public long long body_received
     cdef public long long body_sent
     # what waits to be sent

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from ..buffers.assembly import Assembly
 from ..counters import Trace
 from .states import FORBIDDEN, TABLE, plain_step
 
@@ -39,6 +40,7 @@ class Stream:
         send_window, recv_window: octets (RFC 9113 section 5.2); ``send_window`` may be negative.
         recv_target: what ``recv_window``, ``recv_unread`` and credit that is held back add up to.
         recv_unread: octets delivered that the layer above has not credited yet.
+        assembly: where DATA that arrives is put, set by the layer above; None when it is handed out in pieces.
         body_received, body_sent: octets of DATA without padding.
         queued: octets of DATA waiting for a window or for room in the output.
         urgency, incremental: RFC 9218 priority.
@@ -52,6 +54,7 @@ class Stream:
 
     __slots__ = (
         "ahead",
+        "assembly",
         "authority",
         "behind",
         "blocked_since",
@@ -145,6 +148,7 @@ class Stream:
         self.recv_target = recv_window
         self.recv_uncredited = 0
         self.recv_unread = 0
+        self.assembly: Assembly | None = None
         self.body_received = 0
         self.body_sent = 0
         self.queue: deque[bytes] | None = None
@@ -184,6 +188,7 @@ class Stream:
         self.protocol = None
         self.headers = None
         self.trailers = None
+        self.assembly = None
         self.queue = None
         self.queue_trailers = None
         self.user = None

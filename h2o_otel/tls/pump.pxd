@@ -8,7 +8,7 @@ cdef class TLSPump:
     cdef long long *_slots
     cdef readonly int role
     cdef tuple _alpn_required
-    cdef object _incoming, _outgoing, _want_read, _error, _server_hostname, _read, _write
+    cdef object _incoming, _outgoing, _want_read, _error, _server_hostname, _read, _write, _pending
     cdef readonly object ssl_object
     cdef readonly object alpn
     cdef readonly str version

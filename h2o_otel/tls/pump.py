@@ -120,8 +120,13 @@ class TLSPump:
             self._incoming, self._outgoing, server_side=server_side, server_hostname=None if server_side else server_hostname, **arguments
         )
         self._server_hostname = server_hostname
-        self._read = self.ssl_object.read
-        self._write = self.ssl_object.write
+        # Two calls a record: not through the stdlib's wrapper, where that is what it is.
+        records = self.ssl_object
+        if type(records) is ssl.SSLObject:
+            records = getattr(records, "_sslobj", records)
+        self._read = records.read
+        self._write = records.write
+        self._pending = records.pending
         self._ready: list[bytes] = []
         self.alpn: str | None = None
         self.version = ""
@@ -220,7 +225,7 @@ class TLSPump:
             ReadError: the records are broken; nothing more can be read.
         """
         # Asking OpenSSL when it has nothing costs an exception, so look first.
-        if not self._incoming.pending and not self.ssl_object.pending():
+        if not self._incoming.pending and not self._pending():
             return 0
         try:
             n = int(self._read(end - start, view[start:end]))

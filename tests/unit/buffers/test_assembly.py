@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from h2o_otel import _pure
 from h2o_otel.buffers.assembly import FIRST_BYTES, TRUSTED_BYTES, Assembly
+from h2o_otel.counters import Counters
 
 
 def assembled(pieces: list[bytes], expected: int) -> bytes:
-    assembly = Assembly(expected)
+    assembly = Assembly(expected, Counters())
     for piece in pieces:
         assembly.add(piece)
     assert assembly.size == sum(map(len, pieces))
@@ -35,7 +36,7 @@ def test_sizes(size: int, expected: int) -> None:
 
 
 def test_taken_and_empty() -> None:
-    assembly = Assembly(10)
+    assembly = Assembly(10, Counters())
     assembly.add(b"first")
     assert assembly.take() == b"first"
     assert assembly.take() == b""
@@ -46,7 +47,7 @@ def test_taken_and_empty() -> None:
 @pytest.mark.parametrize(("expected", "reserved_max"), [(10**15, TRUSTED_BYTES), (20_000, 20_000), (-1, FIRST_BYTES)])
 def test_a_promise_reserves_little(expected: int, reserved_max: int) -> None:
     """A peer that promises much and sends little costs little."""
-    assembly = Assembly(expected)
+    assembly = Assembly(expected, Counters())
     tracemalloc.start()
     try:
         assembly.add(b"x" * 1000)
@@ -59,7 +60,7 @@ def test_a_promise_reserves_little(expected: int, reserved_max: int) -> None:
 def test_known_length_is_not_copied_again() -> None:
     """Compiled, the reader gets the block itself: the body is never there twice."""
     piece = b"x" * 16_384
-    assembly = Assembly(64 * len(piece))
+    assembly = Assembly(64 * len(piece), Counters())
     tracemalloc.start()
     try:
         for _ in range(64):
