@@ -2,10 +2,13 @@
 
 Two views:
 
-* ``engine``: server ends (engine, driver, handler) without sockets, after one request each; traced
-  by tracemalloc, which sees every object and not the C library's overhead.
-* ``process``: a server of its own on sockets, after one request on each connection; the growth of
-  its resident memory, asyncio's transports and the allocator included.
+* ``engine``: server ends (engine, driver, handler) without sockets; traced by tracemalloc, which sees
+  every object and not the C library's overhead.
+* ``process``: a server of its own on sockets; the growth of its resident memory, asyncio's transports
+  and the allocator included, and its peak while a burst of bodies goes both ways.
+
+Each as it is, with everything off, and with everything off on the ``h2`` library.  A connection is
+idle after two requests with a browser's fields, long enough to give back what it can make again.
 
     python benchmarks/memory.py [--connections N] [--streams N] [--json PATH]
 
@@ -25,11 +28,15 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import common
 
+import h2o_otel
+from benchmarks.fields import BODY, DISTINCT, REQUESTS, RESPONSES
 from h2o_otel import counters
 from h2o_otel._pure import build
 from h2o_otel.counters import Counters
@@ -38,44 +45,50 @@ from h2o_otel.io.handler import DriverHandler
 from h2o_otel.io.memory import VirtualLoop
 from h2o_otel.io.transport import Transport
 from h2o_otel.limits import SERVER_LIMITS
-from h2o_otel.protocol.config import server_config
+from h2o_otel.protocol import make_connection
+from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.connection import Connection
+from h2o_otel.protocol.handler import Handler
 from h2o_otel.tuning import Tuning
 
 CONNECTION_TARGET_BYTES, STREAM_TARGET_BYTES = 12 * 1024, 1024
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5) + bytes(3) + b"\x04\x01" + bytes(4)
+SETTINGS_ACK = bytes(3) + b"\x04\x01" + bytes(4)
+# Idle memory goes back after this time, so that nobody has to wait for the default.
+QUIET_S = 0.5
+LIMITS = replace(SERVER_LIMITS, buffer_quiet_s=QUIET_S)
+VARIANTS = {"default": (Tuning(), "native"), "everything off": (Tuning.baseline(), "native"), "h2 engine": (Tuning.baseline(), "h2")}
 
 
-def literal(name: bytes, value: bytes) -> bytes:
-    return b"\x40" + bytes([len(name)]) + name + bytes([len(value)]) + value
+class Client:
+    """What a browser says on a connection; the same for each, so it is said once and sent to all."""
 
+    def __init__(self, streams: int) -> None:
+        self._engine = Connection(client_config(), Handler(), Counters())
+        self._engine.start(1.0)
+        self.first = self._said(True) + SETTINGS_ACK + self._said(True)
+        self.open = [self._said(False) for _ in range(streams)]
 
-FIELDS = (
-    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
-    (b"accept", b"application/json"),
-    (b"accept-encoding", b"gzip, deflate, br"),
-    (b"accept-language", b"en-GB,en;q=0.7"),
-)
-BLOCK = b"\x82\x86\x84\x41\x04test" + b"".join(literal(*field) for field in FIELDS)
-# The same fields once they are in the table, whose oldest entry is :authority.
-AGAIN = b"\x82\x86\x84" + bytes(0x80 | 66 - i for i in range(5))
-
-
-def request(stream_id: int, block: bytes, end_stream: bool = True) -> bytes:
-    return len(block).to_bytes(3, "big") + b"\x01" + bytes([0x05 if end_stream else 0x04]) + stream_id.to_bytes(4, "big") + block
+    def _said(self, end_stream: bool) -> bytes:
+        fields = list(REQUESTS[self._engine.requests % DISTINCT])
+        fields[0] = (b":method", b"GET" if end_stream else b"POST")
+        self._engine.send_request(fields, end_stream, 1.0)
+        return self._engine.data_to_send()
 
 
 class Answering(DriverHandler):
     """Answers what has ended; the rest stays open."""
+
+    __slots__ = ("driver",)
 
     def connection_made(self, driver: Any) -> None:
         self.driver = driver
 
     def request_received(self, stream: Any, end_stream: bool) -> None:
         if end_stream:
-            self.driver.connection.send_response(stream, 200, [(b"content-type", b"text/plain")], False, 1.0)
-            self.driver.connection.send_data(stream, b"hello", True, 1.0)
+            now = self.driver.now
+            self.driver.connection.send_response(stream, 200, RESPONSES[stream.id % DISTINCT], False, now)
+            self.driver.connection.send_data(stream, BODY, True, now)
 
 
 class Sink(Transport):
@@ -91,54 +104,84 @@ def feed(driver: Driver, octets: bytes) -> None:
     driver.buffer_updated(len(octets))
 
 
-def engine(connections: int, streams: int, tuning: Tuning) -> dict[str, float]:
+def engine(connections: int, streams: int, tuning: Tuning, kind: str) -> dict[str, float]:
     """Traced octets for an idle connection and for an open stream."""
-    loop, block = VirtualLoop(), Counters()
+    loop, block, client = VirtualLoop(), Counters(), Client(streams)
+    config = server_config(LIMITS, tuning=tuning)
 
     def setup(driver: Driver) -> None:
         handler = Answering()
-        driver.bind(Connection(server_config(tuning=tuning), handler, block), handler)
+        driver.bind(make_connection(kind, config, handler, block), handler)
 
     def opened() -> Driver:
-        driver = Driver(loop, SERVER_LIMITS, setup, role=counters.SERVER, block=block, tuning=tuning)
+        driver = Driver(loop, LIMITS, setup, role=counters.SERVER, block=block, tuning=tuning)
         driver.attach(Sink())
-        feed(driver, PREFACE + request(1, BLOCK) + request(3, AGAIN))
+        feed(driver, client.first)
         return driver
 
+    def rest() -> int:
+        for _ in range(4):
+            loop.advance(QUIET_S)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
     kept = [opened() for _ in range(10)]
-    gc.collect()
     tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
+    before = rest()
     kept += [opened() for _ in range(connections)]
-    gc.collect()
-    idle = tracemalloc.get_traced_memory()[0]
-    for i in range(streams):
+    idle = rest()
+    for said in client.open:
         for driver in kept[-10:]:
-            feed(driver, request(5 + 2 * i, AGAIN, end_stream=False))
-    gc.collect()
-    open_ = tracemalloc.get_traced_memory()[0]
+            feed(driver, said)
+    open_ = rest()
     tracemalloc.stop()
+    assert all(len(driver.connection.streams) == streams for driver in kept[-10:])
     return {"connection_bytes": (idle - before) / connections, "stream_bytes": (open_ - idle) / (10 * streams)}
 
 
 SERVER = """
 import asyncio, sys
+from dataclasses import replace
 sys.path.insert(0, {root!r})
+from benchmarks.fields import RESPONSES
+from h2o_otel.limits import SERVER_LIMITS
 from h2o_otel.server import Config, Server
+from h2o_otel.tuning import Tuning
+
+LARGE = b"x" * 262_144
+FIELDS = [field for field in RESPONSES[0] if field[0] != b"content-length"]
 
 async def app(scope, receive, send):
-    if scope["type"] != "http":
-        return
     while (await receive()).get("more_body", False):
         pass
-    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}})
-    await send({{"type": "http.response.body", "body": b"hello"}})
+    await send({{"type": "http.response.start", "status": 200, "headers": FIELDS}})
+    await send({{"type": "http.response.body", "body": LARGE if scope["path"] == "/large" else b"hello"}})
+
+limits = replace(SERVER_LIMITS, buffer_quiet_s={quiet_s})
+tuning = Tuning.parse({tuning!r})
+Server(Config(app=app, port={port}, lifespan="off", limits=limits, tuning=tuning, engine={kind!r})).run()
+"""
+
+# What the event loop and its transports take by themselves.
+BARE = """
+import asyncio
+
+class Nothing(asyncio.BufferedProtocol):
+    room = bytearray(65536)
+    def get_buffer(self, sizehint):
+        return self.room
+    def buffer_updated(self, n):
+        pass
 
 async def main():
-    server = Server(Config(app=app, host="127.0.0.1", port={port}))
-    await server.serve()
+    server = await asyncio.get_running_loop().create_server(Nothing, "127.0.0.1", {port})
+    await server.serve_forever()
 
-asyncio.run(main())
+try:
+    import uvloop as runner
+except ImportError:
+    runner = asyncio
+runner.run(main())
 """
 
 
@@ -146,36 +189,74 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def _connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+def reset_peak(pid: int) -> int:
+    """Begin to watch the peak; the memory that is resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+    return resident_bytes(pid)
+
+
+def peak_bytes(pid: int) -> int:
+    """The most that was resident since the peak was reset."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(text.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+async def _connect(port: int, client: Client) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(PREFACE + request(1, BLOCK) + request(3, AGAIN))
+    writer.write(client.first)
     return reader, writer
 
 
+async def _settled(pid: int) -> int:
+    """What is resident once the server has done what it was asked and given back what it can."""
+    await asyncio.sleep(4 * QUIET_S)
+    before = 0
+    while before != (before := resident_bytes(pid)):  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(2 * QUIET_S)
+    return before
+
+
 async def _grow(pid: int, port: int, connections: int, streams: int) -> dict[str, float]:
-    kept = [await _connect(port) for _ in range(50)]
-    await asyncio.sleep(1.0)
-    before = resident_bytes(pid)
-    kept += [await _connect(port) for _ in range(connections)]
-    await asyncio.sleep(2.0)
-    idle = resident_bytes(pid)
-    for i in range(streams):
+    client = Client(streams)
+    kept = [await _connect(port, client) for _ in range(50)]
+    before = await _settled(pid)
+    kept += [await _connect(port, client) for _ in range(connections)]
+    idle = await _settled(pid)
+    for said in client.open:
         for _, writer in kept[-10:]:
-            writer.write(request(5 + 2 * i, AGAIN, end_stream=False))
-    await asyncio.sleep(2.0)
-    open_ = resident_bytes(pid)
+            writer.write(said)
+    open_ = await _settled(pid)
     for _, writer in kept:
         writer.transport.abort()
     return {"connection_bytes": (idle - before) / connections, "stream_bytes": (open_ - idle) / (10 * streams)}
 
 
-def process(connections: int, streams: int) -> dict[str, float]:
-    """Resident octets for an idle connection, and for an open request whose application waits for its body."""
+async def _burst(pid: int, port: int) -> dict[str, float]:
+    """Two hundred responses of 256 KiB and uploads of 64 KiB, fifty at a time."""
+    url, upload, waiting = f"http://127.0.0.1:{port}", bytes(65_536), list(range(200))
+
+    async def work(client: h2o_otel.Client) -> None:
+        while waiting:
+            waiting.pop()
+            response = await client.get(f"{url}/large")
+            assert len(response.content) == 262_144
+            await client.post(url, content=upload)
+
+    async with h2o_otel.Client() as client:
+        await client.get(url)
+        before = reset_peak(pid)
+        await asyncio.gather(*(work(client) for _ in range(50)))
+    return {"burst_bytes": peak_bytes(pid) - before}
+
+
+def process(program: str, measure: Callable[[int, int], Coroutine[Any, Any, dict[str, float]]]) -> dict[str, float]:
+    """What ``measure`` finds about a server that runs ``program``, whose process and port it is given."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    code = SERVER.format(root=str(common.ROOT), port=port)
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", program.replace("{port}", str(port))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         try:
             for _ in range(200):
                 time.sleep(0.05)
@@ -184,27 +265,34 @@ def process(connections: int, streams: int) -> dict[str, float]:
                     break
                 except OSError:
                     continue
-            return asyncio.run(_grow(server.pid, port, connections, streams))
+            return asyncio.run(measure(server.pid, port))
         finally:
             server.terminate()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--connections", type=int, default=400)
+    parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--streams", type=int, default=90, help="open at once on each of ten connections, at most 98")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rows = {
-        "engine": engine(options.connections, options.streams, Tuning()),
-        "engine, everything off": engine(options.connections, options.streams, Tuning.baseline()),
-        "process": process(options.connections, options.streams),
-    }
+
+    def grow(pid: int, port: int) -> Coroutine[Any, Any, dict[str, float]]:
+        return _grow(pid, port, options.connections, options.streams)
+
+    rows = {}
+    for name, (tuning, kind) in VARIANTS.items():
+        rows[f"engine, {name}"] = engine(options.connections, options.streams, tuning, kind)
+        text = "" if tuning == Tuning() else "baseline"
+        program = SERVER.format(root=str(common.ROOT), port="{port}", quiet_s=QUIET_S, tuning=text, kind=kind)
+        rows[f"process, {name}"] = process(program, grow) | process(program, _burst)
+    rows["process, event loop alone"] = process(BARE, grow)
     print(f"{build()}, Python {platform.python_version()}, {options.connections} connections, {options.streams} streams on each of 10")
-    print(f"{'':24}{'idle connection':>18}{'open stream':>14}")
-    print(f"{'target':24}{CONNECTION_TARGET_BYTES:>16,} B{STREAM_TARGET_BYTES:>12,} B")
-    for name, row in rows.items():
-        print(f"{name:24}{row['connection_bytes']:>16,.0f} B{row['stream_bytes']:>12,.0f} B")
+    print(f"{'':28}{'idle connection':>18}{'open stream':>14}{'burst, peak':>16}")
+    print(f"{'target':28}{CONNECTION_TARGET_BYTES:>16,} B{STREAM_TARGET_BYTES:>12,} B")
+    for name, row in sorted(rows.items()):
+        burst = f"{row['burst_bytes'] / 1024:>12,.0f} KiB" if "burst_bytes" in row else ""
+        print(f"{name:28}{row['connection_bytes']:>16,.0f} B{row['stream_bytes']:>12,.0f} B{burst}")
     if options.json:
         options.json.write_text(
             json.dumps({"build": build(), "python": platform.python_version(), "rows": rows}, indent=1), encoding="utf-8"
