@@ -18,8 +18,7 @@ cdef class OriginPool:
     cdef readonly bint closed
     cdef readonly object room
     cdef object _open_connection, _attempt, _last
-    # readonly: tests wait until so many stand there
-    cdef readonly list _outside
+    cdef list _outside
     cdef str _address, _port
     cdef tuple _key_reused, _key_active, _key_idle
     @cython.locals(current=PooledConnection)
