@@ -137,9 +137,10 @@ async def test_cancelled_connect_leaves_nothing(authority: Authority) -> None:
     async with AnyioLoop() as loop, await anyio.create_tcp_listener(local_host="127.0.0.1") as silent:
         port = silent.extra(anyio.abc.SocketAttribute.local_port)
         driver, _ = client_driver(loop, tls=ClientTLS(context=client_context(ca=authority.certificate)).pump("localhost"))
-        with anyio.move_on_after(0.05) as scope:
-            await connect(driver, "127.0.0.1", port)
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(connect, driver, "127.0.0.1", port)
+            await eventually(lambda: driver.transport is not None)
+            group.cancel_scope.cancel()
         await eventually(lambda: driver.closed)
 
 
