@@ -13,6 +13,7 @@ share C types, so a half-compiled package would not import.  Environment:
 import copy
 import hashlib
 import importlib.metadata
+import multiprocessing
 import os
 import re
 import shutil
@@ -98,9 +99,8 @@ class NoCompiler(Exception):
 def keep_class_directives() -> None:
     """Make what a .pxd says of a class hold, such as ``@cython.freelist`` and ``@cython.no_gc``.
 
-    Cython forgets the directives of the declaration when it comes to the class in the .py.  Its
-    worker processes are forked, so they have this, too; where they are not (``spawn``), the
-    classes only lack their free lists.
+    Cython forgets the directives of the declaration when it comes to the class in the .py.
+    Processes have this when they are forked from this one, and only then.
     """
     from Cython.Compiler.Nodes import CClassDefNode
 
@@ -185,7 +185,7 @@ class BuildExtensions(build_ext):
                 raise NoCompiler(f"{program[0]} cannot compile a line that includes Python.h") from error
 
     def translate(self, extensions: list[Extension]) -> list[Extension]:
-        """From Python to C, one process per core."""
+        """From Python to C, one process per core where processes fork."""
         if not extensions:
             return []
         from Cython.Build import cythonize
@@ -193,7 +193,7 @@ class BuildExtensions(build_ext):
         keep_class_directives()
         translated = cythonize(
             extensions,
-            nthreads=self.parallel if len(extensions) > 1 else 0,
+            nthreads=self.parallel if len(extensions) > 1 and multiprocessing.get_start_method() == "fork" else 0,
             build_dir="build/cython",
             force=True,
             quiet=True,
