@@ -197,12 +197,14 @@ async def test_streams_beyond_the_limit_are_refused_and_may_be_sent_again(caplog
 
 async def test_handlers_that_outlive_their_streams_keep_their_limit(caplog: pytest.LogCaptureFixture) -> None:
     """Rapid reset against an application that takes its time: what runs is bounded, not only what is open."""
-    async with siege(caplog, limits=Limits(running_handlers_max=10, disconnect_grace_s=0.1), lines=0) as under:
+    async with siege(caplog, limits=Limits(running_handlers_max=10, disconnect_grace_s=1.0), lines=0) as under:
         await under.attacker.greet()
         for n in range(1, 400, 2):
-            await under.attacker.send(request(n, b"/hold"), rst_stream(n, 8))
-        await eventually(lambda: "/hold" in under.app.paths and under.app.started >= 10)
-        assert under.app.paths.count("/hold") < 200
+            await under.attacker.send(request(n, b"/hold"))
+            if n < 20:  # Ten begin before they are cancelled, and keep their places.
+                await eventually(lambda n=n: under.app.paths.count("/hold") > n // 2)
+            await under.attacker.send(rst_stream(n, 8))
+        assert 10 <= under.app.paths.count("/hold") < 200
         assert under.app.most <= 11
         await under.attacker.send(request(401))
         await under.attacker.until(lambda: 401 in under.attacker.answered())
