@@ -231,7 +231,7 @@ class SendingEngine(Connection):
             # A malformed name is sent, too, when the user has switched the checks off.
             encoder._slots[name] = slot
         out.reserve(8)
-        entry = slot.values.get(value)
+        entry = slot.find(value)
         if entry is not None:
             if entry.number < 0:
                 out.put(0x80 - entry.number)
