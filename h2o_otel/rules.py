@@ -300,17 +300,22 @@ class RULES:
     )
 
 
-def _name_rows() -> list[Rule]:
+def _name_rows(table: type) -> list[Rule]:
+    """Turn each row of the class into a ``Rule`` named after its attribute, and return all of them.
+
+    The interpreter adds attributes of its own to every class, and some are tuples, as
+    ``__static_attributes__`` of Python 3.13: only names that this file has written count.
+    """
     rows = []
-    for name, row in list(vars(RULES).items()):
-        if isinstance(row, tuple):
+    for name, row in list(vars(table).items()):
+        if isinstance(row, tuple) and not name.startswith("__"):
             rule = Rule(name, *row)
-            setattr(RULES, name, rule)
+            setattr(table, name, rule)
             rows.append(rule)
     return rows
 
 
-_ROWS = _name_rows()
+_ROWS = _name_rows(RULES)
 
 
 def all_rules() -> list[Rule]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from h2o_otel.rules import RULES, all_rules
+from h2o_otel.errors import ErrorCode
+from h2o_otel.rules import RULES, STREAM, Rule, _name_rows, all_rules
 from tests.support.breaking import server
 from tests.support.wire import GOAWAY, data, headers, ping, request_block
 from tests.unit.frames import test_frame_rules, test_message_rules
@@ -27,3 +28,14 @@ def test_nothing_is_parsed_after_a_connection_error() -> None:
 
 def test_tokens_are_the_names_of_the_rows() -> None:
     assert all(getattr(RULES, rule.token) is rule for rule in all_rules())
+
+
+def test_attributes_of_the_interpreter_are_no_rows() -> None:
+    """Python 3.13 gives every class a tuple ``__static_attributes__``, and more may come."""
+
+    class Table:
+        __static_attributes__ = ("token", "scope")
+        __firstlineno__ = 1
+        broken: Rule = (STREAM, ErrorCode.PROTOCOL_ERROR, "RFC 9113 §5.1", "broken")  # type: ignore[assignment]
+
+    assert _name_rows(Table) == [Rule("broken", STREAM, ErrorCode.PROTOCOL_ERROR, "RFC 9113 §5.1", "broken")]
