@@ -15,7 +15,7 @@ PACKAGE = "h2o_otel"
 
 # Lowest first.  A module may import from lower levels and from its own folder.
 LEVELS = [
-    ["errors", "limits", "rules", "tuning", "families", "counters", "_mem", "_pure"],
+    ["errors", "bounds", "limits", "rules", "tuning", "families", "counters", "_mem", "_pure"],
     ["memory"],
     ["buffers"],
     ["hpack"],
@@ -32,7 +32,8 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Among peers of one level, these and no others: leaves build on leaves, a driver runs the TLS pump,
 # the pool opens connections of either protocol, and the console draws the panel model.
-PEERS = {("rules", "errors"), ("limits", "errors"), ("counters", "_mem"), ("counters", "families"), ("tuning", "limits")} | {
+PEERS = {("rules", "errors"), ("limits", "errors"), ("limits", "bounds"), ("counters", "_mem"), ("counters", "families")} | {
+    ("tuning", "limits"),
     ("io", "tls"),
     ("pool", "http1"),
     ("console", "dashboards"),
