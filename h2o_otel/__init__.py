@@ -17,7 +17,7 @@ if os.environ.get("H2O_OTEL_PURE") == "1":
     _pure.use_sources(__path__)
 
 if TYPE_CHECKING:
-    from .client import URL, Client, Headers, Request, Response, Timeout
+    from .client import URL, Client, Headers, Request, Response, Retry, Timeout
     from .errors import (
         ConnectError,
         ConnectionTerminated,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .tuning import Tuning
 
 _MODULES = {
-    "client": ("URL", "Client", "Headers", "Request", "Response", "Timeout"),
+    "client": ("URL", "Client", "Headers", "Request", "Response", "Retry", "Timeout"),
     "errors": (
         "ConnectError",
         "ConnectTimeout",
@@ -102,6 +102,7 @@ __all__ = [
     "RemoteProtocolError",
     "Request",
     "Response",
+    "Retry",
     "Server",
     "StreamClosed",
     "StreamConsumed",

@@ -70,10 +70,14 @@ class H2OError(Exception):
         request: the client request that failed, once one is known.
         flight: the last frames of the connection (``protocol.recorder.FlightLog``) when a client's exchange or
             the connection failed, None where there was no connection or the engine records none.
+        attempts: how often the client sent the request, 0 when it never did or when the error is no request's.
+        retry_reasons: why it was sent again, one for each time: "REFUSED_STREAM", "GOAWAY", "NO_ERROR", "connection_lost", "421".
     """
 
     request: Any = None
     flight: Any = None
+    attempts: int = 0
+    retry_reasons: tuple[str, ...] = ()
 
 
 class TransportError(H2OError):

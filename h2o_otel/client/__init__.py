@@ -6,7 +6,8 @@ from .client import Client
 from .headers import Headers
 from .request import Request
 from .response import Informational, Response, Timings
+from .retry import Retry
 from .timeouts import Timeout
 from .urls import URL
 
-__all__ = ["URL", "Client", "Headers", "Informational", "Request", "Response", "Timeout", "Timings"]
+__all__ = ["URL", "Client", "Headers", "Informational", "Request", "Response", "Retry", "Timeout", "Timings"]

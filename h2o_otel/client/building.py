@@ -13,6 +13,7 @@ from ..pool.pool import OriginPool, Pool
 from ..telemetry.requests import ClientRequestMetrics
 from .headers import Headers, Pairs, merged, raw_headers
 from .request import Request, prepared
+from .retry import Retry
 from .timeouts import USE_CLIENT_DEFAULT
 from .urls import URL, encode_params
 
@@ -92,9 +93,12 @@ class RequestBuilder:
         params: Any = None,
         headers: Any = None,
         timeout: Any = USE_CLIENT_DEFAULT,
+        retry: Retry | None = None,
     ) -> Request:
         """A request with this client's defaults, for ``send``; arguments as for ``request``."""
-        return self._build(method, url, content, data, json, params, headers, timeout)
+        request = self._build(method, url, content, data, json, params, headers, timeout)
+        request.retry = retry
+        return request
 
     def _build(self, method: str, url: Any, content: Any, data: Any, json: Any, params: Any, headers: Any, timeout: Any) -> Request:
         request = None

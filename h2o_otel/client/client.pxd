@@ -18,6 +18,7 @@ cdef class Client(RequestBuilder):
     cdef public object timeout
     cdef readonly object limits
     cdef readonly object tuning
+    cdef readonly object retry
     cdef object _engine, _verify, _cert, _uds, _local_address, _asyncio_loop
     cdef Tracing _tracing
     cdef Loop _loop
@@ -31,8 +32,7 @@ cdef class Client(RequestBuilder):
     cdef _observe(self, Exchange exchange, Endpoint endpoint, int resend_count)
     @cython.locals(request=Request, raw=list, fields=list, span=RequestSpan)
     cdef _open(self, Exchange exchange, Endpoint endpoint, ClientProtocol connection, double now)
-    cdef Exchange _again(self, Exchange failed, Endpoint endpoint, int attempts, str reason)
+    cdef Exchange _again(self, Exchange failed, Endpoint endpoint, str reason)
 
 @cython.locals(response=Response)
 cdef Response _respond(Exchange exchange)
-cdef str _replay_reason(Exchange exchange)

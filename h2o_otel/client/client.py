@@ -18,7 +18,7 @@ from typing import Any, Unpack
 
 from .. import _mem, counters
 from ..counters import POOL_ACQUIRE
-from ..errors import H2OError, LocalProtocolError, StreamReset
+from ..errors import H2OError, LocalProtocolError
 from ..io.loop import Loop, asyncio_loop
 from ..limits import CLIENT_LIMITS, Limits
 from ..pool.pool import Pool
@@ -33,6 +33,7 @@ from .headers import Headers
 from .protocol import ClientProtocol
 from .request import Arguments, Request
 from .response import Response
+from .retry import DEFAULT_RETRY, SENT_AGAIN_ONCE, Retry, explain_refusal, replay_reason
 from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
 from .urls import URL
 
@@ -40,9 +41,6 @@ __all__ = ["Client"]
 
 _running_loop = asyncio._get_running_loop
 _MISDIRECTED = 421
-# Reasons for which a request is sent again once only.
-_ONCE = ("connection_lost", "421")
-_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
 class StreamContext:
@@ -87,6 +85,7 @@ class Client(RequestBuilder):
         uds: a Unix socket that every connection goes to.
         local_address: to connect from.
         tuning: which optimisations its connections use.
+        retry: which failed requests are sent again.
     """
 
     def __init__(
@@ -105,6 +104,7 @@ class Client(RequestBuilder):
         uds: Any = None,
         local_address: str | None = None,
         tuning: Tuning = DEFAULT_TUNING,
+        retry: Retry = DEFAULT_RETRY,
     ) -> None:
         defaults = Headers([(b"accept", b"*/*"), (b"accept-encoding", ACCEPT_ENCODING), (b"user-agent", _user_agent())])
         defaults.update(headers)
@@ -112,6 +112,7 @@ class Client(RequestBuilder):
         self.timeout: Timeout = timeout_of(timeout)
         self.limits = limits
         self.tuning = tuning
+        self.retry = retry
         self._engine = engine
         self._verify = verify
         self._cert = cert
@@ -209,8 +210,9 @@ class Client(RequestBuilder):
         if self._pool is None or self.is_closed or _running_loop() is not self._asyncio_loop:
             self._check()
         if arguments is not None:
-            method, url, content, data, json, params, headers, timeout = arguments
+            method, url, content, data, json, params, headers, timeout, retry = arguments
             request = self._build(method, url, content, data, json, params, headers, timeout)
+            request.retry = retry
         assert request is not None
         exchange = self._begin(request, streaming)
         if exchange.stream is None:
@@ -282,6 +284,8 @@ class Client(RequestBuilder):
     async def _send_slowly(self, exchange: Exchange) -> Response:
         """The way of a request that must wait for its connection, or that is to be replayed; ends in a response or an error."""
         endpoint = self._endpoint_of(exchange.request)
+        retry: Retry = self.retry if exchange.request.retry is None else exchange.request.retry
+        # In vain: sent, or given a connection that ended before it could be sent.
         attempts = 0
         while True:
             if exchange.stream is None:
@@ -300,10 +304,12 @@ class Client(RequestBuilder):
                         exchange.abandon(error)
                         raise
             failure = exchange.error
-            reason = _replay_reason(exchange)
-            if not reason or attempts >= (1 if reason in _ONCE else self.limits.retries_max) or not exchange.request.body.replayable:
+            reason = replay_reason(exchange, retry)
+            sent_max = 1 if reason in SENT_AGAIN_ONCE else self.limits.retries_max
+            if not reason or attempts >= sent_max or not exchange.request.body.replayable:
                 if failure is None:
                     return _respond(exchange)
+                explain_refusal(exchange, retry)
                 raise failure
             if failure is None:
                 # Not the right server: what is under way there finishes, and another connection is made.
@@ -313,7 +319,7 @@ class Client(RequestBuilder):
             counters.local().count("pool_retries", (reason,))
             if reason == "REFUSED_STREAM" or exchange.fresh:
                 await back_off(self._loop, attempts, exchange.total_at)
-            exchange = self._again(exchange, endpoint, attempts, reason)
+            exchange = self._again(exchange, endpoint, reason)
 
     async def _acquire(self, exchange: Exchange, endpoint: Endpoint, attempts: int) -> None:
         """Wait for a connection with a free stream, and send the request on it."""
@@ -324,7 +330,7 @@ class Client(RequestBuilder):
             connection: Any = await endpoint.pool.acquire(timeout.pool, timeout.connect, exchange.total_at, attempts)
         except BaseException as error:
             if isinstance(error, H2OError):
-                error.request = exchange.request
+                exchange.describe_failure(error)
             exchange.finish(getattr(error, "reason", "") or type(error).__name__, self._loop.now())
             raise
         now = self._loop.now()
@@ -341,12 +347,13 @@ class Client(RequestBuilder):
                 span.trace.mark(POOL_ACQUIRE, started_ns, ended_ns)
         self._open(exchange, endpoint, connection, now)
 
-    def _again(self, failed: Exchange, endpoint: Endpoint, attempts: int, reason: str) -> Exchange:
+    def _again(self, failed: Exchange, endpoint: Endpoint, reason: str) -> Exchange:
         """Another exchange for the same request, inside the same total time."""
         exchange = Exchange()
         exchange.begin(failed.request, failed.timeout, failed.streaming, self._loop.now())
         exchange.total_at = failed.total_at
-        self._observe(exchange, endpoint, attempts)
+        exchange.retry_reasons = (*failed.retry_reasons, reason)
+        self._observe(exchange, endpoint, len(exchange.retry_reasons))
         if exchange.span is not None:
             exchange.span.set("h2o.retry.reason", reason)
         return exchange
@@ -364,6 +371,7 @@ class Client(RequestBuilder):
         params: Any = None,
         headers: Any = None,
         timeout: Any = USE_CLIENT_DEFAULT,
+        retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """Send a request and return its response, body included; to be awaited.
 
@@ -376,39 +384,64 @@ class Client(RequestBuilder):
             params: added to the query.
             headers: added to the client's; those of the same names are replaced.
             timeout: a ``Timeout``, seconds, or None for no limit, instead of the client's.
+            retry: when it is sent again, instead of the client's.
 
         Raises:
             TransportError: no response came; see ``h2o_otel.errors`` for the kinds.  ``error.request`` is set.
         """
-        return self._send(None, False, (method, url, content, data, json, params, headers, timeout))
+        return self._send(None, False, (method, url, content, data, json, params, headers, timeout, retry))
 
     def stream(self, method: str, url: str | URL, **arguments: Unpack[Arguments]) -> StreamContext:
         """``async with client.stream("GET", url) as response``: the body is read piece by piece; arguments as for ``request``."""
         return StreamContext(self, method, url, arguments)
 
     def get(
-        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+        self,
+        url: str | URL,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        timeout: Any = USE_CLIENT_DEFAULT,
+        retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self._send(None, False, ("GET", url, None, None, None, params, headers, timeout))
+        return self._send(None, False, ("GET", url, None, None, None, params, headers, timeout, retry))
 
     def head(
-        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+        self,
+        url: str | URL,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        timeout: Any = USE_CLIENT_DEFAULT,
+        retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self._send(None, False, ("HEAD", url, None, None, None, params, headers, timeout))
+        return self._send(None, False, ("HEAD", url, None, None, None, params, headers, timeout, retry))
 
     def options(
-        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+        self,
+        url: str | URL,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        timeout: Any = USE_CLIENT_DEFAULT,
+        retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self._send(None, False, ("OPTIONS", url, None, None, None, params, headers, timeout))
+        return self._send(None, False, ("OPTIONS", url, None, None, None, params, headers, timeout, retry))
 
     def delete(
-        self, url: str | URL, *, params: Any = None, headers: Any = None, timeout: Any = USE_CLIENT_DEFAULT
+        self,
+        url: str | URL,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        timeout: Any = USE_CLIENT_DEFAULT,
+        retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
-        return self._send(None, False, ("DELETE", url, None, None, None, params, headers, timeout))
+        return self._send(None, False, ("DELETE", url, None, None, None, params, headers, timeout, retry))
 
     def post(self, url: str | URL, **arguments: Unpack[Arguments]) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
@@ -434,7 +467,7 @@ def _respond(exchange: Exchange) -> Response:
         try:
             response.read_body()
         except H2OError as error:
-            error.request = exchange.request
+            exchange.describe_failure(error)
             raise
     else:
         weakref.finalize(response, _dropped, exchange, threading.get_ident()).atexit = False
@@ -449,25 +482,6 @@ def _dropped(exchange: Exchange, thread: int) -> None:
     if not exchange.finished and threading.get_ident() == thread:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and its connections with it
             exchange.protocol.loop.call_soon(exchange.abandon)
-
-
-def _replay_reason(exchange: Exchange) -> str:
-    """Why the failed exchange may be sent again, or "".
-
-    What the peer declared not to have looked at is safe by definition, and what it said to be at the
-    wrong address for (421, RFC 9110 section 15.5.20).  A connection that ended
-    under a request is safe for idempotent methods, and expected where it had been idle.
-    """
-    error = exchange.error
-    stream = exchange.stream
-    if error is None:
-        return "421" if stream.status == _MISDIRECTED else ""
-    if stream is not None and stream.refused:
-        return "REFUSED_STREAM" if isinstance(error, StreamReset) and error.rule == "rst_stream_received" else "GOAWAY"
-    if exchange.head or exchange.request.method not in _IDEMPOTENT or exchange.fresh:
-        return ""
-    cause = error.__cause__
-    return "connection_lost" if isinstance(cause, StreamReset) and cause.rule == "connection_lost" else ""
 
 
 def _user_agent() -> bytes:

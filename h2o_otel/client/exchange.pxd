@@ -18,6 +18,7 @@ cdef class Carrier(PooledConnection):
     cdef readonly Engine connection
     cdef readonly long long send_buffer_bytes
     cdef readonly str goaway
+    cdef readonly long long goaway_last
     cdef readonly Counters counters
     cdef object _timer
     cdef double _timer_at
@@ -52,6 +53,7 @@ cdef class Exchange:
     cdef public bint uploading
     cdef public ClientRequestMetrics metrics
     cdef public int metrics_index
+    cdef public tuple retry_reasons
     cdef public RequestSpan span
     cdef readonly bint finished
     cdef Py_ssize_t _taken
@@ -67,6 +69,7 @@ cdef class Exchange:
     cdef _assemble(self, bytes data)
     cpdef complete(self, double now)
     cpdef fail(self, object error, double now)
+    cpdef describe_failure(self, object error)
     cdef _attach_flight(self, object error)
     cpdef stream_reset(self, object error, double now)
     cpdef wake(self)
@@ -83,6 +86,7 @@ cdef class Exchange:
     cpdef double check(self, double now) except? -1
     cdef _expire(self, object kind, str name, object limit_s, double now)
     cpdef str describe(self, double now)
+    cdef str _attempt(self)
     cpdef stop_upload(self)
     cpdef start_upload(self, object task)
     cpdef writable(self)

@@ -26,6 +26,7 @@ from ..errors import (
     WriteTimeout,
 )
 from ..io.loop import Loop, Waiter
+from ..limits import STREAM_ID_MAX
 from ..pool.connection import PooledConnection
 from ..streams.states import State
 from ..streams.stream import Stream
@@ -54,6 +55,7 @@ class Carrier(PooledConnection):
         send_buffer_bytes: producers of a request body wait while more than this is queued.
         counters: to add to.
         goaway: the error code of the GOAWAY that the peer sent, by name; empty before.
+        goaway_last: the last stream that it names; no stream is above before it came.
     """
 
     def __init__(self, id: int, loop: Loop, connection: Any, send_buffer_bytes: int, block: Counters) -> None:
@@ -63,6 +65,7 @@ class Carrier(PooledConnection):
         self.connection = connection
         self.send_buffer_bytes = send_buffer_bytes
         self.goaway = ""
+        self.goaway_last = STREAM_ID_MAX
         self._timer: Any = None
         self._timer_at = _NEVER
 
@@ -107,6 +110,7 @@ class Exchange:
         asked_at, sent_at, head_at, ended_at: seconds on the loop's clock, 0.0 when it has not happened.
         waited_s: for a connection or a stream.
         fresh: the connection was made for this request, or while it waited.
+        retry_reasons: of the attempts before this one, why each was sent again.
     """
 
     def __init__(self) -> None:
@@ -146,6 +150,7 @@ class Exchange:
         self._write_mark = -1
         self._write_at = 0.0
         self.metrics_index = 0
+        self.retry_reasons: tuple[str, ...] = ()
 
     # -- what the protocol object reports
 
@@ -200,11 +205,19 @@ class Exchange:
         self.error = error
         self.ended_at = now
         if isinstance(error, H2OError):
-            error.request = self.request
+            self.describe_failure(error)
             self._attach_flight(error)
         self.stop_upload()
         self.finish(_error_type(error), now)
         self.wake()
+
+    def describe_failure(self, error: H2OError) -> None:
+        """Tell the error which request failed and how often it was sent; a text that does not say so is completed."""
+        error.request = self.request
+        error.retry_reasons = self.retry_reasons
+        error.attempts = len(self.retry_reasons) + (self.stream is not None)
+        if self.retry_reasons and self.stream is None:
+            error.args = (f"{error} ({self._attempt()})",)
 
     def _attach_flight(self, error: H2OError) -> None:
         """The connection's last frames go with the error and onto the span; the reference engine has none."""
@@ -400,7 +413,12 @@ class Exchange:
             where += f", {stream.body_sent} sent"
         if stream is not None and self.protocol.goaway:
             where += f", the peer sent GOAWAY {self.protocol.goaway}"
+        if self.retry_reasons:
+            where += f", {self._attempt()}"
         return f"{self.request.method} {self.request.url_text()} ({where}, after {now - self.asked_at:.3g} s)"
+
+    def _attempt(self) -> str:
+        return f"attempt {len(self.retry_reasons) + 1} after {', '.join(self.retry_reasons)}"
 
     # -- the request body
 

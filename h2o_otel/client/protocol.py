@@ -196,6 +196,7 @@ class ClientProtocol(Carrier):
 
     def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
         self.goaway = ErrorCode.label(code)
+        self.goaway_last = last_stream_id
         if self._log is not None:
             fields = {
                 "network.io.direction": "receive",

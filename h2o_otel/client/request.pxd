@@ -6,6 +6,7 @@ cdef object NO_BODY, _WITH_CONTENT
 cdef class Request:
     cdef public str method
     cdef public object timeout
+    cdef public object retry
     cdef public object body
     cdef public bytes target
     cdef public str prefix

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..errors import LocalProtocolError
 from .content import NO_BODY, Body, encode_body
 from .headers import Headers, Pairs, merged, raw_headers
 from .timeouts import USE_CLIENT_DEFAULT
 from .urls import URL
+
+if TYPE_CHECKING:
+    from .retry import Retry
 
 __all__ = ["Arguments", "Request"]
 
@@ -26,6 +29,7 @@ class Arguments(TypedDict, total=False):
     params: Any
     headers: Any
     timeout: Any
+    retry: Retry | None
 
 
 class Request:
@@ -37,10 +41,12 @@ class Request:
         params: added to the URL's query.
         headers: fields of the request.
         content, data, json: the body, at most one of them.
+        retry: when it is sent again, if not as the client's ``retry`` says.
 
     Attributes:
         method: in upper case.
         timeout: of this request, if it is not the client's.
+        retry: of this request, None for the client's.
         body: what is sent.
 
     Raises:
@@ -57,8 +63,10 @@ class Request:
         content: Any = None,
         data: Any = None,
         json: Any = None,
+        retry: Retry | None = None,
     ) -> None:
         self.method = method.upper()
+        self.retry = retry
         self.timeout: Any = USE_CLIENT_DEFAULT
         self.body: Body = NO_BODY
         self._url: URL | None = URL(url, params)
@@ -114,6 +122,7 @@ def prepared(method: str, prefix: str, target: bytes, raw: Pairs, timeout: Any) 
     request = Request.__new__(Request)
     request.method = method
     request.timeout = timeout
+    request.retry = None
     request.body = NO_BODY
     request._url = None
     request.prefix = prefix

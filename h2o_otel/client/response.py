@@ -293,6 +293,16 @@ class Response:
         return self.exchange.protocol
 
     @property
+    def attempts(self) -> int:
+        """How often the request was sent; 1 where the first time was enough."""
+        return len(self.exchange.retry_reasons) + 1
+
+    @property
+    def retry_reasons(self) -> tuple[str, ...]:
+        """Why it was sent again, one for each time; the values are those of ``H2OError.retry_reasons``."""
+        return self.exchange.retry_reasons
+
+    @property
     def elapsed(self) -> datetime.timedelta:
         """From the call to the end of the body."""
         return datetime.timedelta(seconds=self.timings.total)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, ClassVar
 
 import anyio
 import pytest
 
 import h2o_otel
-from h2o_otel import Limits, counters
+from h2o_otel import Limits, Retry, counters
+from h2o_otel.telemetry import configure
 from tests.support import wire
 from tests.support.judged import requirement
 from tests.support.peers import Peer, path_of
@@ -61,13 +63,110 @@ class Refusing(Peer):
 
 
 @requirement("9113-8.7-2")
-async def test_refused_stream_is_replayed(serve: Any, client: Any) -> None:
+async def test_refused_stream_is_replayed_for_idempotent_methods(serve: Any, client: Any) -> None:
     server = serve(Refusing)
     async with client() as c:
-        response = await c.post(server.url, content=b"again")
+        response = await c.put(server.url, content=b"again")
         assert response.content == b"again"
         assert response.stream_id == 7
+        assert (response.attempts, response.retry_reasons) == (4, ("REFUSED_STREAM",) * 3)
         assert len(server.peers) == 1
+
+
+@requirement("9113-8.7-2")
+async def test_post_is_not_sent_again_when_refused(serve: Any, client: Any) -> None:
+    """HAProxy refuses what its backend has acted on."""
+    server = serve(Refusing)
+    async with client() as c:
+        for send in (c.post, c.patch):
+            with pytest.raises(h2o_otel.StreamReset, match=r"not sent again, since .*not idempotent: give it an Idempotency-Key") as caught:
+                await send(server.url, content=b"once")
+            assert (caught.value.attempts, caught.value.retry_reasons) == (1, ())
+        with pytest.raises(h2o_otel.StreamReset):
+            async with c.stream("POST", server.url, content=b"once"):
+                pass
+        assert len(server.peers[0].requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("of_client", "of_request", "headers", "sent"),
+    [
+        ("idempotent", None, {"Idempotency-Key": "4711"}, 4),
+        ("always", None, None, 4),
+        ("never", "always", None, 4),
+        ("always", "idempotent", None, 1),
+        ("never", None, {"Idempotency-Key": "4711"}, 1),
+        ("always", "never", None, 1),
+    ],
+)
+async def test_policy_decides_about_refused_requests(
+    serve: Any, client: Any, of_client: Any, of_request: Any, headers: Any, sent: int
+) -> None:
+    server = serve(Refusing)
+    retry = None if of_request is None else Retry(refused=of_request)
+    async with client(retry=Retry(refused=of_client)) as c:
+        for send in (c.post(server.url, content=b"x", headers=headers, retry=retry),):
+            if sent > 1:
+                assert (await send).attempts == sent
+            else:
+                with pytest.raises(h2o_otel.StreamReset):
+                    await send
+        assert len(server.peers[0].requests) == sent
+
+
+@requirement("9113-8.7-2")
+async def test_never_does_not_send_a_get_again_but_after_goaway(serve: Any, client: Any) -> None:
+    class Leaving(Peer):
+        def ended(self, stream_id: int) -> None:
+            if self.number == 1:
+                self.raw(wire.goaway(0, 0))
+            else:
+                super().ended(stream_id)
+
+    refusing, leaving = serve(Refusing), serve(Leaving)
+    async with client(retry=Retry(refused="never")) as c:
+        with pytest.raises(h2o_otel.StreamReset, match=r"not sent again, since Retry\.refused is 'never'"):
+            await c.get(refusing.url)
+        response = await c.post(leaving.url, content=b"unseen")
+        assert (response.content, response.retry_reasons) == (b"unseen", ("GOAWAY",))
+
+
+def test_policy_is_checked() -> None:
+    with pytest.raises(ValueError, match=r"Retry\.refused is 'sometimes'; it is 'idempotent', 'always' or 'never'"):
+        Retry(refused="sometimes")  # type: ignore[arg-type]
+
+
+class Confused(Peer):
+    """Ends the first request of its first connections with no error, beside a GOAWAY with one, in either order."""
+
+    resets_first = False
+    confused_max = 1
+
+    def ended(self, stream_id: int) -> None:
+        if self.number > self.confused_max:
+            super().ended(stream_id)
+        elif self.resets_first:
+            self.raw(wire.rst_stream(stream_id, 0) + wire.goaway(stream_id, 9))
+        else:
+            self.raw(wire.goaway(stream_id, 9) + wire.rst_stream(stream_id, 0))
+
+
+@pytest.mark.parametrize("resets_first", [True, False])
+async def test_idempotent_request_that_ends_without_error_or_response_is_sent_again(serve: Any, client: Any, resets_first: bool) -> None:
+    server = serve(type("_Confused", (Confused,), {"resets_first": resets_first}))
+    before = counters.collect().value("pool_retries", "NO_ERROR")
+    async with client() as c:
+        response = await c.get(server.url)
+        assert (response.status_code, response.retry_reasons) == (200, ("NO_ERROR",))
+    assert counters.collect().value("pool_retries", "NO_ERROR") == before + 1
+    forever = serve(type("_Confused", (Confused,), {"confused_max": 1000}))
+    async with client() as c:
+        with pytest.raises(h2o_otel.StreamReset, match="attempt 2 after NO_ERROR") as caught:
+            await c.get(forever.url)
+        assert (caught.value.attempts, caught.value.retry_reasons) == (2, ("NO_ERROR",))
+        with pytest.raises(h2o_otel.StreamReset) as caught:
+            await c.post(forever.url, content=b"once")
+        assert caught.value.attempts == 1
 
 
 async def test_replays_end(serve: Any, client: Any) -> None:
@@ -85,11 +184,35 @@ async def test_replays_end(serve: Any, client: Any) -> None:
 @requirement("9113-8.7-2")
 async def test_body_that_cannot_be_replayed_is_not(serve: Any, client: Any) -> None:
     server = serve(Refusing)
-    async with client() as c:
+    async with client(retry=Retry(refused="always")) as c:
         with pytest.raises(h2o_otel.StreamReset):
             await c.post(server.url, content=iter([b"once"]))
         assert len(server.peers[0].requests) == 1
         assert (await c.post(server.url, content=[b"a", b"b"])).content == b"ab"
+
+
+async def test_error_of_another_attempt_says_how_often_the_request_was_sent(serve: Any, client: Any) -> None:
+    class Gone(Peer):
+        def ended(self, stream_id: int) -> None:
+            self.server.listener.shutdown(socket.SHUT_RDWR)
+            self.raw(wire.goaway(0, 0))
+
+    server = serve(Gone)
+    async with client() as c:
+        with pytest.raises(h2o_otel.ConnectError, match=r"\(attempt 2 after GOAWAY\)") as caught:
+            await c.post(server.url, content=b"unseen")
+        assert (caught.value.attempts, caught.value.retry_reasons) == (1, ("GOAWAY",))
+
+
+async def test_spans_say_how_often_and_why(serve: Any, client: Any) -> None:
+    server = serve(Refusing)
+    with configure("test", "traces", in_memory=True, sample_ratio=1.0, set_global=False) as telemetry:
+        async with client(telemetry=telemetry) as c:
+            await c.get(server.url)
+        spans = [span.attributes for span in telemetry.spans() if span.name == "GET"]
+    assert [span.get("http.request.resend_count") for span in spans] == [None, 1, 2, 3]
+    assert [span.get("h2o.retry.reason") for span in spans] == [None, *["REFUSED_STREAM"] * 3]
+    assert [span.get("error.type") for span in spans] == [*["rst_stream_received"] * 3, None]
 
 
 class Dying(Peer):
