@@ -82,6 +82,7 @@ SPAN_RESULTS = ("recorded", "dropped", "unsampled")
 SELF_COSTS = ("collect", "spans", "logs")
 HTTP_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER")
 URL_SCHEMES = ("http", "https")
+LOG_DROPS = ("queue_full", "write_failed", "shutdown")
 SIGNALS = ("metrics", "traces", "logs")
 
 # Bucket bounds.  Request durations are those of the semantic conventions, connection durations
@@ -167,6 +168,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "telemetry_time_ns": (SELF_COSTS,),
     "telemetry_spans": (SPAN_RESULTS,),
     "telemetry_logs": (("emitted", "suppressed", "dropped"),),
+    "log_dropped": (LOG_DROPS,),
     "telemetry_exports": (SIGNALS, ("success", "failure")),
 }
 

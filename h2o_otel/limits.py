@@ -627,6 +627,12 @@ class Limits:
         reached="Further ones are counted and left out.",
         change="Raise it while looking for a fault.",
     )
+    log_queue_lines_max: int = bound(
+        10_000,
+        "Log lines that wait for the thread that writes them.",
+        reached="Further lines are dropped and counted (`h2o.log.dropped`).",
+        change="Raise it where bursts of requests lose access lines; a line takes about a kilobyte.",
+    )
     origins_labelled_max: int = bound(
         64,
         "Origins that have labels of their own in a client's metrics.",

@@ -21,7 +21,7 @@ from ..io.loop import asyncio_loop
 from ..memory.gcwatch import frozen
 from ..protocol import make_connection
 from ..protocol.config import server_config
-from ..telemetry import default
+from ..telemetry import default, lines
 from .config import Config, load_app
 from .gate import Gate, GatedProtocol
 from .lifespan import Lifespan
@@ -118,6 +118,7 @@ class Server:
         telemetry = default() if config.telemetry is None else config.telemetry
         if config.access_log:
             telemetry.access_log = True
+            lines.queue.lines_max = config.limits.log_queue_lines_max
         return Service(
             app,
             asyncio_loop(),

@@ -341,6 +341,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("runtime", "h2o.telemetry.time", _C, "s", (_reason(*counters.SELF_COSTS),), "What telemetry itself costs.", family="telemetry_time_ns", scale=1e-9),
     _row("runtime", "h2o.telemetry.spans", _C, "{span}", (_result(*counters.SPAN_RESULTS),), "Spans recorded, dropped and not sampled."),
     _row("runtime", "h2o.telemetry.logs", _C, "{event}", (_result("emitted", "suppressed", "dropped"),), "Log events, those that the rate limit suppressed, those that failed."),
+    _row("runtime", "h2o.log.dropped", _C, "{line}", (_reason(*counters.LOG_DROPS),), "Log lines lost: they came faster than they could be written, or the disk or the reader of the pipe gave out."),
     _row("runtime", "h2o.telemetry.exports", _C, "{export}", (Attribute("h2o.telemetry.signal", counters.SIGNALS), _result("success", "failure")), "Exports, and whether the collector takes them."),
     _row("runtime", "h2o.build.info", _G, "{info}",
          (Attribute("h2o.version", bound="one per process"), Attribute("h2o.compiled", counters.BOOLEANS, type="boolean"),

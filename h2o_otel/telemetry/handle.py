@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from . import lines
 from .requests import ClientRequestMetrics, ServerRequestMetrics
 
 __all__ = ["Telemetry", "TelemetryError"]
@@ -89,6 +90,7 @@ class Telemetry:
 
     def force_flush(self, timeout_s: float = 5.0) -> None:
         """Export what is waiting; waits at most ``timeout_s`` and never raises."""
+        lines.flush(timeout_s)
         self._bounded([functools.partial(provider.force_flush, int(timeout_s * 1000)) for provider in self._owned], timeout_s)
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
@@ -96,6 +98,8 @@ class Telemetry:
         if self._closed:
             return
         self._closed = True
+        # Access lines reach the exporters through the queue.
+        lines.flush(min(timeout_s, 1.0))
         self._bounded([provider.shutdown for provider in self._owned], timeout_s)
         for close in reversed(self._closers):
             try:

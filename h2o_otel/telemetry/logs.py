@@ -7,7 +7,7 @@ peer can cause at will is rate limited.  Logging never raises into the caller.
 
 from __future__ import annotations
 
-import json
+import functools
 import logging
 import sys
 import traceback
@@ -18,10 +18,12 @@ from typing import Any, TextIO
 import structlog
 from opentelemetry import trace as trace_api
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger, SeverityNumber, get_logger_provider
+from opentelemetry.context import Context
 
 from .. import counters
+from ..escape import SHOWN_MAX, escaped, escaped_lines
 from ..limits import SERVER_LIMITS
-from . import attributes
+from . import attributes, lines
 from .catalogue import EVENTS, Event
 from .failures import failed
 
@@ -40,7 +42,10 @@ _SEVERITIES = {
 _EVENTS = {event.name: event for event in EVENTS}
 _EMITTED, _SUPPRESSED, _DROPPED = range(3)
 _LOGS_TIME = counters.SELF_COSTS.index("logs")
-_MESSAGE_MAX = 1024
+_ACCESS = _EVENTS["h2o.access"]
+# Octets of a path that wait in the queue: what is shown of it, if it is all UTF-8 of four octets.
+_PATH_MAX = 4 * SHOWN_MAX
+_STACK = "exception.stacktrace"
 _STACK_MAX = 16_384
 
 EventDict = MutableMapping[str, Any]
@@ -87,6 +92,7 @@ def add_trace_ids(_: Any, __: str, event: EventDict) -> EventDict:
 def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
     """Last processor: the message for any handler, and the fields for a formatter that wants them."""
     event.pop("_span", None)
+    event.pop("_at", None)
     name = event.pop("event")
     text = " ".join([name, *(f"{key}={_short(value)}" for key, value in event.items() if key != "exception.stacktrace")])
     if "exception.stacktrace" in event:
@@ -96,9 +102,29 @@ def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any
 
 
 def _short(value: Any) -> str:
-    text = str(value)
     # A peer's text must not forge lines or fields of the log.
-    return text if text.isprintable() and " " not in text and text else json.dumps(text)
+    text = escaped(str(value))
+    return text if text and " " not in text and '"' not in text else '"' + text.replace('"', '\\"') + '"'
+
+
+def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` with every text escaped and bounded: handlers and exporters get nothing that is more than text."""
+    return {key: escaped(value) if isinstance(value, (str, bytes)) and key != _STACK else value for key, value in fields.items()}
+
+
+class _Identity:
+    """The trace of a line that waits in the queue, without the span and what that holds."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: trace_api.SpanContext) -> None:
+        self._context = context
+
+    def span_context(self) -> trace_api.SpanContext:
+        return self._context
+
+    def otel_context(self) -> Context:
+        return trace_api.set_span_in_context(trace_api.NonRecordingSpan(self._context), Context())
 
 
 class _Handover:
@@ -110,9 +136,9 @@ class _Handover:
     def __call__(self, _: Any, method: str, event: EventDict) -> EventDict:
         span = event.get("_span")
         number, text = _SEVERITIES[_LEVELS.get(method, logging.INFO)]
-        hidden = ("event", "_span", "trace_id", "span_id")
+        hidden = ("event", "_span", "_at", "trace_id", "span_id")
         self._logger.emit(
-            timestamp=time_ns(),
+            timestamp=event.get("_at") or time_ns(),
             context=None if span is None else span.otel_context(),
             severity_number=number,
             severity_text=text,
@@ -125,12 +151,13 @@ class _Handover:
 class BoundLog:
     """The events of one connection (or process): its fields are bound once."""
 
-    __slots__ = ("_limit", "_logger", "_stdlib")
+    __slots__ = ("_limit", "_logger", "_processors", "_stdlib")
 
-    def __init__(self, logger: Any, stdlib: logging.Logger, limit: RateLimit) -> None:
+    def __init__(self, logger: Any, stdlib: logging.Logger, limit: RateLimit, processors: list[Any]) -> None:
         self._logger = logger
         self._stdlib = stdlib
         self._limit = limit
+        self._processors = processors
 
     def wants(self, name: str) -> bool:
         """Whether the event's level is on; ask before building costly fields."""
@@ -165,6 +192,7 @@ class BoundLog:
                 fields["h2o.suppressed"] = suppressed
         if exception is not None:
             fields.update(exception_fields(exception))
+        fields = _cleaned(fields)
         if span is not None:
             fields["_span"] = span
         getattr(self._logger, event.level)(event.name, **fields)
@@ -173,23 +201,46 @@ class BoundLog:
     def access(
         self, span: Any, method: bytes | str, path: bytes | str, status: int, duration_s: float, received: int = 0, sent: int = 0
     ) -> None:
-        """The access log's line of one request; the query is not part of it."""
-        self.emit(
-            "h2o.access",
-            {
-                "http.request.method": _text(method),
-                "url.path": _text(path).partition("?")[0],
+        """The access log's line of one request, for the queue's thread to write; the query is not part of it.  Never raises."""
+        try:
+            if not self._stdlib.isEnabledFor(_LEVELS[_ACCESS.level]):
+                return
+            began = counters.clock()
+            fields = {
+                "http.request.method": method[:SHOWN_MAX],
+                "url.path": path.partition("?" if isinstance(path, str) else b"?")[0][:_PATH_MAX],  # type: ignore[arg-type]
                 "http.response.status_code": status,
                 "h2o.duration": round(duration_s, 6),
                 "http.request.body.size": received,
                 "http.response.body.size": sent,
-            },
-            span=span,
-        )
+            }
+            context = span.span_context() if span is not None else trace_api.get_current_span().get_span_context()
+            identity = _Identity(context) if context.is_valid else None
+            lines.queue.put(functools.partial(self._write, _ACCESS, fields, identity, time_ns()))
+            counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
+        except Exception:
+            _count(_DROPPED)
+            failed("logging an event")
 
-
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    def _write(self, event: Event, fields: Mapping[str, Any], identity: _Identity | None, at_ns: int) -> None:
+        """Hand an event that waited in the queue to everybody who wants it; on the queue's thread."""
+        try:
+            began = counters.clock()
+            values: Any = {"event": event.name, **structlog.get_context(self._logger), **_cleaned(fields), "_at": at_ns}
+            if identity is not None:
+                values["_span"] = identity
+            for processor in self._processors:
+                values = processor(None, event.level, values)
+            (text,), named = values
+            level = _LEVELS[event.level]
+            record = self._stdlib.makeRecord(NAME, level, __file__, 0, text, (), None, None, named["extra"])
+            record.created = at_ns / 1e9
+            record.msecs = at_ns // 1_000_000 % 1000
+            self._stdlib.handle(record)
+            _count(_EMITTED)
+            counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
+        except Exception:
+            _count(_DROPPED)
 
 
 def _count(result: int) -> None:
@@ -201,7 +252,7 @@ def exception_fields(exception: BaseException) -> dict[str, Any]:
     kind = type(exception)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     stack = "".join(traceback.format_exception(exception))
-    return {"exception.type": name, "exception.message": str(exception)[:_MESSAGE_MAX], "exception.stacktrace": stack[-_STACK_MAX:]}
+    return {"exception.type": name, "exception.message": escaped(str(exception)), _STACK: escaped_lines(stack, _STACK_MAX)}
 
 
 class EventLog(BoundLog):
@@ -224,11 +275,11 @@ class EventLog(BoundLog):
             processors.append(_Handover(logger))
         processors.append(render)
         wrapped = structlog.wrap_logger(stdlib, processors=processors, wrapper_class=structlog.stdlib.BoundLogger)
-        super().__init__(wrapped.bind(), stdlib, RateLimit(lines_per_s, clock))
+        super().__init__(wrapped.bind(), stdlib, RateLimit(lines_per_s, clock), processors)
 
     def bind(self, fields: Mapping[str, Any]) -> BoundLog:
         """A log whose every event carries ``fields``; made once per connection."""
-        return BoundLog(self._logger.bind(**fields), self._stdlib, self._limit)
+        return BoundLog(self._logger.bind(**_cleaned(fields)), self._stdlib, self._limit, self._processors)
 
 
 class Formatter(logging.Formatter):
@@ -255,7 +306,7 @@ class Formatter(logging.Formatter):
             event["event"] = name
             event.update(getattr(record, "h2o_fields", {}))
         else:
-            event["event"] = record.getMessage()
+            event["event"] = escaped(record.getMessage(), _STACK_MAX)
             if hasattr(record, "h2o_suppressed"):
                 event["h2o.suppressed"] = record.h2o_suppressed
             context = trace_api.get_current_span().get_span_context()
@@ -264,9 +315,10 @@ class Formatter(logging.Formatter):
                 event["span_id"] = f"{context.span_id:016x}"
             if record.exc_info and record.exc_info[1] is not None:
                 event.update(exception_fields(record.exc_info[1]))
-        if isinstance(self._renderer, structlog.dev.ConsoleRenderer) and "exception.stacktrace" in event:
-            event["exception"] = event.pop("exception.stacktrace")
-        return str(self._renderer(None, record.levelname.lower(), event))
+        if isinstance(self._renderer, structlog.dev.ConsoleRenderer) and _STACK in event:
+            # A message of several lines must not look like lines of the log.
+            event["exception"] = "    " + event.pop(_STACK).rstrip("\n").replace("\n", "\n    ")
+        return str(self._renderer(None, record.levelname.lower(), event)).replace("\x7f", "\\u007f")
 
     @staticmethod
     def converter(seconds: float | None) -> Any:
@@ -330,7 +382,7 @@ def install_handler(
 ) -> logging.Handler:
     """Write our events to ``stream`` (standard error); they no longer go up to the root logger's handlers."""
     target = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(target)
+    handler = lines.LineHandler(target, lines.queue)
     handler.setFormatter(Formatter(style, colors=target.isatty()))
     handler.addFilter(Unflooded(lines_per_s))
     logger = logging.getLogger(NAME)
@@ -341,7 +393,8 @@ def install_handler(
 
 
 def remove_handler(handler: logging.Handler) -> None:
-    """Undo ``install_handler``."""
+    """Undo ``install_handler``, once what was logged is written."""
+    lines.flush()
     logger = logging.getLogger(NAME)
     logger.removeHandler(handler)
     logger.propagate = True

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from ..limits import SERVER_LIMITS
+from . import lines
 from .handle import Telemetry, TelemetryError
 
 __all__ = ["LEVELS", "Telemetry", "TelemetryError", "configure", "default"]
@@ -48,6 +49,7 @@ def configure(
     log_level: str = "info",
     log_stream: TextIO | None = None,
     log_lines_per_s: float = SERVER_LIMITS.log_lines_per_s,
+    log_queue_lines_max: int = SERVER_LIMITS.log_queue_lines_max,
     capture_logging: bool = False,
     access_log: bool = False,
     body_sizes: bool = False,
@@ -76,6 +78,7 @@ def configure(
         log_level: of the logger ``h2o_otel``, when ``log_format`` is given.
         log_stream: standard error by default.
         log_lines_per_s: bound on lines of one kind that a peer can cause (``Limits.log_lines_per_s``).
+        log_queue_lines_max: lines that wait for the thread that writes them (``Limits.log_queue_lines_max``).
         capture_logging: hand the application's own stdlib log records to OpenTelemetry too.
         access_log: one ``h2o.access`` event per request.
         body_sizes: record ``http.server.*.body.size``.
@@ -98,6 +101,7 @@ def configure(
 
     builder = Builder(telemetry, otlp=otlp, console=console, in_memory=in_memory, delta=delta, set_global=set_global)
     builder.resource(service_name, resource_attributes)
+    lines.queue.lines_max = log_queue_lines_max
     try:
         if log_format is not None:
             builder.handler(log_format, log_level, log_stream, log_lines_per_s)

@@ -6,7 +6,7 @@ import pytest
 
 from h2o_otel import counters
 from h2o_otel.streams.stream import Stream
-from h2o_otel.telemetry import configure
+from h2o_otel.telemetry import configure, lines
 
 PARENT = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 # Values that every process has, or that say what telemetry itself took.
@@ -49,6 +49,7 @@ def test_server_request(telemetry):
     span.finish(200, None, "/items/{id}", start + 2_000_000)
     metrics.finished(index, 200, "/items/{id}", None, 0.002, span, 10, 20)
     log.access(span, b"GET", b"/items/7", 200, 0.002, 10, 20)
+    assert lines.flush()
 
     request = {"http__request__method": "GET", "url__scheme": "https", "http__response__status_code": 200}
     assert moved(telemetry) == {

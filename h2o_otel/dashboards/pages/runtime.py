@@ -179,6 +179,13 @@ _COST = Row(
                 knob="`Limits.log_lines_per_s`.",
             ),
             Panel(
+                title="Log lines lost",
+                queries=(Query(Rate("h2o.log.dropped", by="h2o.reason")),),
+                good="0.",
+                knob="queue_full: lines come faster than they can be written, so turn `--access-log` off or raise "
+                "`Limits.log_queue_lines_max`; write_failed: the disk is full, or nobody reads the pipe.",
+            ),
+            Panel(
                 title="Exports",
                 queries=(Query(Rate("h2o.telemetry.exports", by=("h2o.telemetry.signal", "h2o.result"))),),
                 good="success only.",

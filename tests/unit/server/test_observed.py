@@ -14,6 +14,7 @@ from h2o_otel import counters
 from h2o_otel.limits import Limits
 from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import Telemetry, configure, runtime
+from h2o_otel.telemetry.lines import flush
 from tests.support import backends
 from tests.support.peer import connected
 from tests.support.waiting import eventually
@@ -143,6 +144,7 @@ async def test_access_log_has_one_line_per_request(caplog: pytest.LogCaptureFixt
         async with connected(app, telemetry=telemetry, access_log=True) as peer:
             await peer.get("/items/5?secret=1")
             await peer.get("/raise")
+        assert flush()
     lines = [r.h2o_fields for r in caplog.records if getattr(r, "h2o_event", "") == "h2o.access"]
     assert [(line["url.path"], line["http.response.status_code"]) for line in lines] == [("/items/5", 200), ("/raise", 500)]
     telemetry.shutdown()

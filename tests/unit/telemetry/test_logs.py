@@ -11,7 +11,7 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.trace import TracerProvider
 
 from h2o_otel import counters
-from h2o_otel.telemetry import logs
+from h2o_otel.telemetry import lines, logs
 from h2o_otel.telemetry.catalogue import EVENTS
 from h2o_otel.telemetry.logs import EventLog, Formatter, LogsHandler, RateLimit
 from h2o_otel.telemetry.spans import Tracing
@@ -131,6 +131,7 @@ def test_peers_do_not_decide_how_many_tracebacks_are_written(kit):
 def test_our_own_events_are_not_limited(kit):
     for _ in range(25):
         kit.log.access(None, b"GET", b"/", 200, 0.1)
+    assert lines.flush()
     assert len(kit.records) == 25
 
 
@@ -154,6 +155,7 @@ def test_unknown_event_is_our_mistake(kit, monkeypatch):
 
 def test_access_line(kit):
     kit.log.access(None, b"GET", b"/a?secret=1", 200, 0.12345678, 5, 7)
+    assert lines.flush()
     assert dict(kit.records[0].attributes) == {
         "h2o.connection.id": 7,
         "h2o.role": "server",
@@ -168,6 +170,7 @@ def test_access_line(kit):
 
 def test_emitted_fields_are_in_the_catalogue(kit):
     kit.log.access(None, b"GET", b"/", 200, 0.1)
+    assert lines.flush()
     (event,) = [e for e in EVENTS if e.name == "h2o.access"]
     assert set(kit.records[0].attributes) <= set(event.attributes)
 
