@@ -21,6 +21,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 import h2o_otel
 from h2o_otel import _pure
+from h2o_otel.telemetry import failures
 from tests.support import backends, programs
 
 # Far above what any test takes: only one that hangs may end by it, however busy the machine is.
@@ -37,6 +38,10 @@ hypothesis.settings.register_profile("dev", max_examples=50, **PATIENT)
 hypothesis.settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **PATIENT)
 hypothesis.settings.register_profile("long", max_examples=5000, database=DirectoryBasedExampleDatabase(".hypothesis/examples"), **PATIENT)
 hypothesis.settings.load_profile(os.environ.get("H2O_OTEL_HYPOTHESIS") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+# A fault inside telemetry fails the test instead of hiding in a log.  Nothing else switches this on.
+failures.raise_failures(True)
 
 
 # -- compiled or pure

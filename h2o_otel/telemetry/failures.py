@@ -1,23 +1,31 @@
-"""Telemetry may fail, the request may not: what is done with an exception inside telemetry."""
+"""Telemetry may fail, the request may not: what happens to an exception inside telemetry."""
 
 from __future__ import annotations
 
 import logging
-import os
 
-__all__ = ["failed"]
+__all__ = ["failed", "raise_failures"]
 
 _log = logging.getLogger("h2o_otel.telemetry")
 _logged: set[str] = set()
+_raise = False
+
+
+def raise_failures(on: bool) -> bool:
+    """Whether ``failed`` raises the exception again: for our own test suite, which switches it on in its conftest.
+
+    Returns:
+        What was in force before.
+    """
+    global _raise
+    before, _raise = _raise, on
+    return before
 
 
 def failed(what: str) -> None:
-    """Called while an exception is handled: logs it once per ``what``, with its traceback.
-
-    Under pytest it is raised again, so that a fault of ours or of a hook does not hide in a log.
-    """
-    if "PYTEST_CURRENT_TEST" in os.environ:
-        raise
+    """Log the exception being handled, with its traceback, once per ``what``."""
+    if _raise:
+        raise  # noqa: PLE0704
     if what not in _logged:
         _logged.add(what)
         _log.warning("telemetry: %s failed; no request is affected, and this is logged once", what, exc_info=True)
