@@ -28,6 +28,8 @@ __all__ = [
     "blocks",
     "clock",
     "collect",
+    "feeders",
+    "feeds",
     "histogram_index",
     "local",
     "slot",
@@ -378,6 +380,19 @@ def collect() -> Snapshot:
         for _, block in _live:
             total.add_block(block)
     return total
+
+
+_feeders: set[str] = set()
+
+
+def feeds(name: str) -> None:
+    """From now on something feeds the families of ``name``: "client", "server", or another of ``families.FEEDERS``."""
+    _feeders.add(name)
+
+
+def feeders() -> set[str]:
+    """What feeds families in this process; without it their zeros mean nothing, and are not exported."""
+    return _feeders
 
 
 def _reset_after_fork() -> None:

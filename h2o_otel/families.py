@@ -172,6 +172,18 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "telemetry_exports": (SIGNALS, ("success", "failure")),
 }
 
+# What has to be in use before a zero of these families says anything.  A family whose first dimension is
+# the role needs a client or a server; all others are counted by every user of the engine.
+FEEDERS: dict[str, str] = {
+    "http_server_active_requests": "server",
+    "tls_records": "tls",
+    "tls_payload": "tls",
+    "loop_busy_ns": "loop",
+    "asgi_wait_ns": "server",
+    "asgi_handlers": "server",
+    "asgi_fields_dropped": "server",
+}
+
 HISTOGRAMS: dict[str, tuple[tuple[float, ...], tuple[tuple[str, ...], ...]]] = {
     "frame_data_size": (SIZE_BY, (DIRECTIONS,)),
     "frame_flush_frames": (COUNT, (ROLES,)),

@@ -161,6 +161,7 @@ class Client(RequestBuilder):
 
             self._telemetry = default()
         self._tracing = self._telemetry.tracing
+        counters.feeds("client")
         self._loop = loop
         connector = Connector(
             loop,

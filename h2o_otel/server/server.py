@@ -22,6 +22,7 @@ from ..memory.gcwatch import frozen
 from ..protocol import make_connection
 from ..protocol.config import server_config
 from ..telemetry import default, lines
+from ..telemetry.runtime import watch_loop
 from .config import Config, load_app
 from .gate import Gate, GatedProtocol
 from .lifespan import Lifespan
@@ -97,7 +98,7 @@ class Server:
             await lifespan.startup()
             try:
                 self.service = self._make_service(app, lifespan)
-                with frozen(freeze):
+                with frozen(freeze), _watched(self._loop, self.service):
                     await self._listen(sockets)
                     self._announce(began)
                     self.started.set()
@@ -115,6 +116,7 @@ class Server:
 
     def _make_service(self, app: Any, lifespan: Lifespan) -> Service:
         config = self.config
+        counters.feeds("server")
         telemetry = default() if config.telemetry is None else config.telemetry
         if config.access_log:
             telemetry.access_log = True
@@ -226,6 +228,20 @@ class Server:
             self.force_exit = True
         self._captured_signals.append(number)
         self.stop()
+
+
+@contextlib.contextmanager
+def _watched(loop: asyncio.AbstractEventLoop, service: Service) -> Iterator[None]:
+    """Measure how late the loop is while it serves, unless telemetry is off."""
+    if not service.telemetry.enabled:
+        yield
+        return
+    watch = watch_loop(loop)
+    watch.add(service)
+    try:
+        yield
+    finally:
+        watch.remove(service)
 
 
 def loop_factory(name: str) -> Any:

@@ -35,6 +35,8 @@ cdef class Service:
     cdef readonly set tasks
     cdef public int handlers
     cdef public long long connection_ids
+    cdef public bint loop_asleep
+    cdef public object loop_watch
     cdef object _event_loop
     cdef dict _loop_dict
     cdef int _start, _mode

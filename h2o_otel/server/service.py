@@ -21,6 +21,7 @@ from .. import counters as _counters
 from ..io.loop import AsyncioLoop
 from ..limits import Limits
 from ..streams.stream import Stream
+from ..telemetry.runtime import LoopWatch
 from ..telemetry.span import RequestSpan
 
 __all__ = ["CREATE_TASK", "EAGER", "Service"]
@@ -55,6 +56,7 @@ class Service:
         connections: the live connections.
         tasks: applications that did not end in their first step.
         handlers: applications that run.
+        loop_asleep, loop_watch: see ``telemetry.runtime.Watched``.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class Service:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.handlers = 0
         self.connection_ids = 0
+        self.loop_asleep = False
+        self.loop_watch: LoopWatch | None = None
         self._event_loop = loop.loop
         self._loop_dict: dict[str, Any] | None = getattr(loop.loop, "__dict__", None)
         self._start = start
@@ -104,6 +108,8 @@ class Service:
 
     def begin_batch(self) -> None:
         """Decide how the tasks of the coming batch start."""
+        if self.loop_asleep and self.loop_watch is not None:
+            self.loop_watch.wake()
         self._mode = _CREATE_TASK
         if self._start == _CREATE_TASK or self._event_loop.get_task_factory() is not None:
             return

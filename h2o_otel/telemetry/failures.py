@@ -25,7 +25,7 @@ def raise_failures(on: bool) -> bool:
 def failed(what: str) -> None:
     """Log the exception being handled, with its traceback, once per ``what``."""
     if _raise:
-        raise  # noqa: PLE0704
+        raise
     if what not in _logged:
         _logged.add(what)
         _log.warning("telemetry: %s failed; no request is affected, and this is logged once", what, exc_info=True)

@@ -48,11 +48,19 @@ def _labels(dimensions: tuple[tuple[str, ...], ...]) -> list[tuple[str, ...]]:
     return found
 
 
-_SLOTS = [
-    (i, counters.slot(i.family), _labels(counters.SLOTS[i.family]), len(_labels(counters.SLOTS[i.family])) <= ZEROS_MAX)
-    for i in INSTRUMENTS
-    if i.source == "slots"
-]
+def _feeder(family: str, labels: tuple[str, ...]) -> str:
+    """What has to be in use before a zero of this series says anything; empty when it always does."""
+    dimensions = counters.SLOTS[family]
+    return labels[0] if dimensions and dimensions[0] is counters.ROLES else counters.FEEDERS.get(family, "")
+
+
+def _series(family: str) -> list[tuple[tuple[str, ...], str | None]]:
+    """The labels of each series of ``family``, with what makes its zero worth a point; None when nothing does."""
+    labels = _labels(counters.SLOTS[family])
+    return [(values, _feeder(family, values) if len(labels) <= ZEROS_MAX else None) for values in labels]
+
+
+_SLOTS = [(i, counters.slot(i.family), _series(i.family)) for i in INSTRUMENTS if i.source == "slots"]
 _HISTOGRAMS = [
     (i, counters.histogram_index(i.family), _labels(counters.HISTOGRAMS[i.family][1])) for i in INSTRUMENTS if i.source == "histograms"
 ]
@@ -75,19 +83,21 @@ def attributes_of(instrument: Instrument, labels: tuple[str, ...]) -> dict[str, 
 
 
 def read(snapshot: Snapshot, process: Readings | None = None) -> Readings:
-    """Values by instrument name and labels, scaled to the instrument's unit."""
+    """Values by instrument name and labels, scaled to the instrument's unit; series that nothing feeds are left out."""
     found: Readings = {}
     slots = snapshot.slots
-    for instrument, start, all_labels, zeros in _SLOTS:
+    fed = {"", *counters.feeders()}
+    for instrument, start, series in _SLOTS:
         scale = instrument.scale
         values: dict[tuple[str, ...], Any] = {}
-        for i, labels in enumerate(all_labels, start):
+        for i, (labels, feeder) in enumerate(series, start):
             value = slots[i]
-            if value or zeros:
+            if value or feeder in fed:
                 values[labels] = value if scale == 1.0 else value * scale
         found[instrument.name] = values
     for instrument, start, all_labels in _HISTOGRAMS:
-        found[instrument.name] = {labels: snapshot.histograms[i] for i, labels in enumerate(all_labels, start)}
+        recorded = ((labels, snapshot.histograms[i]) for i, labels in enumerate(all_labels, start))
+        found[instrument.name] = {labels: value for labels, value in recorded if any(value.counts)}
     for instrument in _LABELLED:
         source: Mapping[tuple[str, ...], Any] = (
             snapshot.labelled_histograms[instrument.family] if instrument.bounds else snapshot.labelled[instrument.family]
@@ -138,7 +148,10 @@ class Producer:
         return read(self._collect(), runtime.read_process() if self._process else None)
 
     def produce(self, reader: Any = None) -> list[ScopeMetrics]:
-        """The points for ``reader``: cumulative, or the change since its last call where it prefers delta."""
+        """The points for ``reader``: cumulative, or the change since its last call where it prefers delta.
+
+        With delta, what did not change has no point.
+        """
         began = counters.clock()
         if os.getpid() != self._pid:
             self._reset()
@@ -171,7 +184,8 @@ class Producer:
             if values:
                 delta = instrument.kind in deltas
                 data = self._data(instrument, values, last.get(name, {}) if delta else None, since if delta else self._start_ns, now)
-                metrics.append(Metric(name, instrument.why, instrument.unit, data))
+                if data.data_points:
+                    metrics.append(Metric(name, instrument.why, instrument.unit, data))
         return [ScopeMetrics(self._scope, metrics, SCHEMA_URL)]
 
     def _data(
@@ -180,11 +194,12 @@ class Producer:
         temporality = AggregationTemporality.CUMULATIVE if last is None else AggregationTemporality.DELTA
         if instrument.kind == "histogram":
             if last is not None:
-                values = {labels: _minus(value, last.get(labels), instrument.bounds) for labels, value in values.items()}
+                changes = {labels: _minus(value, last.get(labels), instrument.bounds) for labels, value in values.items()}
+                values = {labels: change for labels, change in changes.items() if any(change.counts)}
             points = [_histogram_point(instrument, self._fields(instrument, labels), value, start, now) for labels, value in values.items()]
             return Histogram(points, temporality)
         if last is not None:
-            values = {labels: value - last.get(labels, 0) for labels, value in values.items()}
+            values = {labels: value - last.get(labels, 0) for labels, value in values.items() if value != last.get(labels, 0)}
         numbers = [NumberDataPoint(self._fields(instrument, labels), start, now, value) for labels, value in values.items()]
         if instrument.kind == "gauge":
             return Gauge(numbers)
@@ -199,17 +214,21 @@ class Producer:
 
 
 def _histogram_point(instrument: Instrument, fields: dict[str, Any], value: HistogramValue, start: int, now: int) -> HistogramDataPoint:
+    count = sum(value.counts)
+    # Of nothing there is no minimum and no maximum; the protocol's two fields are optional, the SDK's annotations are not.
+    least: Any = value.min if count else None
+    most: Any = value.max if count else None
     exemplars = [Exemplar({}, v, at, span_id=span, trace_id=trace) for v, at, trace, span in value.exemplars.values()]
     return HistogramDataPoint(
         attributes=fields,
         start_time_unix_nano=start,
         time_unix_nano=now,
-        count=sum(value.counts),
+        count=count,
         sum=value.sum,
         bucket_counts=value.counts,
         explicit_bounds=instrument.bounds,
-        min=value.min,
-        max=value.max,
+        min=least,
+        max=most,
         exemplars=exemplars,
     )
 

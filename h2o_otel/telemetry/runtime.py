@@ -9,13 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from .. import counters
 from ..memory.gcwatch import frozen_objects, unwatch_gc, watch_gc
 from ..memory.heap import heap_bytes
 
-__all__ = ["LoopWatch", "build_info", "read_process", "unwatch_gc", "watch_gc"]
+__all__ = ["LoopWatch", "Watched", "build_info", "read_process", "unwatch_gc", "watch_gc", "watch_loop"]
 
 Readings = dict[str, dict[tuple[str, ...], Any]]
 
@@ -80,41 +80,115 @@ def build_info() -> tuple[str, str, str, str]:
     return VERSION, "true" if compiled else "false", ssl.OPENSSL_VERSION, platform.python_version()
 
 
-class LoopWatch:
-    """Measures how late an asyncio event loop runs its timers, and the CPU time of its thread.
+# Event loops round their timers up to milliseconds: so much is no sign of a busy loop.
+_TIMER_ERROR_S = 0.002
 
-    A timer every ``interval_s``, about 2 us each.
+
+class Watched(Protocol):
+    """What runs handlers on a watched loop.
+
+    Attributes:
+        handlers: how many run now.
+        loop_asleep: ``loop_watch.wake()`` is to be called before the next one starts.
+    """
+
+    handlers: int
+    loop_asleep: bool
+    loop_watch: LoopWatch | None
+
+
+class LoopWatch:
+    """Measures how late an asyncio event loop runs its timers, and how long it was busy.
+
+    While handlers run, a timer fires every ``interval_s``, so that a handler that blocks the loop
+    shows with its whole length.  An idle loop is woken every ``idle_interval_s`` only; a server calls
+    ``wake()`` before it runs the first handler after such a pause.
 
     Args:
         loop: the loop to watch; call from its thread.
-        interval_s: time between two measurements.
+        interval_s: time between two measurements while handlers run.
         clock: for tests; by default the loop's own.
+        idle_interval_s: time between two measurements of an idle loop.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, interval_s: float = 0.25, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        interval_s: float = 0.01,
+        clock: Callable[[], float] | None = None,
+        idle_interval_s: float = 0.1,
+    ) -> None:
         self._loop = loop
         self._interval_s = interval_s
+        self._idle_interval_s = idle_interval_s
         self._clock = loop.time if clock is None else clock
         self._counters = counters.local()
         self._histogram = self._counters.histogram("loop_lag")
+        counters.feeds("loop")
         self._busy_ns = time.thread_time_ns()
+        self._users: list[Watched] = []
+        self._awake_until = 0.0
         self._due = 0.0
-        self._handle: asyncio.TimerHandle | None = None
-        self._schedule()
+        self._handle: asyncio.Handle | None = None
+        self._schedule(self._clock())
 
-    def _schedule(self) -> None:
-        self._due = self._clock() + self._interval_s
+    def add(self, user: Watched) -> None:
+        """Let ``user``, a server's service, wake this watch; ``remove`` undoes it."""
+        self._users.append(user)
+        user.loop_watch = self
+        user.loop_asleep = True
+
+    def remove(self, user: Watched) -> None:
+        user.loop_asleep = False
+        user.loop_watch = None
+        self._users.remove(user)
+        if not self._users:
+            self.close()
+
+    def wake(self) -> None:
+        """Work begins: measure from now, and often, until no handler has run for a while."""
+        for user in self._users:
+            user.loop_asleep = False
+        if self._handle is not None:
+            self._handle.cancel()
+            self._due = self._clock()
+            self._awake_until = self._due + self._idle_interval_s
+            self._handle = self._loop.call_soon(self._fire)
+
+    def _schedule(self, now: float) -> None:
+        if any(user.handlers for user in self._users):
+            self._awake_until = now + self._idle_interval_s
+        asleep = now >= self._awake_until
+        for user in self._users:
+            user.loop_asleep = asleep
+        self._due = now + (self._idle_interval_s if asleep else self._interval_s)
         self._handle = self._loop.call_at(self._due, self._fire)
 
     def _fire(self) -> None:
-        self._histogram.record(max(0.0, self._clock() - self._due))
+        now = self._clock()
+        late_s = max(0.0, now - self._due)
+        self._histogram.record(late_s)
         busy_ns = time.thread_time_ns()
-        self._counters.add("loop_busy_ns", 0, busy_ns - self._busy_ns)
+        # A blocking call that waits takes no CPU time, and the loop is busy all the same.
+        blocked_ns = int(late_s * 1e9) if late_s > _TIMER_ERROR_S else 0
+        self._counters.add("loop_busy_ns", 0, max(busy_ns - self._busy_ns, blocked_ns))
         self._busy_ns = busy_ns
-        self._schedule()
+        self._schedule(now)
 
     def close(self) -> None:
         """Stop measuring."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        _loop_watches.pop(self._loop, None)
+
+
+def watch_loop(loop: asyncio.AbstractEventLoop) -> LoopWatch:
+    """The watch of ``loop``, which all servers on it share; call from its thread."""
+    found = _loop_watches.get(loop)
+    if found is None:
+        found = _loop_watches[loop] = LoopWatch(loop)
+    return found
+
+
+_loop_watches: dict[asyncio.AbstractEventLoop, LoopWatch] = {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import counters
 from ..counters import Counters
 from .pump import TLSPump
 
@@ -147,6 +148,7 @@ class ClientTLS:
 
     def pump(self, server_hostname: str, *, session: Any = None, block: Counters | None = None) -> TLSPump:
         """The record pump of a connection to ``server_hostname`` (a DNS name or an address)."""
+        counters.feeds("tls")
         return TLSPump(
             self.context,
             server_side=False,
@@ -175,4 +177,5 @@ class ServerTLS:
 
     def pump(self, *, block: Counters | None = None) -> TLSPump:
         """The record pump of one accepted connection."""
+        counters.feeds("tls")
         return TLSPump(self.context, server_side=True, alpn_required=self.alpn_required, ssl_module=self.ssl_module, block=block)

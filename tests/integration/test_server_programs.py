@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pytest
 from h2o_otel.tls.certificates import Authority
 from tests.support.peer import Peer
 from tests.support.programs import free_port, wait_for_port, wait_until_refused
+from tests.support.served import Served
 from tests.support.waiting import PATIENCE_S
 from tests.support.wire import PREFACE, headers, request_block, settings
 
@@ -59,46 +58,11 @@ def make():
 """
 
 
-class Process:
-    """A server process; ``lines`` is what it has printed."""
+class Process(Served):
+    """A server process of ``APP``."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        (folder / "served.py").write_text(APP)
-        variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
-        command = [sys.executable, "-m", "h2o_otel", "serve", *arguments]
-        self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.lines: list[str] = []
-        self._grown = threading.Condition()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._grown:
-                self.lines.append(line.rstrip("\n"))
-                self._grown.notify_all()
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines)
-
-    def wait_for(self, pattern: str, seconds: float = PATIENCE_S) -> re.Match[str]:
-        with self._grown:
-            assert self._grown.wait_for(lambda: re.search(pattern, self.text), seconds), f"no {pattern!r} in:\n{self.text}"
-        found = re.search(pattern, self.text)
-        assert found is not None
-        return found
-
-    def port(self) -> int:
-        return int(self.wait_for(r"on https?://127\.0\.0\.1:(\d+)")[1])
-
-    def end(self, number: int = signal.SIGTERM, seconds: float = PATIENCE_S) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        status = self.process.wait(seconds)
-        self._thread.join(PATIENCE_S)
-        return status
+        super().__init__(folder, APP, *arguments, **environment)
 
 
 Serve = Callable[..., Process]
@@ -115,12 +79,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     yield start
     for process in started:
-        if process.process.poll() is None:
-            process.process.kill()
-        process.process.wait(PATIENCE_S)
-        process._thread.join(PATIENCE_S)
-        assert process.process.stdout is not None
-        process.process.stdout.close()
+        process.close()
 
 
 def run(*command: Any, check: bool = True) -> str:

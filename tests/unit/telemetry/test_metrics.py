@@ -1,18 +1,34 @@
 """From counters to points: every value, cumulative and delta, with exemplars."""
 
 import pytest
-from opentelemetry.sdk.metrics import Counter, MeterProvider
+from opentelemetry.sdk.metrics import Counter, MeterProvider, UpDownCounter
 from opentelemetry.sdk.metrics import Histogram as HistogramInstrument
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Histogram,
+    InMemoryMetricReader,
+    Metric,
+    MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from h2o_otel import counters
-from h2o_otel.counters import Counters, Snapshot
+from h2o_otel.counters import Counters, HistogramValue, Snapshot
 from h2o_otel.telemetry import _sdk, metrics
 from h2o_otel.telemetry.catalogue import INSTRUMENTS, by_name
 from h2o_otel.telemetry.metrics import Observables, Producer, attributes_of, read
 
 CUMULATIVE, DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
 DELTAS = {Counter: DELTA, HistogramInstrument: DELTA}
+
+
+@pytest.fixture(autouse=True)
+def used(monkeypatch):
+    """What is in use: by what the other tests have made, nobody can tell."""
+    monkeypatch.setattr(counters, "_feeders", {"client", "server", "loop"})
 
 
 @pytest.fixture
@@ -165,8 +181,56 @@ def test_delta_histogram(block, producer):
     assert point.min == 0.003
     assert point.max == 0.005
     assert [(e.value, e.trace_id) for e in point.exemplars] == [(0.003, 5)]
-    empty = points(metric(producer.produce(mine), "h2o.ping.rtt").data)[("client",)]
-    assert (empty.count, empty.sum, empty.exemplars) == (0, 0.0, [])
+
+
+def test_delta_has_no_point_for_what_did_not_change(block, producer):
+    mine = reader(dict.fromkeys((Counter, HistogramInstrument, UpDownCounter), DELTA))
+    block.add("frame_padding", 0, 5)
+    block.add("stream_active", counters.SERVER, 1)
+    block.histogram("ping_rtt", counters.CLIENT).record(0.3)
+    block.labelled_histogram("http_server_request_duration", ("GET", "https", "200", "", "2", "")).record(0.1)
+    changed = {"h2o.frame.padding", "h2o.stream.active", "h2o.ping.rtt", "http.server.request.duration"}
+    assert temporal(producer.produce(mine)) == changed
+    assert temporal(producer.produce(mine)) == set()
+    block.histogram("ping_rtt", counters.SERVER).record(0.1)
+    (second,) = [m for m in producer.produce(mine)[0].metrics if m.name == "h2o.ping.rtt"]
+    assert set(points(second.data)) == {("server",)}
+
+
+def temporal(scopes):
+    """The names of what was exported, gauges left out."""
+    (scope,) = scopes
+    return {m.name for m in scope.metrics if by_name[m.name].kind != "gauge"}
+
+
+def test_a_histogram_that_was_never_recorded_has_no_point(producer):
+    assert not [m for m in producer.produce()[0].metrics if by_name[m.name].kind == "histogram"]
+
+
+def test_a_count_of_0_has_no_minimum_and_no_maximum():
+    from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
+    point = metrics._histogram_point(by_name["h2o.ping.rtt"], {}, HistogramValue([0] * 17, 0.0, 0.0, 0.0, {}), 1, 2)
+    assert (point.count, point.min, point.max) == (0, None, None)
+    found = Metric("h2o.ping.rtt", "", "s", Histogram([point], CUMULATIVE))
+    scope = ScopeMetrics(InstrumentationScope("h2o_otel"), [found], "")
+    encoded = encode_metrics(MetricsData([ResourceMetrics(Resource.get_empty(), [scope], "")]))
+    (sent,) = encoded.resource_metrics[0].scope_metrics[0].metrics[0].histogram.data_points
+    assert (sent.HasField("min"), sent.HasField("max"), sent.HasField("sum")) == (False, False, True)
+
+
+@pytest.mark.parametrize("used", [set(), {"client"}, {"client", "server", "loop", "tls"}])
+def test_zeros_of_what_nothing_feeds_are_not_exported(producer, monkeypatch, used):
+    monkeypatch.setattr(counters, "_feeders", used)
+    (scope,) = producer.produce()
+    found = {m.name: {p.attributes.get("h2o.role") for p in m.data.data_points} for m in scope.metrics if m.name in by_name}
+    assert ("h2o.loop.busy" in found, "h2o.tls.records" in found, "h2o.asgi.wait" in found) == (
+        "loop" in used,
+        "tls" in used,
+        "server" in used,
+    )
+    assert found.get("h2o.stream.active", set()) == used & {"client", "server"}
+    assert "h2o.frame.padding" in found
 
 
 def test_reader_appends_our_scope_to_the_applications(producer, block):

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 
+import pytest
+
 from h2o_otel import counters
 from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import runtime
@@ -58,7 +60,7 @@ def test_loop_watch_measures_how_late_timers_run(fresh):
     now = [0.0]
 
     async def main():
-        watch = runtime.LoopWatch(asyncio.get_running_loop(), 0.0, lambda: now[0])
+        watch = runtime.LoopWatch(asyncio.get_running_loop(), 0.0, lambda: now[0], 0.0)
         now[0] = 0.3
         await asyncio.sleep(0.01)
         watch.close()
@@ -76,3 +78,94 @@ def test_build_info():
     assert compiled in ("true", "false")
     assert "SSL" in tls
     assert python.count(".") == 2
+
+
+class Handlers:
+    """What a watch wants of a server's service."""
+
+    def __init__(self):
+        self.handlers = 0
+        self.loop_asleep = False
+        self.loop_watch = None
+
+
+class Timers:
+    """A loop whose time the test sets; ``due`` is the one timer that is set, None for the next turn."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.due = None
+        self.run = None
+
+    def time(self):
+        return self.now
+
+    def call_at(self, due, run):
+        self.due, self.run = due, run
+        return self
+
+    def call_soon(self, run):
+        return self.call_at(None, run)
+
+    def cancel(self):
+        self.run = None
+
+
+def lags():
+    histogram = counters.collect().histograms[counters.histogram_index("loop_lag")]
+    return sum(histogram.counts), histogram.max
+
+
+def test_an_idle_loop_is_woken_seldom_and_measured_from_the_first_handler_on(fresh):
+    loop = Timers()
+    watch = runtime.LoopWatch(loop)
+    user = Handlers()
+    watch.add(user)
+    assert (loop.due, user.loop_asleep, user.loop_watch) == (0.1, True, watch)
+    loop.now = 0.05
+    watch.wake()
+    assert (loop.due, user.loop_asleep) == (None, False)
+    loop.now = 0.25
+    loop.run()
+    assert lags() == (1, pytest.approx(0.2))
+    assert counters.collect().value("loop_busy_ns") >= 199_000_000
+    # Nothing runs any more: it sleeps again.
+    assert (user.loop_asleep, loop.due) == (True, pytest.approx(0.35))
+    watch.remove(user)
+    assert (loop.run, user.loop_asleep, user.loop_watch) == (None, False, None)
+
+
+def test_handlers_that_run_keep_the_watch_awake(fresh):
+    loop = Timers()
+    watch = runtime.LoopWatch(loop)
+    user = Handlers()
+    watch.add(user)
+    watch.wake()
+    user.handlers = 1
+    for step in range(1, 31):
+        loop.now = loop.due or 0.0
+        loop.run()
+        assert (user.loop_asleep, round(loop.due, 2)) == (False, step / 100)
+    user.handlers = 0
+    steps = 0
+    while not user.loop_asleep:
+        loop.now = loop.due
+        loop.run()
+        steps += 1
+    assert 9 <= steps <= 11
+    watch.remove(user)
+
+
+def test_servers_of_one_loop_share_a_watch():
+    async def main():
+        loop = asyncio.get_running_loop()
+        watch, first, second = runtime.watch_loop(loop), Handlers(), Handlers()
+        watch.add(first)
+        watch.add(second)
+        assert runtime.watch_loop(loop) is watch
+        watch.remove(first)
+        assert runtime.watch_loop(loop) is watch
+        watch.remove(second)
+        assert runtime._loop_watches == {}
+
+    asyncio.run(main())

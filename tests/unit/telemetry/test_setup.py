@@ -123,7 +123,7 @@ def test_the_applications_providers_are_used():
         assert telemetry.meter_provider is meters
         telemetry.tracing.client_started("GET", "http://a/", "a", 80, 1).finish(200)
         assert len(telemetry.spans()) == 1
-        assert "h2o.io.transferred" in telemetry.metrics()
+        assert "h2o.io.operations" in telemetry.metrics()
         own = {m.name for s in reader.get_metrics_data().resource_metrics[0].scope_metrics for m in s.metrics}
         assert own == {"h2o.build.info"}
     # Ending ours leaves the application's running.

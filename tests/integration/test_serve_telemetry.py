@@ -1,0 +1,104 @@
+"""What a process of ``h2o-otel serve`` says of itself, as a scrape of its Prometheus endpoint shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import h2o_otel
+from tests.support.programs import free_port
+from tests.support.served import Served
+from tests.support.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.time_limit(120)
+
+pytest.importorskip("prometheus_client")
+
+BLOCKING = """
+import time
+
+async def app(scope, receive, send):
+    if scope["path"] == "/block":
+        time.sleep(0.2)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+"""
+
+Samples = dict[str, float]
+
+
+def scrape(port: int) -> Samples:
+    """The samples of ``/metrics``: their value by name and labels, as they are written."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    return {series: float(value) for series, value in pairs}
+
+
+def total(samples: Samples, name: str, labels: str = "") -> float:
+    """The sum of the series of ``name`` whose labels match ``labels``."""
+    return sum(value for series, value in samples.items() if series.partition("{")[0] == name and re.search(labels, series))
+
+
+def beyond(samples: Samples, bound: str) -> float:
+    """How often the lag was above ``bound``."""
+    name = "h2o_loop_lag_seconds"
+    return total(samples, f"{name}_count") - total(samples, f"{name}_bucket", f'le="{bound}"')
+
+
+def wait_for_sample(port: int, condition: Callable[[Samples], bool]) -> Samples:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition(samples := scrape(port)):
+        assert time.monotonic() < deadline, samples
+        time.sleep(0.05)
+    return samples
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    started: list[Served] = []
+
+    def start(source: str, *arguments: str, **environment: str) -> Served:
+        process = Served(tmp_path, source, "served:app", "--port", "0", *arguments, **environment)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.close()
+
+
+def get(port: int, *paths: str) -> None:
+    async def main() -> None:
+        async with h2o_otel.Client() as client:
+            for path in paths:
+                assert (await client.get(f"http://127.0.0.1:{port}{path}")).status_code == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_handler_that_blocks_shows_as_lag_and_as_busy(serve: Callable[..., Served], loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    metrics = free_port()
+    server = serve(BLOCKING, "--loop", loop, "--prometheus-port", str(metrics))
+    port = server.port()
+    before = scrape(metrics)
+    get(port, "/", "/block")
+    after = wait_for_sample(metrics, lambda now: beyond(now, "0.1") > beyond(before, "0.1"))
+    assert total(after, "h2o_loop_lag_seconds_sum") - total(before, "h2o_loop_lag_seconds_sum") >= 0.185
+    assert total(after, "h2o_loop_busy_seconds_total") - total(before, "h2o_loop_busy_seconds_total") >= 0.185
+    assert server.end() == 0
+
+
+def test_with_telemetry_off_no_loop_is_watched(serve: Callable[..., Served]) -> None:
+    server = serve(BLOCKING, "--telemetry", "off")
+    get(server.port(), "/")
+    assert server.end() == 0
