@@ -157,6 +157,7 @@ class AnyioTransport(Transport):
 
     def __init__(self, loop: AnyioLoop, driver: Driver, stream: anyio.abc.ByteStream) -> None:
         Transport.__init__(self)
+        self.high_water_bytes = _HIGH_WATER_BYTES
         self.loop = loop
         self.driver = driver
         self.stream = stream
@@ -241,7 +242,7 @@ class AnyioTransport(Transport):
                 self._pending.append(chunk)
                 self._size += len(chunk)
             self._written.set()
-            if self._size > _HIGH_WATER_BYTES and not self._paused:
+            if self._size > self.high_water_bytes and not self._paused:
                 self._paused = True
                 self.driver.pause_writing()
         return self._size

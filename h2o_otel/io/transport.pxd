@@ -5,6 +5,7 @@ cdef bint _WRITEV
 
 cdef class Transport:
     cdef public bint greedy
+    cdef public Py_ssize_t high_water_bytes
     cpdef Py_ssize_t write(self, list chunks) except -1
     cpdef write_eof(self)
     cpdef close(self)
@@ -20,4 +21,5 @@ cdef class AsyncioTransport(Transport):
     cdef int _fd
     @cython.locals(count="Py_ssize_t", sent="Py_ssize_t", position="Py_ssize_t", size="Py_ssize_t", rest=list)
     cpdef Py_ssize_t write(self, list chunks) except -1
+    @cython.locals(size="Py_ssize_t")
     cdef Py_ssize_t _hand_over(self, list chunks) except -1

@@ -23,10 +23,12 @@ class Transport:
 
     Attributes:
         greedy: reads on without returning to the loop for as long as octets are waiting.
+        high_water_bytes: octets that may wait in the transport before it calls ``pause_writing``.
     """
 
     def __init__(self) -> None:
         self.greedy = False
+        self.high_water_bytes = 0
 
     def write(self, chunks: list[bytes | memoryview]) -> int:
         """Send immutable ``chunks`` in order, or keep them by reference; returns the octets that wait in the transport afterwards."""
@@ -64,6 +66,7 @@ class AsyncioTransport(Transport):
     """
 
     def __init__(self, transport: Any) -> None:
+        Transport.__init__(self)
         module = type(transport).__module__
         self.transport = transport
         self.greedy = module.startswith("uvloop")
@@ -75,7 +78,7 @@ class AsyncioTransport(Transport):
             self._fd = -1 if sock is None else sock.fileno()
         # Zero: pause_writing at the first octet that the socket did not take, resume_writing once
         # all have gone.  The socket's own buffer keeps the line busy in between.
-        transport.set_write_buffer_limits(high=0)
+        transport.set_write_buffer_limits(high=self.high_water_bytes)
 
     def write(self, chunks: list[bytes | memoryview]) -> int:
         if self._backlog:
@@ -111,7 +114,12 @@ class AsyncioTransport(Transport):
             self.transport.write(chunks[0])
         else:
             self.transport.writelines(chunks)
-        return self.buffered()
+        size = self.buffered()
+        if size > self.high_water_bytes:
+            # writelines() of Python 3.12.0 to 3.12.8 and of 3.13.0 and 3.13.1 does not compare its
+            # buffer with the limit, and then resumes nothing either.  Setting the limit compares.
+            self.transport.set_write_buffer_limits(high=self.high_water_bytes)
+        return size
 
     # From here on the descriptor is the loop's alone to close, and its number may name another file next.
 

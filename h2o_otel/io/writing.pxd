@@ -3,8 +3,10 @@ from .. cimport _mem
 from ..counters cimport Histogram, Trace
 from ..protocol.engine cimport Engine
 from .core cimport DriverCore
+from .transport cimport Transport
 
-cdef int _TRANSFERRED, _WRITES, _FULL, _PARTIAL, _WOULD_BLOCK, _WRITE_QUEUE, _PAUSES, _TLS_ENCRYPT, _IO_FLUSH, _OPEN
+cdef int _TRANSFERRED, _WRITES, _FULL, _PARTIAL, _WOULD_BLOCK, _WRITE_QUEUE, _PAUSES, _TLS_ENCRYPT, _IO_FLUSH, _OPEN, _CLOSED
+cdef double _DRAIN_CHECK_S
 
 cdef class WritingHalf(DriverCore):
     cdef Histogram _write_sizes, _pause_durations
@@ -21,8 +23,9 @@ cdef class WritingHalf(DriverCore):
     cdef _flush(self)
     @cython.locals(now_ns="long long", trace=Trace)
     cdef long long _mark(self, int layer, long long started_ns) except -1
-    @cython.locals(left="Py_ssize_t")
+    @cython.locals(transport=Transport, left="Py_ssize_t")
     cdef _write(self, list chunks, Py_ssize_t size)
+    cpdef _check_drained(self)
     @cython.locals(records=list, size="Py_ssize_t")
     cdef _write_records(self)
     cpdef pause_writing(self)

@@ -12,7 +12,7 @@ from ..errors import WriteError
 from ..limits import Limits
 from ..tls.pump import TLSPump
 from ..tuning import Tuning
-from .core import OPEN, DriverCore
+from .core import CLOSED, OPEN, DriverCore
 from .loop import Loop
 
 __all__ = ["WritingHalf"]
@@ -23,7 +23,9 @@ _FULL, _PARTIAL, _WOULD_BLOCK = (counters.IO_RESULTS.index(name) for name in ("f
 _WRITE_QUEUE = counters.slot("io_write_queue_size")
 _PAUSES = counters.slot("io_pauses")
 _TLS_ENCRYPT, _IO_FLUSH = TLS_ENCRYPT, IO_FLUSH
-_OPEN = OPEN
+_OPEN, _CLOSED = OPEN, CLOSED
+# How often a transport is asked whether it is empty, where its loop did not say that it is full.
+_DRAIN_CHECK_S = 0.01
 
 
 class WritingHalf(DriverCore):
@@ -106,13 +108,27 @@ class WritingHalf(DriverCore):
         return now_ns
 
     def _write(self, chunks: list[bytes | memoryview], size: int) -> None:
-        left = self.transport.write(chunks)
+        transport = self.transport
+        left = transport.write(chunks)
         self._slots[self._sent] += size
         self._slots[_WRITES + (_FULL if left == 0 else _PARTIAL if left < self._queued + size else _WOULD_BLOCK)] += 1
         self._write_sizes.record(size)
         if left != self._queued:
             self._slots[_WRITE_QUEUE + self.role] += left - self._queued
             self._queued = left
+        if left > transport.high_water_bytes and not self._writing_paused:
+            # The loop has not said that the socket is full, so it may not say either when it is empty.
+            self.pause_writing()
+            self._check_drained()
+
+    def _check_drained(self) -> None:
+        """Resume writing once the transport is empty, or look again a little later."""
+        if self._state == _CLOSED or not self._writing_paused:
+            return
+        if self.transport.buffered():
+            self.loop.call_at(self.loop.now() + _DRAIN_CHECK_S, self._check_drained)
+        else:
+            self.resume_writing()
 
     def _write_records(self) -> None:
         """Send the TLS records that are ready."""
