@@ -148,6 +148,9 @@ class AsgiRequest:
             self._task = task
             service.tasks.add(task)
             task.add_done_callback(self._task_done)
+        # The application's first step ran inside this call, so the traceback of its failure reaches
+        # this frame by f_back; together with the task it would be a reference cycle.
+        del task
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         if self._task is not None:

@@ -8,7 +8,7 @@ from ..telemetry.span cimport RequestSpan
 from ..telemetry.spans cimport Tracing
 
 cdef int _CREATE_TASK, _CAPTURE, _EAGER_START
-cdef object _Task, _CoroutineType
+cdef object _Task, _eager, _CoroutineType
 cdef dict _current_tasks
 cdef str _TASK_NAME
 cdef int _HANDLERS_RUNNING

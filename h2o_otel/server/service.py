@@ -32,6 +32,7 @@ EAGER = EAGER_START if sys.version_info >= (3, 12) else CAPTURE
 _CREATE_TASK, _CAPTURE, _EAGER_START = CREATE_TASK, CAPTURE, EAGER_START
 
 _Task = asyncio.Task
+_eager: Callable[..., asyncio.Task[Any]] = asyncio.Task  # typeshed has eager_start only for some versions
 _current_tasks: dict[Any, Any] = getattr(_tasks, "_current_tasks", {})
 _TASK_NAME = "h2o-otel request"
 _HANDLERS_RUNNING = _counters.slot("asgi_handlers")
@@ -126,9 +127,9 @@ class Service:
             coroutine = _await(work)
         loop = self._event_loop
         if self._mode == _EAGER_START:
-            eager: Any = _Task
-            made: asyncio.Task[Any] = eager(coroutine, loop=loop, name=_TASK_NAME, context=context, eager_start=True)
-            return made
+            # Returned without a name: a frame that the traceback of a failed application reaches by
+            # f_back must not hold the task, which holds that traceback (a reference cycle each time).
+            return _eager(coroutine, loop=loop, name=_TASK_NAME, context=context, eager_start=True)
         if self._mode != _CAPTURE:
             task: asyncio.Task[Any] = loop.create_task(coroutine, context=context)
             return task

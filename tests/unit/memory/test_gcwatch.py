@@ -38,10 +38,20 @@ def test_what_is_alive_is_frozen_and_garbage_is_not() -> None:
     assert cycles() == len(alive) == 2
 
 
+def test_what_the_interpreter_froze_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.12 freezes some of its objects before it runs any program."""
+    counts = iter([375])
+    count = gc.get_freeze_count
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: next(counts, None) or count())
+    with frozen():
+        assert frozen_objects() > 1000
+    assert count() == frozen_objects() == 0
+
+
 def test_an_exception_ends_it() -> None:
     with pytest.raises(KeyError), frozen():
         raise KeyError
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() == frozen_objects() == 0
 
 
 def test_what_somebody_else_froze_stays() -> None:
@@ -84,5 +94,6 @@ def test_a_server_of_its_own_freezes_before_it_accepts(freeze: bool) -> None:
 
 def test_an_embedded_server_leaves_the_collector_alone() -> None:
     server = watched(True)
+    before = gc.get_freeze_count()  # the interpreter's own
     asyncio.run(server.serve())
-    assert server.frozen == 0
+    assert server.frozen == before < 1000

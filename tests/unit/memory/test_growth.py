@@ -147,8 +147,8 @@ async def test_requests_leave_no_growth(monkeypatch: pytest.MonkeyPatch, caplog:
         assert objects(Stream) <= streams + TASKS
         # A few octets each: below what one forgotten object would be.
         assert grown < 4 * requests + 20_000, grown
-        # The errors' tracebacks are cycles of the application's own; nothing else may be.
-        assert cyclic < requests, cyclic
+        # Not even where an application fails in its first step, inside a call of ours (eager tasks of Python 3.12).
+        assert cyclic < TASKS, cyclic
 
 
 def test_idle_connections_hold_no_buffers() -> None:
