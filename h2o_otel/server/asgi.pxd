@@ -7,7 +7,8 @@ from ..telemetry.span cimport RequestSpan
 from ..telemetry.spans cimport Tracing
 from .body cimport BodyQueue
 from .carrier cimport AsgiConnection
-from .scope cimport expects_continue, make_scope, route_of
+from .routes cimport route_of
+from .scope cimport expects_continue, make_scope
 from .service cimport Service
 
 cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _NO_ERROR, _INTERNAL_ERROR

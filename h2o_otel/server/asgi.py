@@ -18,7 +18,8 @@ from ..streams.stream import Stream
 from .body import BodyQueue
 from .carrier import AsgiConnection
 from .checks import caused_by_disconnect, normalised, pushed_path
-from .scope import expects_continue, make_scope, route_of
+from .routes import route_of
+from .scope import expects_continue, make_scope
 
 __all__ = ["AsgiRequest"]
 
@@ -133,6 +134,9 @@ class AsgiRequest:
             self.span = tracing.server_started(stream, stream.headers, began_ns, self.owner.span_base, service.counters)
             if self.span is not None:
                 context = self.span.context()
+                # The request has its span: FastAPI 0.165 and Starlette 1.10 must not make another one.
+                scope["fastapi.telemetry"] = None
+                scope["starlette.opentelemetry"] = True
         try:
             if context is None:
                 work = service.app(scope, self.receive, self.send)

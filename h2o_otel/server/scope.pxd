@@ -13,4 +13,3 @@ cpdef dict make_scope(AsgiConnection owner, Stream stream)
 cdef list make_headers(Stream stream)
 @cython.locals(name=bytes, value=bytes)
 cpdef bint expects_continue(Stream stream) except -1
-cpdef str route_of(dict scope)

@@ -1,4 +1,4 @@
-"""The scope of one ASGI request, made from its field section, and what is read from either."""
+"""The scope of one ASGI request, made from its field section."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .. import counters as _counters
 from ..streams.stream import Stream
 from .carrier import AsgiConnection
 
-__all__ = ["expects_continue", "make_headers", "make_scope", "route_of"]
+__all__ = ["expects_continue", "make_headers", "make_scope"]
 
 _METHODS: dict[bytes, str] = {method.encode(): method for method in _counters.HTTP_METHODS if method != "_OTHER"}
 _HOST = b"host"
@@ -82,14 +82,3 @@ def expects_continue(stream: Stream) -> bool:
         if name == _EXPECT and value.lower() == b"100-continue":
             return True
     return False
-
-
-def route_of(scope: dict[str, Any] | None) -> str | None:
-    """The path of the route that a framework has put into the scope."""
-    if scope is None:
-        return None
-    route = scope.get("route")
-    if route is None:
-        return None
-    path = getattr(route, "path", None)
-    return path if isinstance(path, str) else None
