@@ -80,6 +80,14 @@ class H2OError(Exception):
     retry_reasons: tuple[str, ...] = ()
 
 
+def copied(error: H2OError) -> H2OError:
+    """An error like ``error``, with its fields and its cause, that was not raised yet."""
+    own = type(error).__new__(type(error), *error.args)
+    own.__dict__.update(error.__dict__)
+    own.__cause__ = error.__cause__
+    return own
+
+
 class TransportError(H2OError):
     """The exchange with the peer failed."""
 

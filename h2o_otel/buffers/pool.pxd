@@ -44,7 +44,7 @@ cdef class BufferPool:
     cdef readonly Py_ssize_t in_use_bytes
     cdef readonly Py_ssize_t high_water_bytes
     cdef readonly bint debug
-    cdef object _depot
+    cdef object _depot, is_finalizing
     @cython.locals(bound="Py_ssize_t", size_class=int)
     cdef int class_of(self, Py_ssize_t size) noexcept
     @cython.locals(size_class=int, cache=IdleBuffers, buffer=Buffer)

@@ -105,7 +105,8 @@ class Buffer:
         self.site: str | None = None
 
     def __del__(self) -> None:
-        if self.in_use and not sys.is_finalizing():
+        # The interpreter takes the module's names away before the last buffers.
+        if self.in_use and not self.pool.is_finalizing():
             self.pool.leaked(self)
 
 
@@ -240,6 +241,7 @@ class BufferPool:
         "debug",
         "high_water_bytes",
         "in_use_bytes",
+        "is_finalizing",
     )
 
     def __init__(
@@ -253,6 +255,7 @@ class BufferPool:
         tuning = Tuning() if tuning is None else tuning
         self.counters = block
         self._slots = self.counters.slots
+        self.is_finalizing = sys.is_finalizing
         self._caches: list[IdleBuffers] = [IdleBuffers() for _ in SIZES]
         self._depot: _Depot = _SHARED if depot is None else depot
         self._pooled = tuning.buffer_pool

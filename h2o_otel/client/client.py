@@ -11,7 +11,6 @@ import contextlib
 import contextvars
 import sys
 import threading
-import weakref
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Unpack
@@ -304,15 +303,15 @@ class Client(RequestBuilder):
                     except BaseException as error:
                         exchange.abandon(error)
                         raise
-            failure = exchange.error
+            failed = exchange.error is not None
             reason = replay_reason(exchange, retry)
             sent_max = 1 if reason in SENT_AGAIN_ONCE else self.limits.retries_max
             if not reason or attempts >= sent_max or not exchange.request.body.replayable:
-                if failure is None:
+                if not failed:
                     return _respond(exchange)
                 explain_refusal(exchange, retry)
-                raise failure
-            if failure is None:
+                raise exchange.failure()
+            if not failed:
                 # Not the right server: what is under way there finishes, and another connection is made.
                 exchange.abandon()
                 exchange.protocol.finish("misdirected")
@@ -471,16 +470,29 @@ def _respond(exchange: Exchange) -> Response:
             exchange.describe_failure(error)
             raise
     else:
-        weakref.finalize(response, _dropped, exchange, threading.get_ident()).atexit = False
+        response.watch = _DropWatch(exchange)
     return response
 
 
-def _dropped(exchange: Exchange, thread: int) -> None:
-    """Nobody has a streaming response any more: what it holds of the connection's window and streams goes back.
+class _DropWatch:
+    """Dies with a streaming response: what nobody can read any more goes back to the connection.
 
-    Where garbage is collected nothing may be done to a connection, so it is left to the loop's next turn.
+    A part of the response, where ``weakref.finalize`` would keep the exchange alive, whose error's traceback
+    has the frames, and they the response.
     """
-    if not exchange.finished and threading.get_ident() == thread:
+
+    __slots__ = ("_exchange", "_is_finalizing", "_thread")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._is_finalizing = sys.is_finalizing
+        self._thread = threading.get_ident()
+
+    def __del__(self) -> None:
+        exchange = self._exchange
+        if exchange.finished or self._is_finalizing() or threading.get_ident() != self._thread:
+            return
+        # Where garbage is collected nothing may be done to a connection, so it is left to the loop's next turn.
         with contextlib.suppress(RuntimeError):  # the loop is closed, and its connections with it
             exchange.protocol.loop.call_soon(exchange.abandon)
 

@@ -69,6 +69,7 @@ cdef class Exchange:
     cdef _assemble(self, bytes data)
     cpdef complete(self, double now)
     cpdef fail(self, object error, double now)
+    cpdef failure(self)
     cpdef describe_failure(self, object error)
     cdef _attach_flight(self, object error)
     cpdef stream_reset(self, object error, double now)

@@ -24,6 +24,7 @@ from ..errors import (
     TotalTimeout,
     WriteError,
     WriteTimeout,
+    copied,
 )
 from ..io.loop import Loop, Waiter
 from ..limits import STREAM_ID_MAX
@@ -211,6 +212,16 @@ class Exchange:
         self.finish(_error_type(error), now)
         self.wake()
 
+    def failure(self) -> BaseException:
+        """The error to raise.  The exchange keeps another one like it, without the traceback to come: that has
+        the frames which have the response, and so the exchange.
+        """
+        error = self.error
+        assert error is not None
+        if isinstance(error, H2OError):
+            self.error = copied(error)
+        return error
+
     def describe_failure(self, error: H2OError) -> None:
         """Tell the error which request failed and how often it was sent; a text that does not say so is completed."""
         error.request = self.request
@@ -304,7 +315,7 @@ class Exchange:
         """
         while self._taken >= len(self.chunks):
             if self.error is not None:
-                raise self.error
+                raise self.failure()
             if self.ended:
                 self.finish(None, self.ended_at)
                 return b""

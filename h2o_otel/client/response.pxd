@@ -6,6 +6,7 @@ cdef class Response:
     cdef readonly int status_code
     cdef public bint is_stream_consumed
     cdef object _headers, _text, _encoding
+    cdef public object watch
     cdef bytes _content
     cdef object __weakref__
     cpdef read_body(self)

@@ -71,6 +71,8 @@ class Response:
         self._content: bytes | None = None
         self._text: str | None = None
         self._encoding: str | None = None
+        # Of a streaming response: gives up what nobody can read any more.
+        self.watch: object = None
 
     # -- head
 
@@ -227,7 +229,7 @@ class Response:
                     exchange.abandon(error)
                     raise
             if exchange.error is not None:
-                raise exchange.error
+                raise exchange.failure()
             self.read_body()
         return self._content or b""
 

@@ -6,7 +6,7 @@ cdef class LentBuffer:
     cdef readonly bytearray memory
     cdef readonly object view
     cdef readonly Py_ssize_t size
-    cdef object _counters
+    cdef object _counters, _is_finalizing
 
 cdef class Loop:
     cdef readonly LentBuffer plain

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
@@ -50,13 +51,16 @@ class LentBuffer:
         self.view = memoryview(self.memory)
         self.size = size_bytes
         self._counters = counters.local()
+        # Kept here, since the interpreter takes the module's names away before the last buffers.
+        self._is_finalizing = sys.is_finalizing
         self._counters.add("buffer_pool_allocated", RECEIVE, size_bytes)
         self._counters.add("buffer_pool_idle", RECEIVE, size_bytes)
         self._counters.add("memory_usage", BUFFERS, size_bytes)
 
     def __del__(self) -> None:
-        self._counters.add("buffer_pool_idle", RECEIVE, -self.size)
-        self._counters.add("memory_usage", BUFFERS, -self.size)
+        if not self._is_finalizing():
+            self._counters.add("buffer_pool_idle", RECEIVE, -self.size)
+            self._counters.add("memory_usage", BUFFERS, -self.size)
 
 
 class Loop:

@@ -160,12 +160,8 @@ class AsgiRequest:
         if self._task is not None:
             self._task = None
             self.owner.service.tasks.discard(task)
-        error: BaseException | None
-        try:
-            error = task.exception()
-        except asyncio.CancelledError as cancelled:
-            error = cancelled
-        self._app_ended(error)
+        # What a cancelled task raises here would have this frame in its traceback, and the request with it.
+        self._app_ended(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def _app_ended(self, error: BaseException | None) -> None:
         """The application returned or raised: whatever it left undone is done here."""

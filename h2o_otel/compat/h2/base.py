@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ...frames.types import FrameType
@@ -50,10 +51,11 @@ class ConnectionBase:
         self._engine.take_local_settings()
         self._unsent = b""
 
-    def __del__(self) -> None:
-        # Nobody says that a connection is over: its gauges go with it.
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # Nobody says that a connection is over: its gauges go with it.  The function is an argument since the
+        # interpreter takes the module's names away before the last connections.
         engine = getattr(self, "_engine", None)
-        if engine is not None and not sys.is_finalizing():
+        if engine is not None and not is_finalizing():
             engine.collector.muted = True
             engine.connection_lost(None, engine.now)
 
