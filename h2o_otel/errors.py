@@ -151,11 +151,13 @@ class ProtocolError(TransportError):
         initiator: who ended it: "local", "remote" or "user".
         limit: the bound that was passed, where there is one.
         actual: what arrived, measured against ``limit``.
+
+    The message is a text, or an object that makes it when it is read (``rules.Fault``).
     """
 
     def __init__(
         self,
-        message: str,
+        message: object,
         *,
         rule: str = "",
         code: int = ErrorCode.PROTOCOL_ERROR,

@@ -83,6 +83,8 @@ SELF_COSTS = ("collect", "spans", "logs")
 HTTP_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER")
 URL_SCHEMES = ("http", "https")
 LOG_DROPS = ("queue_full", "write_failed", "shutdown")
+# Of a peer: longer than their limit, or not what their specification says.
+IGNORED_FIELDS = ("priority", "traceparent", "tracestate", "baggage")
 SIGNALS = ("metrics", "traces", "logs")
 
 # Bucket bounds.  Request durations are those of the semantic conventions, connection durations
@@ -119,6 +121,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "hpack_table_lost": (),
     "hpack_table_growths": (),
     "hpack_parallel_batches": (PARALLEL_RESULTS,),
+    "fields_ignored": (IGNORED_FIELDS,),
     # frames
     "frames": (ROLES, DIRECTIONS, FRAME_TYPES),
     "frame_payload": (ROLES, DIRECTIONS, FRAME_TYPES),

@@ -82,6 +82,12 @@ class Limits:
         reached="Smaller blocks are decoded in the thread of the connection.",
         change="Lower it only after measuring with your own traffic.",
     )
+    priority_bytes_max: int = bound(
+        256,
+        "Octets of a priority: the priority fields of one message together, or the value in a PRIORITY_UPDATE frame.",
+        reached="The priority is ignored and counted (`h2o.fields.ignored`).",
+        change="Leave it; `u=7, i` is all that RFC 9218 defines.",
+    )
     continuation_frames_max: int = bound(
         8,
         "CONTINUATION frames after one HEADERS frame (CVE-2024-27316).",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .errors import ErrorCode
 
-__all__ = ["CONNECTION", "RULES", "STREAM", "Rule", "Violation", "all_rules", "fail"]
+__all__ = ["CONNECTION", "RULES", "STREAM", "Fault", "Rule", "Violation", "all_rules", "fail"]
 
 STREAM = "stream"
 CONNECTION = "connection"
@@ -40,6 +40,30 @@ class Rule(NamedTuple):
         return "§10.5" in self.section or self.token in ("preface_timeout", "settings_timeout")
 
 
+class Fault:
+    """What the message of an error says, made when somebody reads it: a peer that breaks rules for fun costs no text.
+
+    Args:
+        rule: the row.
+        stream_id: the stream concerned, 0 for none.
+        fields: the values in the message.
+    """
+
+    __slots__ = ("_fields", "_rule", "_stream_id")
+
+    def __init__(self, rule: Rule, stream_id: int, fields: dict[str, Any]) -> None:
+        self._rule = rule
+        self._stream_id = stream_id
+        self._fields = fields
+
+    def __str__(self) -> str:
+        text = self._rule.message.format(stream_id=self._stream_id, **self._fields)
+        return f"{text} ({self._rule.code.name}, {self._rule.section})"
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+
 class Violation(Exception):
     """A broken rule on its way to ``Connection.receive``, which turns it into an event; never leaves the engine.
 
@@ -56,8 +80,11 @@ class Violation(Exception):
         self.fields = fields
 
     def __str__(self) -> str:
-        text = self.rule.message.format(stream_id=self.stream_id, **self.fields)
-        return f"{text} ({self.rule.code.name}, {self.rule.section})"
+        return str(self.fault())
+
+    def fault(self) -> Fault:
+        """The message, without what an exception holds on to."""
+        return Fault(self.rule, self.stream_id, self.fields)
 
 
 def fail(rule: Rule, stream_id: int = 0, **fields: Any) -> Violation:

@@ -1,8 +1,9 @@
 """What a field name means to HPACK and to HTTP/2, and whether a value may stand in a field.
 
 A name is examined once: ``name_of`` keeps what it found, for all connections of the process.  The
-names that HTTP defines are never dropped; the others are bounded, and only valid, short ones are
-kept, so that a peer that makes up names can neither fill the memory nor push out the known ones.
+names that HTTP defines are never dropped; the others are bounded, and only short ones are kept, so
+that a peer that makes up names can neither fill the memory nor push out the known ones.  Malformed
+names are kept like others: to see one again costs no more than a valid one.
 """
 
 from __future__ import annotations
@@ -305,7 +306,7 @@ def name_of(name: bytes, names_cached_max: int) -> Name:
 def examine(name: bytes, names_cached_max: int) -> Name:
     """``name`` examined anew, and kept where there is room for it."""
     made = Name(name)
-    if made.flaw == FLAWLESS and len(name) <= _NAME_CACHED_BYTES_MAX and names_cached_max > 0:
+    if len(name) <= _NAME_CACHED_BYTES_MAX and names_cached_max > 0:
         if len(_NAMES) >= _KNOWN_COUNT + names_cached_max:
             _forget_names()
         _NAMES[name] = made

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _mem
-from ..counters import Counters
+from ..counters import IGNORED_FIELDS, Counters, slot
 from ..limits import Limits
 from ..rules import RULES, Rule
 from . import names
@@ -35,6 +35,7 @@ from .names import FLAWS, Name
 
 __all__ = ["FieldSection"]
 
+_FIELDS_IGNORED = slot("fields_ignored") + IGNORED_FIELDS.index("priority")
 # A field in an error's text is cut here.
 _SHOWN_BYTES = 64
 _NO_FIELDS: dict[str, Any] = {}
@@ -69,6 +70,8 @@ class FieldSection:
     __slots__ = (
         "_fields_max",
         "_list_bytes_max",
+        "_priority_bytes",
+        "_priority_bytes_max",
         "authority",
         "content_length",
         "cookies",
@@ -96,6 +99,7 @@ class FieldSection:
         self.counters = counters
         self._list_bytes_max = limits.header_list_bytes_max
         self._fields_max = limits.header_fields_max
+        self._priority_bytes_max = limits.priority_bytes_max
         self.specials: list[tuple[int, tuple[bytes, bytes]]] | None = None
         self.never_indexed: list[int] = []
         self._reset()
@@ -113,6 +117,7 @@ class FieldSection:
         self.protocol: bytes | None = None
         self.host: bytes | None = None
         self.priority: bytes | None = None
+        self._priority_bytes = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.status_code = 0
         self.pseudo = 0
@@ -135,6 +140,8 @@ class FieldSection:
         self.list_bytes += len(name.text) + n + ENTRY_OVERHEAD
         if self.list_bytes > self._list_bytes_max or self.fields > self._fields_max:
             return self._exceeded()
+        if self.violation is not None and self.specials is None:
+            return 0  # nobody will see this section
         flaw = name.flaw
         if flaw == 0:
             flaw = names.flaw_of_value(name.kind, value, n)
@@ -188,12 +195,26 @@ class FieldSection:
                 return self._violated(RULES.host_mismatch, {"got": value[:_SHOWN_BYTES]})
             self.host = value
         elif kind == PRIORITY:
-            self.priority = value if self.priority is None else self.priority + b", " + value
+            self._prioritised(value)
         else:
             self.te = True
         return 0
 
+    def _prioritised(self, value: bytes) -> int:
+        """A priority field; together they are bounded, or ignored."""
+        before = self._priority_bytes
+        self._priority_bytes += len(value) if before == 0 else len(value) + 2
+        if self._priority_bytes <= self._priority_bytes_max:
+            self.priority = value if self.priority is None else self.priority + b", " + value
+        elif before <= self._priority_bytes_max:
+            self.priority = None
+            self.counters.slots[_FIELDS_IGNORED] += 1
+        return 0
+
     def _malformed(self, flaw: int, name: Name, value: bytes) -> int:
+        """Only the first fault of a section is kept: the others cost nothing."""
+        if self.violation is not None:
+            return 0
         if flaw == VALUE_INVALID:
             return self._violated(FLAWS[flaw], {"name": name.text[:_SHOWN_BYTES]})
         if name.flaw or flaw == PSEUDO_TWICE or flaw == PSEUDO_AFTER:

@@ -209,7 +209,7 @@ class Connection(ReceiveHalf):
             self.guards.stream_closed(self.local_initial_window)
             return
         error = StreamReset(
-            str(violation),
+            violation.fault(),
             rule=rule.token,
             code=rule.code,
             scope="stream",
@@ -228,8 +228,9 @@ class Connection(ReceiveHalf):
         self.counters.count("connection_errors", (counters.ROLES[self.role], "transmit", rule.code.name))
         if rule.is_abuse:
             self.counters.count("abuse_detections", (rule.token, "closed"))
+        text = str(violation)
         error = ConnectionTerminated(
-            str(violation),
+            text,
             rule=rule.token,
             code=rule.code,
             stream_id=violation.stream_id,
@@ -239,10 +240,10 @@ class Connection(ReceiveHalf):
             flight=self.recorder.log(),
         )
         self.write_goaway(
-            self.last_remote_stream_id, rule.code, str(violation).replace("§", "section ").encode("ascii", "replace")[:_DEBUG_BYTES_MAX]
+            self.last_remote_stream_id, rule.code, text.replace("§", "section ").encode("ascii", "replace")[:_DEBUG_BYTES_MAX]
         )
         self.closed = True
-        self.end_streams(str(error), rule.code, rule.token, _LOCAL, _RESET_SENT)
+        self.end_streams(text, rule.code, rule.token, _LOCAL, _RESET_SENT)
         self.finish(error, rule.token)
 
     # -- end

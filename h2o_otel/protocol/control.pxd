@@ -13,7 +13,7 @@ from .windows cimport WindowTuner
 cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _RECV_RST
 cdef int _STREAM_LIMIT, _CONTROL_QUEUE, _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES
 cdef long long _WINDOW_MAX
-cdef int _RETUNES
+cdef int _RETUNES, _FIELDS_IGNORED
 cdef bytes _PROBE
 
 cdef class ControlHalf(SendHalf):

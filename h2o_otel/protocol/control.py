@@ -40,6 +40,7 @@ _WINDOW_MAX = WINDOW_BYTES_MAX
 # Requests that cross the first GOAWAY of a drain are still taken; then the last stream is named.
 DRAIN_WAIT_S = 1.0
 _RETUNES = counters.slot("flow_control_retunes")
+_FIELDS_IGNORED = counters.slot("fields_ignored") + counters.IGNORED_FIELDS.index("priority")
 _PROBE = b"\x00h2o-bdp"
 
 
@@ -364,7 +365,11 @@ class ControlHalf(SendHalf):
         if stream_id == 0 or (stream_id & 1 == 0 and stream_id >= self.next_stream_id):
             raise fail(RULES.priority_update_stream, stream_id)
         self.guards.priority(self.requests)
-        urgency, incremental = parse_priority(_mem.to_bytes(buf, pos + 4, end, end))
+        limit: int = self.limits.priority_bytes_max
+        if end - pos - 4 > limit:
+            self.slots[_FIELDS_IGNORED] += 1
+            return 0
+        urgency, incremental = parse_priority(_mem.to_bytes(buf, pos + 4, end, end), limit)
         stream = self.streams.get(stream_id)
         if stream is not None:
             self.scheduler.moved(stream, urgency, incremental)

@@ -217,7 +217,7 @@ class MessageHalf(ControlHalf):
         stream.headers_done = True
         stream.headers_at = self.now
         if fields.priority is not None:
-            stream.urgency, stream.incremental = parse_priority(fields.priority)
+            stream.urgency, stream.incremental = parse_priority(fields.priority, self.limits.priority_bytes_max)
         if self.idle_priorities:
             stream.urgency, stream.incremental = self.idle_priorities.pop(stream_id, (stream.urgency, stream.incremental))
         if fields.priority is not None:

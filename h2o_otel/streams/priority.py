@@ -1,13 +1,15 @@
 """Extensible priorities (RFC 9218 section 4): the Priority Field Value, a dictionary of RFC 9651 (structured fields).
 
 Members that are unknown, of another type or out of range are ignored, each for itself.  A value
-that is no dictionary at all says nothing.
+that is no dictionary at all says nothing, and neither does one that is longer than the limit.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+
+from ..limits import SERVER_LIMITS
 
 __all__ = ["DEFAULT_URGENCY", "format_priority", "merge_priority", "parse_priority"]
 
@@ -16,28 +18,31 @@ DEFAULT_URGENCY = 3
 _CACHED_BYTES_MAX = 64
 
 # The grammar of RFC 9651, flattened: what a bare item is, parameters behind it, and inner lists of items.
-_KEY = rb"[a-z*][a-z0-9_\-.*]*"
+# Every quantifier is possessive and every choice atomic, which the grammar allows: no octet is looked at twice.
+_KEY = rb"[a-z*][a-z0-9_\-.*]*+"
 _ITEM = (
-    rb"(?:-?\d{1,12}\.\d{1,3}|-?\d{1,15}"  # decimal, integer
-    rb'|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"'  # string
-    rb"|[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*"  # token
-    rb"|:[A-Za-z0-9+/=]*:|\?[01]"  # octets, boolean
-    rb"|@-?\d{1,15}"  # date
-    rb'|%"(?:[\x20\x21\x23-\x24\x26-\x7e]|%[0-9a-f]{2})*")'  # display string
+    rb"(?>-?\d{1,12}+\.\d{1,3}+|-?\d{1,15}+"  # decimal, integer
+    rb'|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+"'  # string
+    rb"|[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"  # token
+    rb"|:[A-Za-z0-9+/=]*+:|\?[01]"  # octets, boolean
+    rb"|@-?\d{1,15}+"  # date
+    rb'|%"(?:[\x20\x21\x23-\x24\x26-\x7e]|%[0-9a-f]{2})*+")'  # display string
 )
-_PARAMETERS = rb"(?:; *" + _KEY + rb"(?:=" + _ITEM + rb")?)*"
-_LIST = rb"\( *(?:" + _ITEM + _PARAMETERS + rb"(?: +|(?=\))))*\)"
-_MEMBER = re.compile(rb"(" + _KEY + rb")(?:=(" + _ITEM + rb"|" + _LIST + rb"))?" + _PARAMETERS)
-_BETWEEN = re.compile(rb"[ \t]*,[ \t]*")
+_PARAMETERS = rb"(?:; *+" + _KEY + rb"(?:=" + _ITEM + rb")?+)*+"
+_LIST = rb"\( *+(?:" + _ITEM + _PARAMETERS + rb"(?> +|(?=\))))*+\)"
+_MEMBER = re.compile(rb"(" + _KEY + rb")(?:=(" + _ITEM + rb"|" + _LIST + rb"))?+" + _PARAMETERS)
+_BETWEEN = re.compile(rb"[ \t]*+,[ \t]*+")
 
 
-def parse_priority(value: bytes) -> tuple[int, bool]:
+def parse_priority(value: bytes, bytes_max: int = SERVER_LIMITS.priority_bytes_max) -> tuple[int, bool]:
     """Urgency 0 (first) to 7 and whether the response is of use in parts, defaults for what is not said."""
-    return merge_priority(value, DEFAULT_URGENCY, False)
+    return merge_priority(value, DEFAULT_URGENCY, False, bytes_max)
 
 
-def merge_priority(value: bytes, urgency: int, incremental: bool) -> tuple[int, bool]:
+def merge_priority(value: bytes, urgency: int, incremental: bool, bytes_max: int = SERVER_LIMITS.priority_bytes_max) -> tuple[int, bool]:
     """The priority that ``value`` makes of another: what it does not say stays (RFC 9218 section 8)."""
+    if len(value) > bytes_max:
+        return urgency, incremental
     said = _cached(value) if len(value) <= _CACHED_BYTES_MAX else _parse(value)
     return (urgency if said[0] < 0 else said[0], incremental if said[1] < 0 else said[1] == 1)
 

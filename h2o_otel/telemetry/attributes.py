@@ -33,6 +33,9 @@ PHASES = {"dns": "DNS lookup", "tcp": "socket connect", "tls": "TLS handshake", 
 _SECRETS = re.compile(r"(?<![^&?])(AWSAccessKeyId|Signature|sig|X-Goog-Signature)=[^&#]*")
 _CREDENTIALS = re.compile(r"^([a-z][a-z0-9+.\-]*://)[^/?#@]*@", re.IGNORECASE)
 _AUTHORITIES_MAX = 256
+# A longer one is no name of the DNS and a port: it is not remembered.
+_AUTHORITY_BYTES_MAX = 255 + 6
+_PORT_DIGITS_MAX = 5
 _authorities: dict[bytes, tuple[str, int]] = {}
 
 
@@ -61,10 +64,10 @@ def split_authority(authority: bytes) -> tuple[str, int]:
     found = _authorities.get(authority)
     if found is None:
         host, colon, port = _text(authority).rpartition(":")
-        if not colon or not port.isdecimal():
+        if not colon or not port.isdecimal() or len(port) > _PORT_DIGITS_MAX:
             host, port = _text(authority), "0"
         found = (host.strip("[]"), int(port))
-        if len(_authorities) < _AUTHORITIES_MAX:
+        if len(_authorities) < _AUTHORITIES_MAX and len(authority) <= _AUTHORITY_BYTES_MAX:
             _authorities[authority] = found
     return found
 

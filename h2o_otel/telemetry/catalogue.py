@@ -235,6 +235,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("hpack", "h2o.hpack.parallel.batches", _C, "{batch}", (_result(*counters.PARALLEL_RESULTS),),
          "Huffman work handed to threads, or too little for it: whether `hpack_parallel` pays."),
     _row("hpack", "h2o.hpack.errors", _C, "{error}", (_DIRECTION, _RULE_ERROR), "Header blocks that could not be decoded or were too large."),
+    _row("hpack", "h2o.fields.ignored", _C, "{field}", (Attribute("h2o.field.name", counters.IGNORED_FIELDS),),
+         "Optional fields of peers that were longer than their limit or malformed, and so treated as absent."),
     # -- frames
     _row("frames", "h2o.frames", _C, "{frame}", (_ROLE, _DIRECTION, _FRAME), "The mix of frames: floods, frames per request."),
     _row("frames", "h2o.frame.payload", _C, "By", (_ROLE, _DIRECTION, _FRAME), "DATA against overhead."),

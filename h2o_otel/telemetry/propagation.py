@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
-from .. import _mem
+from .. import _mem, counters
 
 __all__ = [
     "BAGGAGE",
@@ -27,6 +28,8 @@ __all__ = [
 TRACEPARENT = b"traceparent"
 TRACESTATE = b"tracestate"
 BAGGAGE = b"baggage"
+
+_T = TypeVar("_T")
 
 # Bounds of the specifications: tracestate section 3.3.1.5 (at least 512 characters and 32 members
 # are kept), baggage section 3.3.2 (64 members, 8192 octets).
@@ -62,9 +65,16 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, 
                 parent = value if parent is None else b""
         elif n == 10:
             if name == TRACESTATE:
-                state = value if state is None else state + b"," + value
+                # What is too long already grows no further: it will be ignored.
+                if state is None:
+                    state = value
+                elif len(state) <= TRACESTATE_BYTES_MAX:
+                    state = state + b"," + value
         elif n == 7 and name == BAGGAGE:
-            baggage = value if baggage is None else baggage + b"," + value
+            if baggage is None:
+                baggage = value
+            elif len(baggage) <= BAGGAGE_BYTES_MAX:
+                baggage = baggage + b"," + value
     return parent, state, baggage
 
 
@@ -100,24 +110,26 @@ def parse_traceparent(value: bytes) -> tuple[int, int, int] | None:
     return trace, span, (digit - 48 if digit <= 57 else digit - 87) & 3
 
 
+def ignored(name: str, nothing: _T) -> _T:
+    """Count a field that says nothing because of what it is; returns ``nothing``."""
+    counters.local().add("fields_ignored", counters.IGNORED_FIELDS.index(name), 1)
+    return nothing
+
+
 def parse_tracestate(value: bytes) -> list[tuple[str, str]]:
     """The members in order; empty when one is malformed, repeated or beyond the bounds."""
-    if len(value) > TRACESTATE_BYTES_MAX:
-        return []
-    try:
-        text = value.decode("ascii")
-    except UnicodeDecodeError:
-        return []
     members: dict[str, str] = {}
-    for part in text.split(","):
+    if len(value) > TRACESTATE_BYTES_MAX or not value.isascii():
+        return ignored("tracestate", [])
+    for part in value.decode("ascii").split(","):
         part = part.strip(" \t")
         if not part:
             continue
         match = _MEMBER.fullmatch(part)
         if match is None or match[1] in members:
-            return []
+            return ignored("tracestate", [])
         members[match[1]] = match[2]
-    return list(members.items()) if len(members) <= TRACESTATE_MEMBERS_MAX else []
+    return list(members.items()) if len(members) <= TRACESTATE_MEMBERS_MAX else ignored("tracestate", [])
 
 
 def format_traceparent(trace_id: int, span_id: int, flags: int) -> bytes:
@@ -129,8 +141,8 @@ def parse_baggage(value: bytes) -> dict[str, str]:
     """Names and decoded values; malformed members are left out, properties after ``;`` are ignored."""
     found: dict[str, str] = {}
     if len(value) > BAGGAGE_BYTES_MAX:
-        return found
-    for part in value.split(b",")[:BAGGAGE_MEMBERS_MAX]:
+        return ignored("baggage", found)
+    for part in value.split(b",", BAGGAGE_MEMBERS_MAX)[:BAGGAGE_MEMBERS_MAX]:
         try:
             text = part.split(b";", 1)[0].decode("ascii")
         except UnicodeDecodeError:

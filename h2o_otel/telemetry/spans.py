@@ -142,6 +142,8 @@ class Tracing(Sampling):
                 span._parent_remote = True
                 span._state = state
                 rule = self._remote_on if span._parent_flags & 1 else self._remote_off
+            else:
+                propagation.ignored("traceparent", None)
         span._baggage = baggage
         if rule == _OFF:
             span._flags = span._parent_flags & 2 if span._parent_id else self._random_flag

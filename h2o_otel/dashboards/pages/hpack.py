@@ -177,6 +177,15 @@ _COST = Row(
                 knob="lists too large: `Limits.header_list_bytes_max`, `Limits.header_fields_max`; anything else: a broken peer.",
                 empty="none seen",
             ),
+        ),
+        (
+            Panel(
+                title="Fields ignored",
+                queries=(Query(Rate("h2o.fields.ignored", by="h2o.field.name")),),
+                what="Priority, trace and baggage fields of peers that are longer than their limit or malformed.",
+                good="0, or a trickle.",
+                knob="priority: `Limits.priority_bytes_max`; traceparent, tracestate, baggage: what the client or proxy sends.",
+            ),
             Panel(
                 title="Batches decoded ahead",
                 queries=(Query(Rate("h2o.hpack.parallel.batches", by=_RESULT)),),

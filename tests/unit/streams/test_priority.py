@@ -67,10 +67,19 @@ def test_merging() -> None:
     assert merge_priority(b"u=9, i=2", 5, True) == (5, True)
 
 
-def test_long_values_are_read_in_linear_time() -> None:
-    assert parse_priority(b"a, " * 20_000 + b"u=1") == (1, False)
-    assert parse_priority(b'a="' + b"x" * 60_000) == (3, False)
-    assert parse_priority(b"u=1;" + b"a" * 60_000 + b"=") == (3, False)
+def test_a_long_value_says_nothing() -> None:
+    assert parse_priority(b"u=1" + b" " * 253) == (1, False)
+    assert parse_priority(b"u=1" + b" " * 254) == (3, False)
+    assert parse_priority(b"u=1" + b" " * 254, 257) == (1, False)
+    assert merge_priority(b"u=1" + b" " * 254, 5, True) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(b"a, " * 20_000 + b"u=1", 1), (b'a="' + b"x" * 60_000, 3), (b"u=1;" + b"a" * 60_000 + b"=", 3), (b"a=(" + b"a;b " * 20_000, 3)],
+)
+def test_a_limit_that_is_raised_reads_them(value: bytes, expected: int) -> None:
+    assert parse_priority(value, 100_000) == (expected, False)
 
 
 @pytest.mark.parametrize("urgency", range(8))
