@@ -30,7 +30,7 @@ class Served:
 
     def __init__(self, folder: Path, source: str, *arguments: str, **environment: str) -> None:
         (folder / "served.py").write_text(source)
-        variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
         command = [sys.executable, "-m", "h2o_otel", "serve", *arguments]
         self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines: list[str] = []
