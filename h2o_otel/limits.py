@@ -627,6 +627,12 @@ class Limits:
         reached="The rest is given back to the system.",
         change="Lower it where many processes share a machine.",
     )
+    telemetry_shutdown_s: float = bound(
+        5.0,
+        "Time for the last export of spans, logs and metrics together, when a process ends.",
+        reached="What has not been exported is lost, with one warning.",
+        change="Raise it for a slow collector; a server has less where its grace time used up most of its ten seconds.",
+    )
     log_lines_per_s: float = bound(
         10.0,
         "Log lines a second of one kind that a peer can cause.",

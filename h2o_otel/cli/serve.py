@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..limits import SERVER_LIMITS
 from ..tuning import Tuning
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
     from ..server.server import loop_factory
     from ..telemetry import TelemetryError
 
-    telemetry = None
+    telemetry = server = None
     _open_standard_streams()
     try:
         try:
@@ -160,8 +162,21 @@ def run(args: argparse.Namespace) -> int:
         return _complain(_explain(error), 1)
     finally:
         if telemetry is not None:
-            telemetry.shutdown()
+            telemetry.shutdown(_export_budget_s(server))
     return 0
+
+
+# What stops servers kills them ten seconds later: the last export gets what the grace time left of that.
+_STOP_S = 9.5
+_EXPORT_MIN_S = 1.0
+
+
+def _export_budget_s(server: Server | None) -> float:
+    """Seconds for the last export of telemetry."""
+    if server is None or server.stop_began is None:
+        return SERVER_LIMITS.telemetry_shutdown_s
+    left = _STOP_S - (time.monotonic() - server.stop_began)
+    return max(_EXPORT_MIN_S, min(server.config.limits.telemetry_shutdown_s, left))
 
 
 def _open_standard_streams() -> None:

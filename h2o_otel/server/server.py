@@ -48,6 +48,7 @@ class Server:
     Attributes:
         addresses: where it listens, once it does.
         started: it accepts connections.
+        stop_began: when it began to end, on ``time.monotonic``; None before.
     """
 
     def __init__(self, config: Config) -> None:
@@ -56,6 +57,7 @@ class Server:
         self.addresses: list[Any] = []
         self.service: Service | None = None
         self.force_exit = False
+        self.stop_began: float | None = None
         self._stop = asyncio.Event()
         self._captured_signals: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -179,6 +181,7 @@ class Server:
 
     async def _end(self, began: float) -> None:
         """Accept no more; let what is under way finish within the grace time; then cut."""
+        self.stop_began = time.monotonic()
         service = self.service
         if self._listener is not None:
             self._listener.close()

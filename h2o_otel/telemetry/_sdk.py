@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
+import math
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any
@@ -19,9 +21,18 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk import trace as sdk_trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, ObservableGauge, UpDownCounter
 from opentelemetry.sdk.metrics import export as metrics_export
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData, ResourceMetrics, ScopeMetrics
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricReader,
+    MetricsData,
+    PeriodicExportingMetricReader,
+    ResourceMetrics,
+    ScopeMetrics,
+)
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -36,14 +47,17 @@ __all__ = [
     "LiveSpan",
     "SamplerRules",
     "TracerAccess",
+    "begin_shutdown",
     "check",
     "clip",
+    "close_exporter",
     "counting_reader_class",
     "context_variable",
     "current_context",
     "has_plain_ids",
     "id_calls",
     "make_current",
+    "parts_of",
     "starters",
     "temporality",
 ]
@@ -377,6 +391,49 @@ def preferences(exporter: Any) -> tuple[Any, Any]:
     return exporter._preferred_temporality, exporter._preferred_aggregation
 
 
+# -- the end
+
+
+def parts_of(providers: Sequence[Any]) -> list[tuple[str, Any]]:
+    """The processors and readers of ``providers`` with their signal: spans first, then logs, then metrics."""
+    parts: dict[str, list[Any]] = {"spans": [], "logs": [], "metrics": []}
+    for provider in providers:
+        if isinstance(provider, TracerProvider):
+            parts["spans"] += provider._active_span_processor._span_processors
+        elif isinstance(provider, LoggerProvider):
+            parts["logs"] += provider._multi_log_record_processor._log_record_processors
+        else:
+            parts["metrics"] += provider._metric_readers
+    return [(signal, part) for signal, found in parts.items() for part in found]
+
+
+def begin_shutdown(part: Any) -> threading.Thread | None:
+    """Have the own thread of a processor or reader export what it has, and end; None where it has no such thread."""
+    if isinstance(part, PeriodicExportingMetricReader) and part._daemon_thread is not None:
+        reader: Any = part
+        reader._shutdown_once.do_once(functools.partial(setattr, reader, "_shutdown", True))
+        reader._shutdown_event.set()
+        thread: threading.Thread = reader._daemon_thread
+        return thread
+    if isinstance(part, (BatchSpanProcessor, BatchLogRecordProcessor)):
+        batch: Any = part._batch_processor
+        batch._shutdown = True
+        batch._worker_awaken.set()
+        thread = batch._worker_thread
+        return thread
+    return None
+
+
+def close_exporter(part: Any) -> None:
+    """Have the exporter of ``part``, whose shutdown began, give up what it is still doing and close its connection."""
+    if isinstance(part, PeriodicExportingMetricReader):
+        part._exporter.shutdown()
+    elif isinstance(part, (BatchSpanProcessor, BatchLogRecordProcessor)):
+        batch: Any = part._batch_processor
+        batch._shutdown_timeout_exceeded = True
+        batch._exporter.shutdown()
+
+
 def can_add_reader(provider: Any) -> bool:
     return isinstance(provider, MeterProvider) and hasattr(provider, "add_metric_reader")
 
@@ -417,7 +474,17 @@ def check() -> list[str]:
     want(preferred and hasattr(exporter, "_preferred_aggregation"), "MetricExporter._preferred_temporality")
     batch = BatchSpanProcessor(ConsoleSpanExporter(), schedule_delay_millis=1e6)
     want(hasattr(getattr(getattr(batch, "_batch_processor", None), "_queue", None), "maxlen"), "BatchSpanProcessor._batch_processor._queue")
-    batch.shutdown()  # type: ignore[no-untyped-call]
+    worker = begin_shutdown(batch)
+    want(worker is not None and parts_of([provider]) == [], "TracerProvider._active_span_processor")
+    if worker is not None:
+        worker.join(5.0)
+        want(not worker.is_alive(), "BatchProcessor._shutdown, ._worker_awaken, ._worker_thread")
+    close_exporter(batch)
+    loggers = LoggerProvider(shutdown_on_exit=False)
+    want(parts_of([loggers]) == [], "LoggerProvider._multi_log_record_processor._log_record_processors")
+    periodic = PeriodicExportingMetricReader(metrics_export.ConsoleMetricExporter(), math.inf)
+    names = {"_shutdown_once", "_shutdown_event", "_daemon_thread", "_exporter"}
+    want(names <= set(vars(periodic)), "PeriodicExportingMetricReader._shutdown_once, ._shutdown_event, ._daemon_thread, ._exporter")
     fields = set(vars(ReadableSpan("check")))
     span = LiveSpan(access, "check", trace.INVALID_SPAN_CONTEXT, None, SpanKind.INTERNAL, 0, {}) if access else None
     mine = {*vars(LiveSpan), *vars(span)} if span else set()

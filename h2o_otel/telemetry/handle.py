@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from . import lines
+from ..limits import SERVER_LIMITS
+from . import ending, lines
 from .requests import ClientRequestMetrics, ServerRequestMetrics
 
 __all__ = ["Telemetry", "TelemetryError"]
@@ -91,38 +92,26 @@ class Telemetry:
     def force_flush(self, timeout_s: float = 5.0) -> None:
         """Export what is waiting; waits at most ``timeout_s`` and never raises."""
         lines.flush(timeout_s)
-        self._bounded([functools.partial(provider.force_flush, int(timeout_s * 1000)) for provider in self._owned], timeout_s)
+        ending.flush_all([functools.partial(provider.force_flush, int(timeout_s * 1000)) for provider in self._owned], timeout_s)
 
-    def shutdown(self, timeout_s: float = 5.0) -> None:
-        """Export what is waiting and stop; waits at most ``timeout_s``, never raises, and may be called twice."""
+    def shutdown(self, timeout_s: float = SERVER_LIMITS.telemetry_shutdown_s) -> None:
+        """Export what is waiting and stop; waits at most ``timeout_s``, never raises, and may be called twice.
+
+        A process that ends does it by itself.
+        """
         if self._closed:
             return
         self._closed = True
+        ending.forget(self)
+        began = time.monotonic()
         # Access lines reach the exporters through the queue.
         lines.flush(min(timeout_s, 1.0))
-        self._bounded([provider.shutdown for provider in self._owned], timeout_s)
+        ending.shut_down(self._owned, max(0.0, timeout_s - (time.monotonic() - began)))
         for close in reversed(self._closers):
             try:
                 close()
             except Exception:
                 _log.warning("telemetry: shutdown was not clean", exc_info=True)
-
-    def _bounded(self, calls: list[Callable[[], object]], timeout_s: float) -> None:
-        """Run ``calls`` on a thread of their own: an exporter that hangs must not hang the process."""
-
-        def run() -> None:
-            for call in calls:
-                try:
-                    call()
-                except Exception:
-                    _log.warning("telemetry: flushing or shutting down failed", exc_info=True)
-
-        if calls:
-            thread = threading.Thread(target=run, name="h2o-otel-telemetry", daemon=True)
-            thread.start()
-            thread.join(timeout_s)
-            if thread.is_alive():
-                _log.warning("telemetry: an exporter did not finish within %s s and was left behind", timeout_s)
 
     def __enter__(self) -> Telemetry:
         return self

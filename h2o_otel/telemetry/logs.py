@@ -47,6 +47,8 @@ _ACCESS = _EVENTS["h2o.access"]
 _PATH_MAX = 4 * SHOWN_MAX
 _STACK = "exception.stacktrace"
 _STACK_MAX = 16_384
+# What processors tell each other; all else of an event are its fields.
+_HIDDEN = ("event", "_span", "_at", "_line")
 
 EventDict = MutableMapping[str, Any]
 
@@ -89,16 +91,41 @@ def add_trace_ids(_: Any, __: str, event: EventDict) -> EventDict:
     return event
 
 
+# An access line begins with these, as access logs do.
+_ACCESS_FIRST = ("http.request.method", "url.path", "http.response.status_code", "h2o.duration")
+
+
+def _first_words(name: str, fields: Mapping[str, Any]) -> str:
+    """What a line for people begins with: the event's name, or of an access line method, path, status and duration."""
+    if name != _ACCESS.name:
+        return name
+    method, path, status, duration = (fields.get(key) for key in _ACCESS_FIRST)
+    took = f"{duration * 1e3:.3f}ms" if isinstance(duration, float) else "-"
+    return f"{_short(method or '-')} {_short(path or '-')} {status or '-'} {took}"
+
+
+def _said(name: str) -> tuple[str, ...]:
+    """The fields that ``_first_words`` says."""
+    return _ACCESS_FIRST if name == _ACCESS.name else ()
+
+
+def add_line(_: Any, __: str, event: EventDict) -> EventDict:
+    """Processor: the event as one line of text, for handlers and as the body of the exported record."""
+    name = event["event"]
+    hidden = (*_HIDDEN, _STACK, *_said(name))
+    fields = (f"{key}={_short(value)}" for key, value in event.items() if key not in hidden)
+    event["_line"] = " ".join([_first_words(name, event), *fields])
+    return event
+
+
 def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
     """Last processor: the message for any handler, and the fields for a formatter that wants them."""
-    event.pop("_span", None)
-    event.pop("_at", None)
-    name = event.pop("event")
-    text = " ".join([name, *(f"{key}={_short(value)}" for key, value in event.items() if key != "exception.stacktrace")])
-    if "exception.stacktrace" in event:
-        text += "\n" + event["exception.stacktrace"]
+    text = event["_line"]
+    if _STACK in event:
+        text += "\n" + event[_STACK]
+    fields = {key: value for key, value in event.items() if key not in _HIDDEN}
     # Stdlib logging formats its first argument with the others only when there are others.
-    return (text,), {"extra": {"h2o_event": name, "h2o_fields": dict(event)}}
+    return (text,), {"extra": {"h2o_event": event["event"], "h2o_fields": fields}}
 
 
 def _short(value: Any) -> str:
@@ -136,13 +163,15 @@ class _Handover:
     def __call__(self, _: Any, method: str, event: EventDict) -> EventDict:
         span = event.get("_span")
         number, text = _SEVERITIES[_LEVELS.get(method, logging.INFO)]
-        hidden = ("event", "_span", "_at", "trace_id", "span_id")
+        hidden = (*_HIDDEN, "trace_id", "span_id")
         self._logger.emit(
             timestamp=event.get("_at") or time_ns(),
             context=None if span is None else span.otel_context(),
             severity_number=number,
             severity_text=text,
-            attributes={key: value for key, value in event.items() if key not in hidden},
+            body=event["_line"],
+            # Backends that drop the name of an event still have it as an attribute.
+            attributes={"event.name": event["event"], **{key: value for key, value in event.items() if key not in hidden}},
             event_name=event["event"],
         )
         return event
@@ -151,17 +180,22 @@ class _Handover:
 class BoundLog:
     """The events of one connection (or process): its fields are bound once."""
 
-    __slots__ = ("_limit", "_logger", "_processors", "_stdlib")
+    __slots__ = ("_export_level", "_limit", "_logger", "_processors", "_stdlib")
 
-    def __init__(self, logger: Any, stdlib: logging.Logger, limit: RateLimit, processors: list[Any]) -> None:
+    def __init__(self, logger: Any, stdlib: logging.Logger, limit: RateLimit, processors: list[Any], export_level: int) -> None:
         self._logger = logger
         self._stdlib = stdlib
         self._limit = limit
         self._processors = processors
+        self._export_level = export_level
 
     def wants(self, name: str) -> bool:
-        """Whether the event's level is on; ask before building costly fields."""
-        return self._stdlib.isEnabledFor(_LEVELS[_EVENTS[name].level])
+        """Whether anybody takes the event; ask before building costly fields."""
+        return self._takes(_EVENTS[name])
+
+    def _takes(self, event: Event) -> bool:
+        level = _LEVELS[event.level]
+        return level >= self._export_level or self._stdlib.isEnabledFor(level)
 
     def emit(self, name: str, fields: Mapping[str, Any] | None = None, *, span: Any = None, exception: BaseException | None = None) -> None:
         """Log one event of the catalogue; never raises.
@@ -174,7 +208,7 @@ class BoundLog:
         """
         try:
             event = _EVENTS[name]
-            if self._stdlib.isEnabledFor(_LEVELS[event.level]):
+            if self._takes(event):
                 began = counters.clock()
                 self._emit(event, dict(fields or ()), span, exception)
                 counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
@@ -203,7 +237,7 @@ class BoundLog:
     ) -> None:
         """The access log's line of one request, for the queue's thread to write; the query is not part of it.  Never raises."""
         try:
-            if not self._stdlib.isEnabledFor(_LEVELS[_ACCESS.level]):
+            if not self._takes(_ACCESS):
                 return
             began = counters.clock()
             fields = {
@@ -226,7 +260,7 @@ class BoundLog:
         """Hand an event that waited in the queue to everybody who wants it; on the queue's thread."""
         try:
             began = counters.clock()
-            values: Any = {"event": event.name, **structlog.get_context(self._logger), **_cleaned(fields), "_at": at_ns}
+            values: Any = {"event": event.name, **_cleaned(fields), **structlog.get_context(self._logger), "_at": at_ns}
             if identity is not None:
                 values["_span"] = identity
             for processor in self._processors:
@@ -236,7 +270,8 @@ class BoundLog:
             record = self._stdlib.makeRecord(NAME, level, __file__, 0, text, (), None, None, named["extra"])
             record.created = at_ns / 1e9
             record.msecs = at_ns // 1_000_000 % 1000
-            self._stdlib.handle(record)
+            if self._stdlib.isEnabledFor(level):
+                self._stdlib.handle(record)
             _count(_EMITTED)
             counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
         except Exception:
@@ -261,25 +296,30 @@ class EventLog(BoundLog):
     Args:
         provider: of the OpenTelemetry logs; by default the global one.
         lines_per_s: ``Limits.log_lines_per_s``.
+        export_level: least level that is exported even where the logger's own level is higher; by default none.
     """
 
     __slots__ = ()
 
     def __init__(
-        self, provider: LoggerProvider | None = None, lines_per_s: float = 10.0, clock: Callable[[], int] = counters.clock
+        self,
+        provider: LoggerProvider | None = None,
+        lines_per_s: float = 10.0,
+        clock: Callable[[], int] = counters.clock,
+        export_level: int = sys.maxsize,
     ) -> None:
         stdlib = logging.getLogger(NAME)
-        processors: list[Any] = [add_trace_ids]
+        processors: list[Any] = [add_trace_ids, add_line]
         logger = (get_logger_provider() if provider is None else provider).get_logger(NAME, attributes.VERSION, attributes.SCHEMA_URL)
         if not isinstance(logger, NoOpLogger):
             processors.append(_Handover(logger))
         processors.append(render)
         wrapped = structlog.wrap_logger(stdlib, processors=processors, wrapper_class=structlog.stdlib.BoundLogger)
-        super().__init__(wrapped.bind(), stdlib, RateLimit(lines_per_s, clock), processors)
+        super().__init__(wrapped.bind(), stdlib, RateLimit(lines_per_s, clock), processors, export_level)
 
     def bind(self, fields: Mapping[str, Any]) -> BoundLog:
         """A log whose every event carries ``fields``; made once per connection."""
-        return BoundLog(self._logger.bind(**_cleaned(fields)), self._stdlib, self._limit, self._processors)
+        return BoundLog(self._logger.bind(**_cleaned(fields)), self._stdlib, self._limit, self._processors, self._export_level)
 
 
 class Formatter(logging.Formatter):
@@ -303,8 +343,11 @@ class Formatter(logging.Formatter):
         event: dict[str, Any] = {"timestamp": f"{stamp}.{fraction:06d}Z", "level": record.levelname.lower(), "logger": record.name}
         name = getattr(record, "h2o_event", None)
         if name is not None:
-            event["event"] = name
-            event.update(getattr(record, "h2o_fields", {}))
+            fields = getattr(record, "h2o_fields", {})
+            for_people = isinstance(self._renderer, structlog.dev.ConsoleRenderer)
+            event["event"] = _first_words(name, fields) if for_people else name
+            said = _said(name) if for_people else ()
+            event.update((key, value) for key, value in fields.items() if key not in said)
         else:
             event["event"] = escaped(record.getMessage(), _STACK_MAX)
             if hasattr(record, "h2o_suppressed"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
@@ -234,13 +236,13 @@ class Builder:
             telemetry.log_exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
             found.add_log_record_processor(SimpleLogRecordProcessor(telemetry.log_exporter))
         telemetry.logger_provider = found
-        telemetry.events = EventLog(found, lines_per_s)
+        # Ours are exported at their own level, whatever level the application's logging has.
+        level = logging.INFO if isinstance(found, LoggerProvider) else sys.maxsize
+        telemetry.events = EventLog(found, lines_per_s, export_level=level)
         if capture:
             self._capture(found)
 
     def _capture(self, provider: Any) -> None:
-        import logging
-
         handler = LogsHandler(provider)
         logging.getLogger().addHandler(handler)
         self._telemetry._closers.append(lambda: logging.getLogger().removeHandler(handler))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from ..limits import SERVER_LIMITS
-from . import lines
+from . import ending, lines
 from .handle import Telemetry, TelemetryError
 
 __all__ = ["LEVELS", "Telemetry", "TelemetryError", "configure", "default"]
@@ -115,6 +115,7 @@ def configure(
     except BaseException:
         telemetry.shutdown()
         raise
+    ending.remember(telemetry)
     return telemetry
 
 

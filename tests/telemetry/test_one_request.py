@@ -90,7 +90,7 @@ def test_client_request_that_failed(telemetry):
     (record,) = telemetry.logs()
     (finished,) = telemetry.spans()
     assert record.span_id == finished.context.span_id
-    assert dict(record.attributes) == {"error.type": "ReadTimeout"}
+    assert dict(record.attributes) == {"event.name": "http.client.request.exception", "error.type": "ReadTimeout"}
 
 
 def test_nothing_happened_nothing_moved(telemetry):

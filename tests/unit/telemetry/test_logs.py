@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 
 import pytest
 from opentelemetry._logs import SeverityNumber
@@ -46,7 +47,9 @@ def test_event_reaches_opentelemetry_in_full(kit):
     (record,) = kit.records
     assert record.event_name == "h2o.goaway"
     assert (record.severity_number, record.severity_text) == (SeverityNumber.INFO, "INFO")
+    assert record.body == "h2o.goaway h2o.connection.id=7 h2o.role=server network.io.direction=receive h2o.error_code=NO_ERROR"
     assert dict(record.attributes) == {
+        "event.name": "h2o.goaway",
         "h2o.connection.id": 7,
         "h2o.role": "server",
         "network.io.direction": "receive",
@@ -156,7 +159,9 @@ def test_unknown_event_is_our_mistake(kit, monkeypatch):
 def test_access_line(kit):
     kit.log.access(None, b"GET", b"/a?secret=1", 200, 0.12345678, 5, 7)
     assert lines.flush()
+    assert kit.records[0].body.startswith("GET /a 200 123.457ms http.request.body.size=5 ")
     assert dict(kit.records[0].attributes) == {
+        "event.name": "h2o.access",
         "h2o.connection.id": 7,
         "h2o.role": "server",
         "http.request.method": "GET",
@@ -172,7 +177,7 @@ def test_emitted_fields_are_in_the_catalogue(kit):
     kit.log.access(None, b"GET", b"/", 200, 0.1)
     assert lines.flush()
     (event,) = [e for e in EVENTS if e.name == "h2o.access"]
-    assert set(kit.records[0].attributes) <= set(event.attributes)
+    assert set(kit.records[0].attributes) <= {"event.name", *event.attributes}
 
 
 @pytest.fixture
@@ -210,6 +215,42 @@ def test_lines_for_people(written):
     assert "http.server.request.exception" in text
     assert "h2o.connection.id=7" in text
     assert "ValueError: bad" in text
+
+
+@pytest.mark.parametrize("written", ["console"], indirect=True)
+def test_an_access_line_for_people_begins_with_what_was_asked_and_answered(written):
+    kit, stream = written
+    kit.log.access(None, b"GET", b"/items/7?secret=1", 200, 0.0123, 0, 20)
+    lines.flush()
+    line = stream.getvalue()
+    assert re.match(r"\S+ \[info +\] GET /items/7 200 12\.300ms +\[h2o_otel\] ", line), line
+    assert "h2o.connection.id=7" in line
+    assert "url.path" not in line
+
+
+@pytest.mark.parametrize("written", ["json"], indirect=True)
+def test_an_access_line_in_json_begins_with_what_was_asked_and_answered(written):
+    kit, stream = written
+    kit.log.access(None, b"GET", b"/items/7", 200, 0.0123)
+    lines.flush()
+    begin = ["timestamp", "level", "logger", "event", "http.request.method", "url.path", "http.response.status_code", "h2o.duration"]
+    assert list(json.loads(stream.getvalue()))[:8] == begin
+
+
+def test_events_are_exported_below_the_level_of_the_applications_logging(kit, caplog):
+    caplog.set_level(logging.WARNING, "h2o_otel")
+    caplog.clear()
+    quiet = EventLog(kit.provider, export_level=logging.INFO)
+    quiet.emit("h2o.goaway")
+    quiet.emit("h2o.connection.opened")
+    quiet.access(None, b"GET", b"/", 200, 0.1)
+    lines.flush()
+    assert [record.event_name for record in kit.records] == ["h2o.goaway", "h2o.access"]
+    assert (quiet.wants("h2o.goaway"), quiet.wants("h2o.connection.opened")) == (True, False)
+    assert caplog.records == []
+    loud = EventLog(kit.provider)
+    loud.emit("h2o.goaway")
+    assert len(kit.records) == 2
 
 
 def test_other_records_are_formatted_alike():
