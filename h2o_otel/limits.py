@@ -441,6 +441,20 @@ class Limits:
         reached="The socket is closed.",
         change="Raise it for peers with much data under way.",
     )
+    request_drain_s: float = bound(
+        1.0,
+        "How long the rest of a request's body is taken and dropped after a full answer, and again while it brings a MiB in that time.",
+        reached="The stream is reset with NO_ERROR; the request counts as completed.",
+        change="Raise it for slow clients that read the answer only when they have sent everything; 0 resets at once.",
+        side="server",
+    )
+    request_drain_bytes: int = bound(
+        67_108_864,
+        "Octets of a request's body that are taken and dropped after a full answer.",
+        reached="The stream is reset with NO_ERROR; the request counts as completed.",
+        change="Lower it where uploads cost money, raise it for clients that read the answer only when they have sent everything.",
+        side="server",
+    )
     shutdown_grace_s: float = bound(
         30.0,
         "How long requests under way may take when the server ends.",
@@ -450,8 +464,8 @@ class Limits:
     )
     disconnect_grace_s: float = bound(
         5.0,
-        "How long an application may go on after its client has left.",
-        reached="It is cancelled.",
+        "How long a handler that has not begun its response, or that waits in receive() or send(), may go on after its client has left.",
+        reached="It is cancelled; a handler in the middle of a streaming response that waits elsewhere is cancelled at once.",
         change="Raise it for handlers that need longer to end in order.",
         side="server",
     )

@@ -29,6 +29,8 @@ cdef class Connection(ReceiveHalf):
     cdef stream_violation(self, object violation)
     cdef connection_violation(self, object violation)
     @cython.locals(stream=Stream)
+    cdef bint all_answered(self) except -1
+    @cython.locals(stream=Stream, ending=int)
     cdef end_streams(self, str text, unsigned int code, str rule, int by, int outcome)
     @cython.locals(stream=Stream)
     cdef check_progress(self)

@@ -256,6 +256,7 @@ class Connection(ReceiveHalf):
                 # Its last frame is being delivered right now: it ended in order.
                 self.close_stream(stream, _COMPLETED)
                 continue
+            ending = _COMPLETED if stream.answered() else outcome
             stream.step(_SEND_RST)
             stream.closed_by = by
             stream.closed_code = code
@@ -265,7 +266,7 @@ class Connection(ReceiveHalf):
                 stream,
                 StreamReset(text, rule=rule, code=code, scope="connection", stream_id=stream.id, initiator=INITIATORS[by], flight=flight),
             )
-            self.close_stream(stream, outcome)
+            self.close_stream(stream, ending)
 
     def finish(self, error: ConnectionTerminated | None, error_type: str) -> None:
         """The connection is over: counted once, told once."""
@@ -289,6 +290,13 @@ class Connection(ReceiveHalf):
         if error is not None:
             self.handler.connection_terminated(error)
 
+    def all_answered(self) -> bool:
+        """Whether no request waits for anything; a client may leave in the middle of an upload that it has the answer to."""
+        for stream in self.streams.values():
+            if not stream.answered():
+                return False
+        return True
+
     def connection_lost(self, error: Exception | None, now: float) -> None:
         """The transport ended; whatever is open fails, once."""
         self.now = now
@@ -302,7 +310,7 @@ class Connection(ReceiveHalf):
         self.closed = True
         text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"
         # Nothing was under way: many peers end so, without close_notify or with a TCP reset, and nothing is lost by it.
-        idle = not self.streams
+        idle = self.all_answered()
         self.end_streams(text, ErrorCode.CANCEL, "connection_lost", _REMOTE, _CONN_LOST)
         terminated = None
         if not idle:

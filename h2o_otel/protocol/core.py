@@ -225,6 +225,8 @@ class ConnectionCore(ConnectionState):
 
     def reset_for(self, stream: Stream, code: int, error: StreamReset | None, by: int, outcome: int) -> None:
         """Reset ``stream``; ``error`` is what the layer above is told, None when it asked for it."""
+        if stream.answered():
+            outcome = _COMPLETED
         if stream.state != _HALF_CLOSED_REMOTE:
             self.guards.stream_closed(stream.recv_window)
         stream.step(_SEND_RST)

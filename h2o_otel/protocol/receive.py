@@ -378,6 +378,7 @@ class ReceiveHalf(PushHalf):
         self.slots[_STREAM_RESETS + (self.role * 2 + counters.RECV) * _ERROR_CODES + error_slot(code)] += 1
         if not stream.local and not self.client:
             self.guards.reset_received(stream_id, self.now)
+        outcome = _COMPLETED if stream.answered() else _REFUSED if code == _REFUSED_STREAM else _RESET_RECV
         stream.step(_RECV_RST)
         stream.closed_by = _REMOTE
         stream.closed_code = code
@@ -396,5 +397,5 @@ class ReceiveHalf(PushHalf):
                 flight=self.recorder.log(),
             ),
         )
-        self.close_stream(stream, _REFUSED if code == _REFUSED_STREAM else _RESET_RECV)
+        self.close_stream(stream, outcome)
         return 0

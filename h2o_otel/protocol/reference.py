@@ -25,7 +25,7 @@ from ..frames.types import SLOT_OF_TYPE, SettingCode
 from ..streams.states import Input
 from ..streams.stream import LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
-from .core import CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, error_slot
+from .core import COMPLETED, CONN_LOST, GOAWAY, REFUSED, RESET_RECV, RESET_SENT, error_slot
 from .events import Event
 from .handler import Handler
 from .reference_h2 import H2Engine
@@ -231,8 +231,9 @@ class ReferenceConnection(ReferenceSend):
         self._count_reset(direction, code)
         stream.refused = by == REMOTE and stream.local and code == ErrorCode.REFUSED_STREAM
         rule = "rst_stream_received" if by == REMOTE else "h2"
+        answered = stream.answered()
         self._fail(stream, f"stream {stream.id}: {who}", code, rule, "stream", by)
-        self._close_stream(stream, REFUSED if stream.refused else RESET_RECV if by == REMOTE else RESET_SENT)
+        self._close_stream(stream, COMPLETED if answered else REFUSED if stream.refused else RESET_RECV if by == REMOTE else RESET_SENT)
 
     def _on_goaway(self, event: h2.events.ConnectionTerminated) -> None:
         last, code = event.last_stream_id or 0, int(event.error_code or 0)
@@ -291,7 +292,7 @@ class ReferenceConnection(ReferenceSend):
         if not self.counted:
             return
         text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"
-        idle = not self.streams
+        idle = all(stream.answered() for stream in self.streams.values())
         self._end_streams(text, ErrorCode.CANCEL, "connection_lost", REMOTE, CONN_LOST)
         terminated = None
         if not idle:

@@ -175,8 +175,9 @@ class ReferenceCore(Engine):
                 self._close_stream(stream, COMPLETED)
                 continue
             stream.refused = stream.local and self.goaway_received and stream.id > self.goaway_last_stream_id
+            answered = stream.answered()
             self._fail(stream, text, code, rule, "connection", by)
-            self._close_stream(stream, outcome)
+            self._close_stream(stream, COMPLETED if answered else outcome)
 
     def _finish(self, error: ConnectionTerminated | None, error_type: str) -> None:
         if not self.counted:

@@ -163,13 +163,14 @@ class ReferenceSend(ReferenceCore):
         if stream.state == State.CLOSED or self.closed:
             self.credit(stream, stream.recv_unread, now)
             return
+        outcome = COMPLETED if stream.answered() else RESET_SENT
         stream.step(Input.SEND_RST)
         stream.closed_by = USER
         stream.closed_code = code
         self._call(self._h2.reset_stream, stream.id, code)
         self._h2.remember_reset(stream.id)
         self._count_reset(counters.SEND, code)
-        self._close_stream(stream, RESET_SENT)
+        self._close_stream(stream, outcome)
 
     def send_ping(self, payload: bytes, now: float) -> None:
         self.now = now

@@ -7,11 +7,12 @@ from ..telemetry.span cimport RequestSpan
 from ..telemetry.spans cimport Tracing
 from .body cimport BodyQueue
 from .carrier cimport AsgiConnection
+from .drain cimport UploadDrain
 from .routes cimport route_of
 from .scope cimport expects_continue, make_scope
 from .service cimport Service
 
-cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _NO_ERROR, _INTERNAL_ERROR
+cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _INTERNAL_ERROR
 cdef tuple _TEXT
 
 @cython.final
@@ -29,6 +30,8 @@ cdef class AsgiRequest:
     cdef BodyQueue _body
     cdef list _receivers, _senders
     cdef object _task, _timer
+    cdef UploadDrain _drain
+    cdef int _waits
     cdef list _fields
     cdef long long _content_length, _sent, _app_started_ns
     cdef int _metrics_index
@@ -60,6 +63,9 @@ cdef class AsgiRequest:
     cdef bint _send(self, dict message) except -1
     @cython.locals(status=int, fields=list, n="Py_ssize_t")
     cdef _send_start(self, dict message)
+    @cython.locals(now=double)
+    cdef flush_head(self)
+    cdef _finish_bodyless(self, double now)
     @cython.locals(owner=AsgiConnection, n="Py_ssize_t", more=bint, end=bint, wait=bint, now=double, body=object)
     cdef bint _send_body(self, dict message) except -1
     cdef _wrong_length(self, bint more)

@@ -18,6 +18,7 @@ from ..streams.stream import Stream
 from .body import BodyQueue
 from .carrier import AsgiConnection
 from .checks import caused_by_disconnect, normalised, pushed_path
+from .drain import UploadDrain
 from .routes import route_of
 from .scope import expects_continue, make_scope
 
@@ -27,7 +28,6 @@ _WAIT_RECEIVE = _counters.slot("asgi_wait_ns")
 _WAIT_SEND = _WAIT_RECEIVE + 1
 _FIELDS_DROPPED = _counters.slot("asgi_fields_dropped")
 _COPIED_ASGI = _counters.slot("buffer_copied") + _counters.COPY_REASONS.index("asgi")
-_NO_ERROR = int(ErrorCode.NO_ERROR)
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
 _TEXT: Any = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -49,6 +49,7 @@ class AsgiRequest:
         "_content_length",
         "_continued",
         "_counted",
+        "_drain",
         "_expects_trailers",
         "_fields",
         "_has_date",
@@ -62,6 +63,7 @@ class AsgiRequest:
         "_sent",
         "_task",
         "_timer",
+        "_waits",
         "body_ended",
         "disconnected",
         "error_type",
@@ -96,6 +98,8 @@ class AsgiRequest:
         self._senders: list[Any] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._timer: Any = None
+        self._drain: UploadDrain | None = None
+        self._waits = 0
         self._running = False
         self._counted = False
         self._fields: list[tuple[bytes, bytes]] | None = None
@@ -152,6 +156,8 @@ class AsgiRequest:
             self._task = task
             service.tasks.add(task)
             task.add_done_callback(self._task_done)
+            if self.started and not self._head_sent:
+                self.owner.head_waits(self)
         # The application's first step ran inside this call, so the traceback of its failure reaches
         # this frame by f_back; together with the task it would be a reference cycle.
         del task
@@ -235,6 +241,8 @@ class AsgiRequest:
         if n:
             if self.response_done:
                 self.owner.credit(self.stream, n, self.owner.loop.now())
+                if self._drain is not None and not ended:
+                    self._drain.drop(n)
             elif self._body is None:
                 self._body = BodyQueue(self.owner.service.counters, data)
             else:
@@ -243,14 +251,22 @@ class AsgiRequest:
             wake_all(self._receivers)
 
     def reset(self, error: StreamReset) -> None:
-        """The stream ended early; the application is told now and cancelled after a grace time."""
+        """The stream ended early; the application is told now, and cancelled where it does not notice by itself."""
         if not self.response_done:
             self.disconnected = True
+        elif self.stream.queue is None and self.stream.queue_trailers is None:
+            # It was answered in full: what the client does about the rest of its body is no failure of the request.
+            return
         self.error_type = error.rule or "reset"
         if error.flight and self.span is not None and self.span.sampled:
             self.span.set("h2o.flight", error.flight.lines(self.owner.service.limits.flight_recorder_shown_max, error.stream_id))
         self._wake_everybody()
         if self._running and not self.response_done:
+            if self.started and not self._waits and self._task is not None:
+                # It would notice with its next event only, which may be far away.
+                self._task.cancel("the client disconnected")
+                return
+            # Others are woken by receive() or send(), or may be in the middle of a commit.
             service = self.owner.service
             grace = service.limits.disconnect_grace_s
             self._timer = service.loop.call_at(service.loop.now() + grace, self._expire)
@@ -273,6 +289,8 @@ class AsgiRequest:
         owner = self.owner
         stream = self.stream
         stream.user = None
+        if self._drain is not None:
+            self._drain.stop()
         if not self.response_done:
             # Reset by ourselves: the engine reports only what others end.
             self.disconnected = True
@@ -305,10 +323,12 @@ class AsgiRequest:
             if self._receivers is None:
                 self._receivers = []
             self._receivers.append(waiter)
+            self._waits += 1
             began = _mem.now_ns()
             try:
                 await waiter
             finally:
+                self._waits -= 1
                 self.owner.service.counters.slots[_WAIT_RECEIVE] += _mem.now_ns() - began
             message = self._take()
         return message
@@ -345,10 +365,12 @@ class AsgiRequest:
             if self._senders is None:
                 self._senders = []
             self._senders.append(waiter)
+            self._waits += 1
             began = _mem.now_ns()
             try:
                 await waiter
             finally:
+                self._waits -= 1
                 self.owner.service.counters.slots[_WAIT_SEND] += _mem.now_ns() - began
             if self.disconnected:
                 raise gone(self)
@@ -394,8 +416,9 @@ class AsgiRequest:
                 if not value.isdigit():
                     raise ValueError(f"content-length {value!r} is not a number")
                 self._content_length = int(value)
-        if status == 204 and self._content_length >= 0:
-            # RFC 9110 section 8.6; clients that check it against the missing body call the response malformed.
+        if (status == 204 or status == 304) and self._content_length >= 0:
+            # RFC 9110 section 8.6 forbids it with 204; with 304 it allows it, but clients that check it against the
+            # missing body call the response malformed, and so does Caddy.
             fields = [pair for pair in fields if pair[0].lower() != b"content-length"]
             self.owner.service.counters.slots[_FIELDS_DROPPED] += 1
         self.status = status
@@ -403,6 +426,30 @@ class AsgiRequest:
         self._expects_trailers = bool(message.get("trailers", False))
         self._bodyless = status == 204 or status == 304 or self.stream.method == b"HEAD"
         self.started = True
+        if self._task is not None:
+            self.owner.head_waits(self)
+
+    def flush_head(self) -> None:
+        """Send the head of a response whose application waits before it sends any body."""
+        task = self._task
+        if not self.started or self._head_sent or self.over or self.disconnected or task is None or task.done():
+            return
+        now = self.owner.loop.now()
+        try:
+            if self._bodyless:
+                self._finish_bodyless(now)
+            else:
+                self._send_head(False, now)
+        except Exception:
+            # The application learns of it from its next send(), which tries again.
+            self.started = True
+            self._has_date = self._has_server = True
+
+    def _finish_bodyless(self, now: float) -> None:
+        """HEAD, 204 and 304 have no body, whatever the application sends (RFC 9110 sections 9.3.2, 15.3.5, 15.4.5)."""
+        self.response_done = True
+        self._send_head(True, now)
+        self._end_response()
 
     def _send_body(self, message: dict[str, Any]) -> bool:
         if self._messages_done:
@@ -417,11 +464,8 @@ class AsgiRequest:
         more = bool(message.get("more_body", False))
         now = owner.loop.now()
         if self._bodyless:
-            # HEAD, 204 and 304 have no body, whatever the application sends (RFC 9110 sections 9.3.2, 15.3.5, 15.4.5).
             if not self._head_sent:
-                self.response_done = True
-                self._send_head(True, now)
-                self._end_response()
+                self._finish_bodyless(now)
             self._messages_done = not more
             return False
         n = len(body)
@@ -529,12 +573,15 @@ class AsgiRequest:
         self.owner.wake()
 
     def _end_early(self) -> None:
-        """The request's body is not wanted any more: RST_STREAM NO_ERROR once END_STREAM has gone out (RFC 9113 section 8.1)."""
-        if self.over:
+        """The request's body is not wanted any more: drop it for a while, once END_STREAM has gone out."""
+        if self.over or self._drain is not None:
             return
         stream = self.stream
         if stream.queue is None:
-            self.owner.reset(stream, _NO_ERROR, self.owner.loop.now())
+            # What the application left unread opens the window again for what is to be dropped.
+            self._body = None
+            self.owner.credit(stream, stream.recv_unread, self.owner.loop.now())
+            self._drain = UploadDrain(self.owner, stream)
         else:
             # Ask to be called again when more of the queue is framed.
             stream.writable_wanted = True

@@ -17,6 +17,7 @@ cdef class AsgiConnection(DriverHandler):
     cdef long long send_stream_max, send_connection_max
 
     cdef handler_ended(self)
+    cdef head_waits(self, object request)
     cdef push(self, Stream parent, bytes path, list fields, double now)
     cdef inform(self, Stream stream, int status, list fields, double now)
     cdef respond(self, Stream stream, int status, list fields, bint end, double now)

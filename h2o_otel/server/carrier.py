@@ -34,6 +34,9 @@ class AsgiConnection(DriverHandler):
     def handler_ended(self) -> None:
         """A handler no longer counts against the connection's limit."""
 
+    def head_waits(self, request: Any) -> None:
+        """``request`` has a head to send that waits for the first of its body."""
+
     def push(self, parent: Stream, path: bytes, fields: list[tuple[bytes, bytes]], now: float) -> None:
         """Promise ``path`` on ``parent`` and answer it, if that can be done now."""
 

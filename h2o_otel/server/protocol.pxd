@@ -17,7 +17,7 @@ cdef class ServerProtocol(AsgiConnection):
     cdef bint _drained, _resuming
     cdef long long _requests_max
     cdef object _age_timer
-    cdef list _pending
+    cdef list _pending, _heads
     cdef dict _waiting
     cdef long long _id, _opened_ns
     cdef object _log
@@ -44,6 +44,10 @@ cdef class ServerProtocol(AsgiConnection):
     cdef _unwait(self, AsgiRequest request)
     cdef handler_ended(self)
     cdef _resume_soon(self)
+    cdef head_waits(self, object request)
+    cpdef _heads_due(self)
+    @cython.locals(request=AsgiRequest, heads=list)
+    cpdef _flush_heads(self)
     @cython.locals(connection=Engine, promised=Stream, request=AsgiRequest)
     cdef push(self, Stream parent, bytes path, list fields, double now)
     cpdef _resume(self)

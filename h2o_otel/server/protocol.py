@@ -52,6 +52,7 @@ class ServerProtocol(AsgiConnection):
         self._pending: list[AsgiRequest] = []
         self._waiting: dict[int, AsgiRequest] = {}
         self._resuming = False
+        self._heads: list[AsgiRequest] = []
         self._requests_max = -1 if limits.requests_per_connection_max is None else limits.requests_per_connection_max
         self._age_timer: Any = None
         self._id = 0
@@ -246,6 +247,25 @@ class ServerProtocol(AsgiConnection):
             request = next(iter(self._waiting.values()))
             self._unwait(request)
             self._begin(request)
+
+    # -- heads of responses
+
+    def head_waits(self, request: AsgiRequest) -> None:
+        """Send the head a turn later: the first of the body mostly comes at once, and both go out together."""
+        self._heads.append(request)
+        if len(self._heads) == 1:
+            self.loop.call_soon(self._heads_due)
+
+    def _heads_due(self) -> None:
+        # One turn more: frameworks hand what is sent through a queue of their own, or fail after the head.
+        self.loop.call_soon(self._flush_heads)
+
+    def _flush_heads(self) -> None:
+        heads = self._heads
+        self._heads = []
+        for request in heads:
+            request.flush_head()
+        self.wake()
 
     # -- promises
 

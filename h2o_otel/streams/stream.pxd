@@ -5,7 +5,7 @@ from ..counters cimport Trace
 cdef bytes _TABLE
 cdef const unsigned char *_STEP
 
-cdef int _FORBIDDEN
+cdef int _FORBIDDEN, _HALF_CLOSED_LOCAL
 
 @cython.final
 @cython.freelist(256)
@@ -72,3 +72,4 @@ cdef class Stream:
     @cython.locals(state=int)
     cpdef int step(self, int input) noexcept
     cpdef bint allows(self, int input) noexcept
+    cpdef bint answered(self) noexcept

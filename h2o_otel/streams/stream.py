@@ -7,7 +7,7 @@ from typing import Any
 
 from ..buffers.assembly import Assembly
 from ..counters import Trace
-from .states import FORBIDDEN, TABLE, plain_step
+from .states import FORBIDDEN, TABLE, State, plain_step
 
 __all__ = ["LOCAL", "REMOTE", "USER", "Stream"]
 
@@ -16,6 +16,7 @@ NOBODY, USER, LOCAL, REMOTE = range(4)
 INITIATORS = ("", "user", "local", "remote")
 
 _FORBIDDEN = FORBIDDEN
+_HALF_CLOSED_LOCAL = int(State.HALF_CLOSED_LOCAL)
 _TABLE = TABLE
 _STEP = _TABLE
 
@@ -209,6 +210,10 @@ class Stream:
         if self.states_plain:
             return plain_step(self.state, input) != _FORBIDDEN
         return _STEP[self.state * 16 + input] != _FORBIDDEN
+
+    def answered(self) -> bool:
+        """Whether a request of the peer has its whole response; what is left of its body changes nothing for it."""
+        return not self.local and self.state == _HALF_CLOSED_LOCAL
 
     def __repr__(self) -> str:
         return f"<Stream {self.id} state={self.state} send_window={self.send_window} recv_window={self.recv_window} queued={self.queued}>"

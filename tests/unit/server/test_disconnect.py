@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tracemalloc
 from typing import Any
@@ -95,20 +96,93 @@ async def test_response_after_a_disconnect_raises_oserror_and_is_not_logged(capl
         await send(START)
         try:
             while True:
-                await send(body(b"tick", True))
-                await asyncio.sleep(0.005)
+                await send(body(b"tick" * 1000, True))
         except OSError as error:
             faults.append(error)
+            with contextlib.suppress(OSError):
+                await send(body(b"tick", True))
             raise
 
-    async with connected(app) as peer:
+    # The window is shut, so that the application waits in send().
+    async with connected(app, peer=Peer(credit=False)) as peer:
         answer = peer.request()
-        await answer.change()
+        await eventually(lambda: len(answer.body) == 65_535)
         peer.cancel(answer)
         await eventually(lambda: faults)
     assert isinstance(faults[0], ClientDisconnected)
     assert "rst_stream_received" in str(faults[0])
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+@pytest.mark.parametrize("begun", [True, False], ids=["streams", "not begun"])
+async def test_handler_that_waits_elsewhere(how: str, begun: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """In the middle of a streaming response it is cancelled at once; one that has not begun its response is left alone for the grace."""
+    events: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send(START)
+            await send(body(b"data: 1", True))
+        events.append("waits")
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            events.append("cancelled")
+            raise
+
+    async with connected(app, limits=Limits(disconnect_grace_s=1800.0)) as peer:
+        answer = peer.request()
+        await eventually(lambda: events == ["waits"] and (answer.status or not begun))
+        if how == "reset":
+            peer.cancel(answer)
+            await peer.heard()
+        else:
+            await peer.close()
+            await eventually(lambda: not peer.server.service.connections)
+        if begun:
+            await eventually(lambda: events == ["waits", "cancelled"])
+            await eventually(lambda: not peer.server.service.tasks)
+        else:
+            assert await still(lambda: list(events)) == ["waits"]
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+async def test_streaming_handler_that_waits_in_receive_is_told_and_not_cancelled() -> None:
+    events: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(START)
+        await send(body(b"data: 1", True))
+        events.append((await receive())["type"])
+        await asyncio.sleep(0)
+        events.append("cleaned up")
+
+    async with connected(app, limits=Limits(disconnect_grace_s=1800.0)) as peer:
+        answer = peer.request()
+        await eventually(lambda: answer.status)
+        peer.cancel(answer)
+        await eventually(lambda: events == ["http.disconnect", "cleaned up"])
+
+
+async def test_background_work_after_a_complete_response_is_not_cancelled() -> None:
+    go, events = asyncio.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send(body(b"x"))
+        events.append("answered")
+        await go.wait()
+        events.append("ended")
+
+    async with connected(app) as peer:
+        answer = peer.request("POST", end=False)
+        await eventually(lambda: answer.ended)
+        peer.cancel(answer)
+        await peer.heard()
+        go.set()
+        await eventually(lambda: events == ["answered", "ended"])
 
 
 async def test_other_exceptions_after_a_disconnect_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from h2o_otel import counters
+from h2o_otel.limits import Limits
 from tests.support import backends
 from tests.support.peer import Answer, connected
+from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_loops
 
@@ -60,9 +62,10 @@ async def test_bodyless_responses_send_no_data(method: str, status: int) -> None
     assert (answer.status, answer.body, answer.data_frames, answer.ended, answer.reset) == (status, b"", 0, True, None)
 
 
-async def test_no_content_has_no_content_length() -> None:
-    answer = await answer_to(start(204, (b"Content-Length", b"3"), (b"x", b"1")), body(b"abc"))
-    assert (answer.status, answer[b"content-length"], answer[b"x"]) == (204, None, b"1")
+@pytest.mark.parametrize("status", [204, 304])
+async def test_status_without_a_body_has_no_content_length(status: int) -> None:
+    answer = await answer_to(start(status, (b"Content-Length", b"3"), (b"x", b"1")), body(b"abc"))
+    assert (answer.status, answer[b"content-length"], answer[b"x"]) == (status, None, b"1")
 
 
 async def test_head_keeps_content_length() -> None:
@@ -272,17 +275,161 @@ async def test_no_100_without_a_reader_or_after_the_body_began() -> None:
         assert (refused.informational, refused.body, whole.informational, whole.body) == ([], b"x", [], b"x")
 
 
-async def test_early_response_ends_with_reset_no_error() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send(START)
-        await send(body(b"no thanks"))
+async def no_thanks(scope: Any, receive: Any, send: Any) -> None:
+    await send(START)
+    await send(body(b"no thanks"))
 
-    async with connected(app) as peer:
+
+def outcomes() -> dict[str, int]:
+    snapshot = counters.collect()
+    return {name: snapshot.value("streams", "server", name) for name in counters.OUTCOMES}
+
+
+def since(before: dict[str, int]) -> dict[str, int]:
+    return {name: value - before[name] for name, value in outcomes().items() if value != before[name]}
+
+
+ENGINES = pytest.mark.parametrize("engine", ["native", "h2"])
+
+
+@ENGINES
+@pytest.mark.parametrize("drain_s", [0.0, 0.05])
+async def test_early_response_ends_with_reset_no_error(engine: str, drain_s: float) -> None:
+    before = outcomes()
+    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=drain_s)) as peer:
         answer = peer.request("POST", end=False)
         while answer.reset is None:
             await answer.change()
         assert (answer.body, answer.ended, answer.reset) == (b"no thanks", True, NO_ERROR)
         assert (await peer.get()).body == b"no thanks"
+    assert since(before) == {"completed": 2}
+
+
+@ENGINES
+async def test_upload_goes_on_after_an_early_response_until_its_end(engine: str) -> None:
+    """Clients that read the answer only when they have sent everything get to read it: windows open, nothing is reset."""
+    before = outcomes()
+    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=3600.0)) as peer:
+        answer = peer.request("POST", end=False)
+        await answer.done()
+        left = 1_500_000
+        while left:
+            await eventually(lambda: peer.h2.local_flow_control_window(peer.stream_of(answer)))
+            n = min(peer.h2.local_flow_control_window(peer.stream_of(answer)), left, 16_384)
+            left -= n
+            peer.send(answer, b"x" * n, end=not left)
+        await peer.heard()
+        assert (answer.body, answer.ended, answer.reset) == (b"no thanks", True, None)
+        assert (await peer.get()).body == b"no thanks"
+    assert since(before) == {"completed": 2}
+
+
+@ENGINES
+async def test_octets_of_an_unwanted_upload_are_bounded(engine: str) -> None:
+    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=3600.0, request_drain_bytes=50_000)) as peer:
+        answer = peer.request("POST", end=False)
+        await answer.done()
+        for _ in range(4):
+            assert answer.reset is None
+            peer.send(answer, b"x" * 12_000)
+            await peer.heard()
+        peer.send(answer, b"x" * 12_000)
+        while answer.reset is None:
+            await answer.change()
+        assert answer.reset == NO_ERROR
+
+
+@ENGINES
+async def test_get_that_ends_with_an_empty_data_frame_is_not_reset(engine: str) -> None:
+    """Apache sends every GET so, and the answer may be there first."""
+    before = outcomes()
+    async with connected(no_thanks, engine=engine) as peer:
+        for _ in range(20):
+            answer = peer.request(end=False)
+            await answer.done()
+            peer.send(answer, b"", end=True)
+        await peer.heard()
+        assert {each.reset for each in peer.answers.values()} == {None}
+    assert since(before) == {"completed": 20}
+
+
+@ENGINES
+@pytest.mark.parametrize("how", ["reset", "close"])
+async def test_client_that_ends_after_a_full_answer_has_a_completed_request(
+    engine: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """curl cancels an upload that it has an answer for, or closes the connection: nothing failed."""
+    before = outcomes()
+    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=3600.0)) as peer:
+        answer = peer.request("POST", end=False)
+        await answer.done()
+        if how == "reset":
+            peer.cancel(answer)
+        else:
+            await peer.close()
+        await eventually(lambda: since(before))
+    assert since(before) == {"completed": 1}
+    assert "h2o.connection.failed" not in caplog.text
+
+
+class Waits:
+    """An application that sends the head and waits for ``go`` before the rest, or fails."""
+
+    def __init__(self, late: bool = False, fails: bool = False, headers: Any = ()) -> None:
+        self.go = asyncio.Event()
+        self.started = asyncio.Event()
+        self._late, self._fails, self._headers = late, fails, list(headers)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._late:
+            await asyncio.sleep(0)
+        await send(start(200, *self._headers))
+        self.started.set()
+        if self._fails:
+            raise KeyError("before any wait")
+        await self.go.wait()
+        await send(body(b"later"))
+
+
+@ENGINES
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("late", [True, False])
+async def test_head_goes_out_while_the_application_waits(engine: str, eager: bool, late: bool) -> None:
+    app = Waits(late)
+    async with connected(app, engine=engine, eager_tasks=eager) as peer:
+        answer = peer.request()
+        await eventually(lambda: answer.status)
+        assert (answer.status, answer.body, answer.ended) == (200, b"", False)
+        app.go.set()
+        assert (await answer.done()).body == b"later"
+
+
+async def test_head_of_a_response_without_a_body_ends_it() -> None:
+    app = Waits()
+    async with connected(app) as peer:
+        answer = await peer.request("HEAD").done()
+        assert (answer.status, answer.body, answer.ended) == (200, b"", True)
+        app.go.set()
+
+
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("late", [True, False])
+async def test_fault_between_head_and_any_wait_is_a_500(eager: bool, late: bool) -> None:
+    async with connected(Waits(late, fails=True), eager_tasks=eager) as peer:
+        answer = await peer.get()
+        assert (answer.status, answer.body, answer.reset) == (500, b"Internal Server Error", None)
+
+
+async def test_invalid_head_raises_in_the_applications_next_send() -> None:
+    app = Waits(headers=[(b"x", b"a\0b")])
+    async with connected(app) as peer:
+        answer = peer.request()
+        await app.started.wait()
+        await peer.heard()
+        assert not answer.status
+        app.go.set()
+        await answer.done()
+        assert (answer.status, answer.body) == (500, b"Internal Server Error")
 
 
 async def test_early_response_that_is_queued_is_reset_after_its_end() -> None:
