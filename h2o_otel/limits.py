@@ -443,7 +443,7 @@ class Limits:
     )
     request_drain_s: float = bound(
         1.0,
-        "How long the rest of a request's body is taken and dropped after a full answer, and again while it brings a MiB in that time.",
+        "How long the rest of a request's body is taken and dropped after a full answer, and again while it brings 256 KiB in that time.",
         reached="The stream is reset with NO_ERROR; the request counts as completed.",
         change="Raise it for slow clients that read the answer only when they have sent everything; 0 resets at once.",
         side="server",

@@ -12,7 +12,7 @@ __all__ = ["UploadDrain"]
 
 _NO_ERROR = int(ErrorCode.NO_ERROR)
 # An upload that brings so much within ``Limits.request_drain_s`` gets as much time again.
-_PROGRESS_BYTES = 1_048_576
+_PROGRESS_BYTES = 262_144
 
 
 class UploadDrain:
