@@ -28,7 +28,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from .. import counters
 from ..counters import HistogramValue, Snapshot
-from . import runtime
+from . import environment, runtime
 from .attributes import SCHEMA_URL, VERSION
 from .catalogue import INSTRUMENTS, Instrument, by_name
 from .failures import failed
@@ -108,6 +108,13 @@ def read(snapshot: Snapshot, process: Readings | None = None) -> Readings:
     return found
 
 
+def _without_exemplars(readings: Readings) -> Readings:
+    return {
+        name: {labels: v._replace(exemplars={}) if isinstance(v, HistogramValue) else v for labels, v in values.items()}
+        for name, values in readings.items()
+    }
+
+
 def _minus(now: HistogramValue, last: HistogramValue | None, bounds: tuple[float, ...]) -> HistogramValue:
     """What was recorded since ``last``.  Minimum and maximum of the interval are not known: the edges of its outermost buckets are."""
     if last is None:
@@ -133,6 +140,7 @@ class Producer:
     def __init__(self, collect: Callable[[], Snapshot] = counters.collect, process: bool = True) -> None:
         self._collect = collect
         self._process = process
+        self._exemplars = environment.exemplars_wanted()
         self._scope = InstrumentationScope("h2o_otel", VERSION, SCHEMA_URL)
         self._attributes: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
         self._reset()
@@ -145,7 +153,8 @@ class Producer:
 
     def readings(self) -> Readings:
         """The current values, as the other surfaces (Prometheus, console, terminal) want them."""
-        return read(self._collect(), runtime.read_process() if self._process else None)
+        found = read(self._collect(), runtime.read_process() if self._process else None)
+        return found if self._exemplars else _without_exemplars(found)
 
     def produce(self, reader: Any = None) -> list[ScopeMetrics]:
         """The points for ``reader``: cumulative, or the change since its last call where it prefers delta.

@@ -16,25 +16,23 @@ from opentelemetry._logs import NoOpLoggerProvider
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import (
     BatchLogRecordProcessor,
-    ConsoleLogRecordExporter,
     InMemoryLogRecordExporter,
     SimpleLogRecordProcessor,
 )
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
-    ConsoleMetricExporter,
     InMemoryMetricReader,
     MetricReader,
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
-from . import _sdk, runtime
+from . import _sdk, environment, outputs, runtime
 from .attributes import SCHEMA_URL, VERSION
 from .exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
 from .handle import Telemetry, TelemetryError
@@ -48,30 +46,6 @@ __all__ = ["Builder", "reader_class"]
 _observables: list[Observables] = []
 
 
-def _otlp(signal: str, endpoint: str | bool) -> Any:
-    """An OTLP exporter over HTTP for ``signal``."""
-    try:
-        if signal == "traces":
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Exporter
-        elif signal == "metrics":
-            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Exporter  # type: ignore[assignment]
-        else:
-            from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as Exporter  # type: ignore[assignment]
-    except ImportError as error:
-        raise TelemetryError("exporting by OTLP needs the extra: pip install 'h2o-otel[otlp]'") from error
-    if isinstance(endpoint, str):
-        return Exporter(endpoint=f"{endpoint.rstrip('/')}/v1/{signal}")
-    return Exporter()
-
-
-def _from_environment(signal: str) -> bool:
-    """Whether the environment asks for OTLP for ``signal``."""
-    chosen = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower()
-    if chosen:
-        return "otlp" in [name.strip() for name in chosen.split(",")]
-    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"))
-
-
 class Builder:
     """Fills a ``Telemetry``; each method does one signal."""
 
@@ -80,14 +54,14 @@ class Builder:
         telemetry: Telemetry,
         *,
         otlp: str | bool | None = None,
-        console: bool = False,
+        console: dict[str, bool | None] | None = None,
         in_memory: bool = False,
         delta: bool = False,
         set_global: bool = True,
     ) -> None:
         self._telemetry = telemetry
         self._endpoint = otlp
-        self._console = console
+        self._console = console or {}
         self._in_memory = in_memory
         self._delta = delta
         self._set_global = set_global
@@ -99,12 +73,8 @@ class Builder:
             fields["service.name"] = service_name
         self._resource = Resource.create(fields)
 
-    def _exporter(self, signal: str) -> Any:
-        """The OTLP exporter of ``signal``, or None when it is not wanted."""
-        endpoint = self._endpoint
-        if endpoint is None:
-            endpoint = _from_environment(signal)
-        return _otlp(signal, endpoint) if endpoint else None
+    def _wanted(self, signal: str) -> environment.Wanted:
+        return environment.wanted(signal, self._endpoint, self._console.get(signal))
 
     # -- metrics
 
@@ -112,6 +82,8 @@ class Builder:
         telemetry = self._telemetry
         producer = telemetry.producer = Producer()
         readers = self._readers()
+        if port is None and self._wanted("metrics").prometheus:
+            host, port = environment.prometheus_address()
         found = metrics_api.get_meter_provider() if provider is None else provider
         if isinstance(found, MeterProvider):
             self._join(found, readers)
@@ -137,12 +109,12 @@ class Builder:
 
     def _readers(self) -> list[Any]:
         readers: list[Any] = []
-        exporter = self._exporter("metrics")
+        wanted = self._wanted("metrics")
         periodic = _sdk.counting_reader_class(PeriodicExportingMetricReader)
-        if exporter is not None:
-            readers.append(periodic(CountedMetricExporter(exporter)))  # type: ignore[arg-type]
-        if self._console:
-            readers.append(periodic(CountedMetricExporter(ConsoleMetricExporter())))  # type: ignore[arg-type]
+        if wanted.otlp:
+            readers.append(periodic(CountedMetricExporter(outputs.otlp("metrics", self._endpoint))))  # type: ignore[arg-type]
+        if wanted.console:
+            readers.append(periodic(CountedMetricExporter(outputs.console_metrics())))  # type: ignore[arg-type]
         if self._in_memory:
             preferred: dict[type, AggregationTemporality] | None = None
             if self._delta:
@@ -195,11 +167,11 @@ class Builder:
             telemetry._owned.append(found)
             if self._set_global and provider is None:
                 trace_api.set_tracer_provider(found)
-        exporter = self._exporter("traces")
-        if exporter is not None:
-            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(exporter)))
-        if self._console:
-            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(ConsoleSpanExporter())))
+        wanted = self._wanted("traces")
+        if wanted.otlp:
+            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(outputs.otlp("traces", self._endpoint))))
+        if wanted.console:
+            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(outputs.console_spans())))
         if self._in_memory:
             telemetry.span_exporter = InMemorySpanExporter()
             found.add_span_processor(SimpleSpanProcessor(telemetry.span_exporter))
@@ -221,17 +193,16 @@ class Builder:
             telemetry.events = EventLog(NoOpLoggerProvider(), lines_per_s)
             return
         found: Any = logs_api.get_logger_provider() if provider is None else provider
-        exporter = self._exporter("logs")
-        wanted = exporter is not None or self._console or self._in_memory
-        if wanted and not isinstance(found, LoggerProvider):
+        wanted = self._wanted("logs")
+        if (wanted.otlp or wanted.console or self._in_memory) and not isinstance(found, LoggerProvider):
             found = LoggerProvider(resource=self._resource, shutdown_on_exit=False)
             telemetry._owned.append(found)
             if self._set_global and provider is None:
                 logs_api.set_logger_provider(found)
-        if exporter is not None:
-            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(exporter)))
-        if self._console:
-            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(ConsoleLogRecordExporter())))
+        if wanted.otlp:
+            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(outputs.otlp("logs", self._endpoint))))
+        if wanted.console:
+            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(outputs.console_logs())))
         if self._in_memory:
             telemetry.log_exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
             found.add_log_record_processor(SimpleLogRecordProcessor(telemetry.log_exporter))

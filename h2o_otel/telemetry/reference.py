@@ -56,9 +56,21 @@ Without it, clients and servers use the providers that the application has set (
 | `traces` | a span for each sampled request, connection setup and abnormal end |
 | `detail` | a child span for each layer's work in a sampled request; for development |
 
-Environment: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_*`, `OTEL_{METRICS,TRACES,LOGS}_EXPORTER`,
-`OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_METRIC_EXPORT_*` and `OTEL_SDK_DISABLED` are honoured;
-`H2O_OTEL_TELEMETRY` sets the level of `default()`.
+Environment, honoured also by `h2o-otel serve`:
+
+| variable | here |
+|---|---|
+| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SDK_DISABLED` | as specified |
+| `OTEL_EXPORTER_OTLP_*` | as specified; `..._PROTOCOL` is `http/protobuf` or `grpc` |
+| `OTEL_{TRACES,METRICS,LOGS}_EXPORTER` | `otlp`, `console`, `none`, and `prometheus` for metrics, several with commas; overrules `otlp=True`, not an endpoint given in code |
+| `OTEL_EXPORTER_PROMETHEUS_HOST`, `..._PORT` | of the endpoint that `OTEL_METRICS_EXPORTER=prometheus` opens (127.0.0.1, 9464) |
+| `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_BLRP_*`, `OTEL_METRIC_EXPORT_*` | as in the SDK |
+| `OTEL_METRICS_EXEMPLAR_FILTER` | `trace_based` or `always_off` |
+| `H2O_OTEL_TELEMETRY` | the level of `default()` |
+
+What a variable asks for and cannot be had is named once in a warning.
+
+A process that ends exports what it still has: all signals beside each other, within `Limits.telemetry_shutdown_s`.
 
 An exporter that is down, slow or raising never blocks, slows or breaks a request.
 `h2o.telemetry.exports`, `h2o.telemetry.spans` and `h2o.telemetry.logs` count what it did.

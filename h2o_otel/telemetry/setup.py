@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from ..limits import SERVER_LIMITS
-from . import ending, lines
+from . import ending, environment, lines
 from .handle import Telemetry, TelemetryError
 
 __all__ = ["LEVELS", "Telemetry", "TelemetryError", "configure", "default"]
@@ -39,7 +39,7 @@ def configure(
     level: str = "metrics",
     *,
     otlp: str | bool | None = None,
-    console: bool = False,
+    console: bool | str | Iterable[str] | None = None,
     in_memory: bool = False,
     prometheus_port: int | None = None,
     prometheus_host: str = "127.0.0.1",
@@ -65,11 +65,15 @@ def configure(
     Args:
         service_name: ``service.name``; ``OTEL_SERVICE_NAME`` wins over it.
         level: "off", "metrics", "traces" or "detail".
-        otlp: endpoint of a collector (OTLP over HTTP), such as ``http://localhost:4318``; True for the
-            one in the environment. Left out, it is on when ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set.
-        console: print points, spans and log records to standard output.
+        otlp: endpoint of a collector, such as ``http://localhost:4318``; True for the one in the environment.
+            Left out, it is on when ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set. ``OTEL_EXPORTER_OTLP_PROTOCOL`` chooses
+            between OTLP over HTTP and gRPC.
+        console: signals to print to standard output, one line each: "traces", "metrics" (series that changed),
+            "logs", several with commas or as a list. True prints log records and spans, or at level "metrics"
+            log records and metrics. Left out, ``OTEL_TRACES_EXPORTER`` and its siblings decide, which also know
+            "otlp", "prometheus" and "none".
         in_memory: keep them for ``spans()``, ``metrics()`` and ``logs()``; for tests.
-        prometheus_port: serve ``/metrics`` there, 0 for any free port.
+        prometheus_port: serve ``/metrics`` there, 0 for any free port; ``OTEL_METRICS_EXPORTER=prometheus`` does it, too.
         prometheus_host: address to bind it to.
         sample_ratio: share of new traces that is sampled; left out, ``OTEL_TRACES_SAMPLER`` decides.
         resource_attributes: more attributes of the resource; ``OTEL_RESOURCE_ATTRIBUTES`` is honoured.
@@ -99,7 +103,11 @@ def configure(
     telemetry = Telemetry(level, access_log=access_log, body_sizes=body_sizes, origins_max=origins_max)
     from .providers import Builder
 
-    builder = Builder(telemetry, otlp=otlp, console=console, in_memory=in_memory, delta=delta, set_global=set_global)
+    try:
+        printed = environment.console_signals(console, level)
+    except ValueError as error:
+        raise TelemetryError(str(error)) from error
+    builder = Builder(telemetry, otlp=otlp, console=printed, in_memory=in_memory, delta=delta, set_global=set_global)
     builder.resource(service_name, resource_attributes)
     lines.queue.lines_max = log_queue_lines_max
     try:
@@ -140,7 +148,7 @@ def default() -> Telemetry:
         telemetry = Telemetry(_check_level(level))
         from .providers import Builder
 
-        builder = Builder(telemetry, otlp=False)
+        builder = Builder(telemetry, otlp=False, console=environment.console_signals(False, level))
         builder.events(None, SERVER_LIMITS.log_lines_per_s)
         if telemetry.enabled:
             builder.observables()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.collector import Collector, black_hole, http_collector
+from tests.support.collector import Collector, black_hole, grpc_collector, http_collector
 from tests.support.programs import refusing_port
 from tests.support.served import Served
 from tests.support.waiting import PATIENCE_S
@@ -68,6 +68,13 @@ def check_complete(collector: Collector) -> None:
 def test_a_script_that_just_ends_has_sent_all(tmp_path: Path) -> None:
     with http_collector() as collector:
         run(tmp_path, SCRIPT, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    check_complete(collector)
+
+
+def test_over_grpc(tmp_path: Path) -> None:
+    pytest.importorskip("grpc")
+    with grpc_collector() as collector:
+        run(tmp_path, SCRIPT, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
     check_complete(collector)
 
 

@@ -302,3 +302,14 @@ def test_observables_give_the_same_numbers(block, producer):
     observables.enabled = False
     assert plain.get_metrics_data() is None
     provider.shutdown()
+
+
+@pytest.mark.parametrize(("chosen", "kept"), [("trace_based", 1), ("always_off", 0)])
+def test_the_environments_exemplar_filter_holds(block, monkeypatch, chosen, kept):
+    monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", chosen)
+    duration = block.labelled_histogram("http_server_request_duration", ("GET", "https", "200", "", "2", ""))
+    duration.exemplars = {duration.record(0.1): (0.1, 1, 2, 3)}
+    snapshot = Snapshot()
+    snapshot.add_block(block)
+    (point,) = metric(Producer(lambda: snapshot, process=False).produce(), "http.server.request.duration").data.data_points
+    assert (point.count, len(point.exemplars)) == (1, kept)

@@ -200,16 +200,6 @@ def test_otlp_endpoints():
         exporter.shutdown()
 
 
-def test_otlp_is_on_when_the_environment_says_so(monkeypatch):
-    assert not providers._from_environment("metrics")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    assert providers._from_environment("metrics")
-    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
-    assert not providers._from_environment("traces")
-    monkeypatch.setenv("OTEL_LOGS_EXPORTER", "console, otlp")
-    assert providers._from_environment("logs")
-
-
 # -- failures
 
 
