@@ -19,7 +19,7 @@ LISTED := $(shell echo '$(COMPILED)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check format generate test test-compiled test-pure test-checked test-sanitized compat rfc bench ablation dashboards up down clean
+.PHONY: help setup demo check format generate test test-compiled test-pure test-versions test-pythons test-checked test-sanitized compat rfc bench ablation dashboards up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -43,7 +43,7 @@ format: setup ## format the sources and mend what lint can mend
 generate: setup ## write the generated files again
 	$(PY) scripts/generate.py
 
-test: check test-compiled test-pure ## everything a change must pass: check, then the suite compiled and pure
+test: check test-compiled test-pure test-versions ## everything a change must pass: check, the suite compiled and pure, a part of it on other Pythons
 
 test-compiled: setup ## the suite on the compiled modules
 	@mkdir -p build
@@ -52,6 +52,12 @@ test-compiled: setup ## the suite on the compiled modules
 test-pure: setup ## the suite on the sources (the same installation, H2O_OTEL_PURE=1)
 	@mkdir -p build
 	H2O_OTEL_PURE=1 H2O_OTEL_EXPECT=pure $(PYTEST) --junitxml=build/test-pure.xml tests
+
+test-versions: setup ## a part of the suite on every other Python of 3.11 to 3.14 that is here, in three minutes
+	$(PY) scripts/test_pythons.py
+
+test-pythons: setup ## the whole suite, compiled, on each of them
+	$(PY) scripts/test_pythons.py --all $(if $(PYTEST_ARGS),-- $(PYTEST_ARGS))
 
 test-checked: setup ## the engine's tests on a build that aborts on any access outside a buffer
 	$(PY) scripts/test_variant.py checked $(PYTEST_ARGS)
@@ -99,7 +105,7 @@ down: ## stop it and drop its data
 
 clean: ## remove builds, caches and .venv
 	rm -rf build dist site *.egg-info $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find h2o_otel tests scripts -name '*.so' -delete -o -name '__pycache__' -prune -exec rm -rf {} +
+	find h2o_otel tests scripts -name '*.so' -delete -o -name '_compiled-*.json' -delete -o -name '__pycache__' -prune -exec rm -rf {} +
 
 # The dependencies of an extra; this compiles too.
 $(VENV)/.installed-%: pyproject.toml scripts/setup_venv.py
