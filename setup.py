@@ -13,9 +13,11 @@ share C types, so a half-compiled package would not import.  Environment:
 import copy
 import hashlib
 import importlib.metadata
+import json
 import multiprocessing
 import os
 import re
+import runpy
 import shutil
 import sys
 import tempfile
@@ -87,9 +89,16 @@ def headers_of(source: Path) -> set[Path]:
 
 def remove_compiled_in_place(keep: set[str]) -> None:
     """Compiled modules that an earlier editable build left would shadow the sources."""
+    if not keep:
+        record_in(ROOT / "h2o_otel").unlink(missing_ok=True)
     for path in (ROOT / "h2o_otel").rglob(f"*.{sys.implementation.cache_tag}-*.so"):
         if ".".join([*path.relative_to(ROOT).parent.parts, path.name.partition(".")[0]]) not in keep:
             path.unlink()
+
+
+def record_in(folder: Path) -> Path:
+    """Where a package keeps what its modules were compiled from; see ``h2o_otel/_pure.py``."""
+    return folder / str(runpy.run_path(str(ROOT / "h2o_otel" / "_pure.py"))["RECORD"])
 
 
 class NoCompiler(Exception):
@@ -141,10 +150,16 @@ class BuildExtensions(build_ext):
         super().run()
         if self.inplace:
             remove_compiled_in_place(keep={e.name for e in self.extensions})
+            # Modules are built in a folder of their own and copied from there.
+            if self.extensions:
+                built = record_in(Path(self.build_lib, "h2o_otel"))
+                shutil.copy(built, ROOT / "h2o_otel" / built.name)
 
     def build_extensions(self) -> None:
         started = time.monotonic()
         declared = self.extensions
+        # As they are at first, for an edit may come while they are compiled.
+        compiled_from = runpy.run_path(str(ROOT / "h2o_otel" / "_pure.py"))["fingerprints"]()
         try:
             self.check_compiler()
             missing = [e for e in declared if not self.cached(e).exists()]
@@ -157,6 +172,7 @@ class BuildExtensions(build_ext):
                 target = Path(self.get_ext_fullpath(extension.name))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(self.cached(extension), target)
+            record_in(Path(self.build_lib, "h2o_otel")).write_text(json.dumps(compiled_from, indent=1), encoding="utf-8")
         except Exception as error:
             if REQUIRED:
                 raise
@@ -191,6 +207,9 @@ class BuildExtensions(build_ext):
         from Cython.Build import cythonize
 
         keep_class_directives()
+        if sys.platform == "linux":
+            # Python 3.14 has another default there, which would leave the work to one process (see above).
+            multiprocessing.set_start_method("fork", force=True)
         translated = cythonize(
             extensions,
             nthreads=self.parallel if len(extensions) > 1 and multiprocessing.get_start_method() == "fork" else 0,
@@ -255,6 +274,7 @@ class BuildExtensions(build_ext):
         """Leave every compiled module out; the sources run as they are."""
         for extension in declared:
             Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+        record_in(Path(self.build_lib, "h2o_otel")).unlink(missing_ok=True)
         self.extensions = self.distribution.ext_modules = []
         if isinstance(error, NoCompiler):
             remedy = (

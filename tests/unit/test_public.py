@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -46,21 +47,63 @@ def test_failed_import_says_what_is_stale(old: list[str], monkeypatch: pytest.Mo
         _ = h2o_otel.Client
     notes = getattr(caught.value, "__notes__", [])
     assert len(notes) == bool(old)
-    assert all("2 compiled modules are older than their sources (io/driver.so, io/core.so ...)" in note for note in notes)
+    assert all("2 compiled modules are not of the sources beside them (io/driver.so, io/core.so ...)" in note for note in notes)
 
 
-def test_stale_modules_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pure, "ROOT", tmp_path)
+SUFFIX = EXTENSION_SUFFIXES[0]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One with two compiled modules and the record of what they were compiled from, in the order in which an archive is unpacked."""
+    root = tmp_path / "h2o_otel"
+    (root / "io").mkdir(parents=True)
+    monkeypatch.setattr(_pure, "ROOT", root)
     monkeypatch.delenv("H2O_OTEL_PURE", raising=False)
-    suffix = EXTENSION_SUFFIXES[0]
-    for name, ending, time in (
-        *(("new", ending, 10) for ending in (".py", ".pxd")),
-        *(("old", ending, 10) for ending in (".py", ".pxd")),
-        ("new", suffix, 11),
-        ("old", suffix, 9),
-        ("gone", suffix, 11),
-    ):
-        path = tmp_path / f"{name}{ending}"
-        path.touch()
+    for name in (f"one{SUFFIX}", "one.py", "one.pxd", f"io/two{SUFFIX}", "io/two.py", "io/two.pxd", "io/plain.py"):
+        (root / name).write_text(name)
+    (root / _pure.RECORD).write_text(json.dumps(_pure.fingerprints()))
+    for time, path in enumerate(sorted(root.rglob("*"), key=lambda path: path.suffix != ".so")):
         os.utime(path, (time, time))
-    assert _pure.stale() == [f"gone{suffix}", f"old{suffix}"]
+    return root
+
+
+def test_a_fresh_wheel_is_not_stale(package: Path) -> None:
+    """Whatever the times of its files: the compiled ones are the oldest here."""
+    assert _pure.stale() == []
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [
+        ("one.py", ["one"]),
+        ("io/two.py", ["io/two"]),
+        ("io/two.pxd", ["io/two", "one"]),
+        ("io/plain.py", []),
+        ("io/new.pxd", ["io/two", "one"]),
+    ],
+)
+def test_edited_sources_are_found(edited: str, stale: list[str], package: Path) -> None:
+    path = package / edited
+    path.write_text("edited")
+    os.utime(path, (0, 0))
+    assert _pure.stale() == [f"{name}{SUFFIX}" for name in stale]
+
+
+def test_modules_that_are_compiled_no_more_are_found(package: Path) -> None:
+    (package / f"gone{SUFFIX}").touch()
+    assert _pure.stale() == [f"gone{SUFFIX}"]
+
+
+@pytest.mark.parametrize("record", [None, "", "no JSON"])
+def test_without_a_record_nothing_is_claimed(record: str | None, package: Path) -> None:
+    (package / _pure.RECORD).unlink()
+    if record is not None:
+        (package / _pure.RECORD).write_text(record)
+    (package / "one.py").write_text("edited")
+    assert _pure.stale() == []
+
+
+@pytest.mark.skipif(_pure.build() != "compiled", reason="what the build leaves beside compiled modules")
+def test_the_build_leaves_its_record() -> None:
+    assert json.loads((_pure.ROOT / _pure.RECORD).read_text()) == _pure.fingerprints()
