@@ -221,11 +221,22 @@ class _WithOpenssl:
         try:
             self._run("req", "-new", "-key", str(made.key), "-subj", f"/CN={leaf.subject}", "-out", str(request))
             sign = ["-CA", str(authority), "-CAkey", str(authority_key), "-CAcreateserial", "-extfile", str(extensions)]
-            days = max(-1, round(leaf.ends_s / _DAY_S))
-            self._run("x509", "-req", "-in", str(request), *sign, "-days", str(days), "-out", str(made.certificate))
+            self._sign(["x509", "-req", "-in", str(request), *sign, "-out", str(made.certificate)], leaf.ends_s)
         finally:
             request.unlink(missing_ok=True)
             extensions.unlink(missing_ok=True)
+
+    def _sign(self, command: list[str], ends_s: float) -> None:
+        if ends_s > 0:
+            self._run(*command, "-days", str(max(1, round(ends_s / _DAY_S))))
+            return
+        # One that has ended: OpenSSL 3.5 wants it to have begun before, and releases before 3.4 cannot say when it began.
+        now = datetime.datetime.now(datetime.UTC)
+        begun, ended = (f"{now + datetime.timedelta(seconds=s):%Y%m%d%H%M%SZ}" for s in (ends_s - _DAY_S, ends_s))
+        try:
+            self._run(*command, "-not_before", begun, "-not_after", ended)
+        except RuntimeError:
+            self._run(*command, "-days", "-1")
 
     def _new_key(self, path: Path) -> None:
         path.touch(mode=0o600)
