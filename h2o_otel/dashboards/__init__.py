@@ -1,1 +1,1 @@
-"""Panels made from the telemetry catalogue: one model, drawn by Grafana, the built-in console and the terminal."""
+"""Panels made from the telemetry catalogue: one model, which Grafana draws."""

@@ -74,6 +74,18 @@ def test_dependencies_have_what_is_waited_for(service: str) -> None:
         assert (how["condition"] == "service_healthy") == ("healthcheck" in SERVICES[name])
 
 
+def test_loki_and_tempo_ask_themselves_whether_they_are_ready() -> None:
+    """Their images have no shell, and no wget."""
+    assert SERVICES["loki"]["healthcheck"]["test"] == ["CMD", "/usr/bin/loki", "-health"]
+    assert SERVICES["tempo"]["healthcheck"]["test"] == ["CMD", "/tempo", "-health"]
+
+
+def test_nothing_is_reported_to_makers() -> None:
+    assert SERVICES["grafana"]["environment"]["GF_ANALYTICS_REPORTING_ENABLED"] == "false"
+    for service, section in (("loki", "analytics"), ("tempo", "usage_report")):
+        assert yaml.safe_load((ROOT / "deploy" / service / "config.yml").read_text())[section] == {"reporting_enabled": False}
+
+
 @pytest.mark.parametrize("service", ["demo", "load"])
 def test_commands_are_ones_of_ours(service: str) -> None:
     args = make_parser().parse_args(SERVICES[service]["command"])

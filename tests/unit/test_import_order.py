@@ -23,20 +23,17 @@ LEVELS = [
     ["streams"],
     ["protocol"],
     ["tls", "io", "telemetry"],
-    ["pool", "http1", "compat"],
+    ["pool", "compat"],
     ["client", "server"],
-    ["httpx", "locust", "dashboards", "console", "demo"],
+    ["dashboards", "demo"],
     ["cli"],
     ["__init__", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-# Among peers of one level, these and no others: leaves build on leaves, a driver runs the TLS pump,
-# the pool opens connections of either protocol, and the console draws the panel model.
+# Among peers of one level, these and no others: leaves build on leaves, and a driver runs the TLS pump.
 PEERS = {("rules", "errors"), ("limits", "errors"), ("limits", "bounds"), ("counters", "_mem"), ("counters", "families")} | {
     ("tuning", "limits"),
     ("io", "tls"),
-    ("pool", "http1"),
-    ("console", "dashboards"),
 }
 # Below this level nothing awaits, owns a socket or speaks OpenTelemetry.
 SANS_IO_BELOW = LEVEL["io"]
