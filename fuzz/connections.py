@@ -42,6 +42,8 @@ ANSWER_BYTES = 400
 # Close enough that inputs reach them.
 TIGHT: dict[str, Any] = {
     "streams_max": 3,
+    "streams_held_max": 2,
+    "streams_held_bytes_max": 700,
     "header_list_bytes_max": 500,
     "header_fields_max": 10,
     "continuation_frames_max": 3,
@@ -219,6 +221,8 @@ def check(connection: Connection, application: Application) -> None:
     assert connection.streams_open == len(streams)
     assert len(connection.reset_streams) <= limits.closed_streams_remembered_max
     assert len(connection.idle_priorities) <= limits.streams_max
+    assert 0 <= connection.held_bytes <= limits.streams_held_bytes_max
+    assert connection.streams or not connection.held_bytes
     assert 0 <= connection.send_window <= 2**31 - 1
     assert connection.decoder.table.size <= connection.decoder.table.capacity
     assert set(application.seen) >= set(streams)

@@ -128,6 +128,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "frame_padding": (DIRECTIONS,),
     "frame_control_queue_size": (ROLES,),
     "frame_glitches": (ROLES, GLITCHES),
+    "requests_without_authority": (),
     # streams
     "streams": (ROLES, OUTCOMES),
     "stream_active": (ROLES,),

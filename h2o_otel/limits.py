@@ -160,10 +160,24 @@ class Limits:
 
     # -- streams (RFC 9113 section 5.1.2)
     streams_max: int = bound(
-        100,
+        250,
         "Streams that the peer may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS).",
-        reached="Further streams are refused with REFUSED_STREAM, or wait where the peer could not know the limit yet.",
+        reached="Further streams are refused with REFUSED_STREAM, or held where the peer could not know the limit yet (streams_held_max).",
         change="Raise it for proxies and clients that put many requests on one connection; lower it to bound memory.",
+        side="server",
+    )
+    streams_held_max: int = bound(
+        1024,
+        "Streams beyond streams_max that are held for a handler when they came before the peer acknowledged our first SETTINGS.",
+        reached="Further streams are refused with REFUSED_STREAM, which counts against nobody.",
+        change="Raise it for proxies that begin a connection with a larger burst; 0 refuses all that exceed streams_max.",
+        side="server",
+    )
+    streams_held_bytes_max: int = bound(
+        1_048_576,
+        "The decoded header sections of the held streams of a connection together.",
+        reached="Further streams are refused with REFUSED_STREAM, which counts against nobody.",
+        change="Raise it together with streams_held_max where requests carry large header sections.",
         side="server",
     )
     closed_streams_remembered_max: int = bound(
@@ -173,7 +187,7 @@ class Limits:
         change="Raise it for peers with very many cancelled requests under way.",
     )
     running_handlers_max: int = bound(
-        100,
+        250,
         "Applications of one connection that run at once, those whose stream is over included.",
         reached="Further requests wait with their stream open until one ends.",
         change="Raise it for proxies that put many slow requests on one connection.",

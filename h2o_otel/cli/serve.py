@@ -71,6 +71,12 @@ def _add_behaviour(group: Any) -> None:
     group.add_argument(
         "--timeout-graceful-shutdown", type=seconds, metavar="SECONDS", help="for requests under way when the server ends (30)"
     )
+    group.add_argument(
+        "--require-authority",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="refuse requests without :authority and host, which health checks of some proxies send (off)",
+    )
     group.add_argument("--engine", choices=("native", "h2"), help="protocol engine (native); h2 is the reference library, slow")
     group.add_argument(
         "--tuning", type=tuning, metavar="SWITCHES", help="optimisations to turn off (-stream_priorities) or on, with commas; or baseline"
@@ -224,6 +230,7 @@ def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
         access_log=args.access_log,
         limit_concurrency=args.limit_concurrency,
         timeout_graceful_shutdown=args.timeout_graceful_shutdown,
+        require_authority=args.require_authority,
         engine=args.engine,
         tuning=Tuning() if args.tuning is None else args.tuning,
         telemetry=telemetry,

@@ -138,6 +138,10 @@ async def _odd_client(stage: Stage) -> None:
         entries = b"".join(b"\x40\x05x-odd\x7e" + b"%0126d" % n for n in range(40))
         peer.write(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 5, request_block("/", peer.scheme) + entries))
         stage.expect(await peer.until(FrameType.HEADERS, 5) is not None, "odd client: stream 5")
+        # A proxy's health check: GET / of no site (indexes of RFC 7541 appendix A).
+        check = b"\x82\x84" + (b"\x87" if peer.scheme == "https" else b"\x86")
+        peer.write(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 7, check))
+        stage.expect(await peer.until(FrameType.HEADERS, 7) is not None, "odd client: stream 7")
         peer.write(frame(FrameType.PING, 0, 0, b"how long"))
         stage.expect(await peer.until(FrameType.PING) is not None, "odd client: PING")
         peer.write(frame(FrameType.GOAWAY, 0, 0, bytes(8)))

@@ -13,6 +13,7 @@ cdef bytes _HTTP, _HTTPS, _GET, _CONNECT, _OPTIONS, _STAR
 cdef class MessageValidator:
     cdef bint _trusting
     cdef readonly bint connect_protocol
+    cdef readonly bint require_authority
 
     @cython.locals(path=bytes)
     cdef int request(self, Decoder fields, unsigned int stream_id) except -1

@@ -185,8 +185,8 @@ def _classes() -> bytes:
         # token without upper case (RFC 9113 section 8.2.1)
         (IN_NAME, b"!#$%&'*+-.^_`|~" + _DIGITS + _LOWER),
         (IN_TOKEN, b"!#$%&'*+-.^_`|~" + _ALPHANUMERIC),
-        # Octets above 127 belong in no URI, but clients send them; controls, space and the fragment never pass.
-        (IN_PATH, bytes(set(range(33, 256)) - {127, ord("#")})),
+        # What a URI may have before its fragment: no octets above 126, controls or spaces (RFC 3986).
+        (IN_PATH, bytes(set(range(33, 127)) - {ord("#")})),
         # RFC 3986 host and port; '@' is left out, since RFC 9113 section 8.3.1 allows no userinfo.
         (IN_AUTHORITY, b"-._~%!$&'()*+,;=:[]" + _ALPHANUMERIC),
         (IN_SCHEME, b"+-." + _ALPHANUMERIC),

@@ -23,6 +23,7 @@ class ConnectionConfig:
         tuning: which optimisations are on.
         enable_push: a client announces that it takes PUSH_PROMISE (RFC 9113 section 8.4).
         enable_connect_protocol: a server announces extended CONNECT (RFC 8441).
+        require_authority: a request with neither ``:authority`` nor ``host`` is malformed; otherwise it is accepted and counted.
     """
 
     role: int
@@ -30,15 +31,27 @@ class ConnectionConfig:
     tuning: Tuning = field(default=DEFAULT_TUNING)
     enable_push: bool = False
     enable_connect_protocol: bool = False
+    require_authority: bool = False
 
 
 def client_config(limits: Limits = CLIENT_LIMITS, *, tuning: Tuning = DEFAULT_TUNING, enable_push: bool = False) -> ConnectionConfig:
     """A client's configuration."""
-    return ConnectionConfig(role=counters.CLIENT, limits=limits, tuning=tuning, enable_push=enable_push)
+    # A promised request has an authority, for which its server answers (RFC 9113 section 8.4).
+    return ConnectionConfig(role=counters.CLIENT, limits=limits, tuning=tuning, enable_push=enable_push, require_authority=True)
 
 
 def server_config(
-    limits: Limits = SERVER_LIMITS, *, tuning: Tuning = DEFAULT_TUNING, enable_connect_protocol: bool = True
+    limits: Limits = SERVER_LIMITS,
+    *,
+    tuning: Tuning = DEFAULT_TUNING,
+    enable_connect_protocol: bool = True,
+    require_authority: bool = False,
 ) -> ConnectionConfig:
     """A server's configuration."""
-    return ConnectionConfig(role=counters.SERVER, limits=limits, tuning=tuning, enable_connect_protocol=enable_connect_protocol)
+    return ConnectionConfig(
+        role=counters.SERVER,
+        limits=limits,
+        tuning=tuning,
+        enable_connect_protocol=enable_connect_protocol,
+        require_authority=require_authority,
+    )

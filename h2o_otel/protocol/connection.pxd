@@ -6,6 +6,7 @@ from .receive cimport ReceiveHalf
 
 cdef int _FAULT_FRAMES, _CLOSED, _RESET_SENT, _CONN_LOST, _COMPLETED, _CONNECTION_ACTIVE, _LOCAL, _REMOTE, _SEND_RST, _HPACK_DECODE
 cdef double _NEVER
+cdef tuple _ANNOUNCED
 
 cdef class Connection(ReceiveHalf):
     cdef object _collector
@@ -25,7 +26,7 @@ cdef class Connection(ReceiveHalf):
     cdef Py_ssize_t take_turn(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
     @cython.locals(pos="Py_ssize_t")
     cdef Py_ssize_t consume(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
-    @cython.locals(stream=Stream)
+    @cython.locals(stream=Stream, unknown=bint)
     cdef stream_violation(self, object violation)
     cdef connection_violation(self, object violation)
     @cython.locals(stream=Stream)

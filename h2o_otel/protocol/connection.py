@@ -40,6 +40,8 @@ _DEBUG_BYTES_MAX = 200
 # In a turn, the fault of a stream counts as so many frames more: errors, events and counters are made for it.
 _FAULT_FRAMES = 15
 _NEVER = math.inf
+# Rules about what a peer learns from our first SETTINGS.
+_ANNOUNCED = (RULES.header_list_too_large, RULES.header_fields_too_many)
 
 
 class Connection(ReceiveHalf):
@@ -194,16 +196,21 @@ class Connection(ReceiveHalf):
         stream_id = violation.stream_id
         self.turn_end -= _FAULT_FRAMES
         self.counters.count("frame_errors", (counters.ROLES[self.role], rule.token))
-        if rule.is_abuse:
+        # Bounds of ours that SETTINGS announce: whoever has not read them yet is at no fault.
+        unknown = not self.settings_known and rule in _ANNOUNCED
+        if rule.is_abuse and not unknown:
             self.counters.count("abuse_detections", (rule.token, "reset"))
         try:
-            self.guards.fault_reset(stream_id, self.now)
+            if not unknown:
+                self.guards.fault_reset(stream_id, self.now)
             self.answer_queued()
         except Violation as flood:
             self.connection_violation(flood)
             return
         stream = self.streams.get(stream_id)
         if stream is None:
+            if rule.code == ErrorCode.REFUSED_STREAM:
+                self.count_refused()
             self.write_rst(stream_id, rule.code)
             self.remember_reset(stream_id, _LOCAL)
             self.guards.stream_closed(self.local_initial_window)

@@ -51,7 +51,7 @@ class ControlHalf(SendHalf):
         SendHalf.__init__(self, config, handler, block)
         self.need_settings = True
         self._tuned_connection = self.tuner.connection_bytes
-        self.validator = MessageValidator(config.enable_connect_protocol, config.tuning.frame_validation_cache)
+        self.validator = MessageValidator(config.enable_connect_protocol, config.tuning.frame_validation_cache, config.require_authority)
         # PRIORITY_UPDATE for streams that are not open yet (RFC 9218 section 7.1); bounded by streams_max
         self.idle_priorities: dict[int, tuple[int, bool]] = {}
 
@@ -192,6 +192,7 @@ class ControlHalf(SendHalf):
             raise fail(RULES.settings_ack_unexpected)
         entries, sent = self.unacked_settings.pop(0)
         self.counters.histogram("settings_ack_duration", self.role).record(self.now - sent)
+        self.settings_known = True
         for code, value in entries.items():
             self.apply_local(code, value)
         self.note_local(entries)
@@ -352,7 +353,7 @@ class ControlHalf(SendHalf):
             raise fail(RULES.priority_length, stream_id, actual=end - pos)
         if _mem.u32(buf, pos, end) & 0x7FFFFFFF == stream_id:
             raise fail(RULES.priority_self_dependency, stream_id)
-        self.guards.priority(self.requests)
+        self.guards.priority(self.requests + self.streams_refused)
         return self.guards.glitch(RFC7540_PRIORITY, self.now)
 
     def on_priority_update(self, buf: bytes, pos: int, end: int) -> int:
@@ -364,7 +365,7 @@ class ControlHalf(SendHalf):
         stream_id = _mem.u32(buf, pos, end) & 0x7FFFFFFF
         if stream_id == 0 or (stream_id & 1 == 0 and stream_id >= self.next_stream_id):
             raise fail(RULES.priority_update_stream, stream_id)
-        self.guards.priority(self.requests)
+        self.guards.priority(self.requests + self.streams_refused)
         limit: int = self.limits.priority_bytes_max
         if end - pos - 4 > limit:
             self.slots[_FIELDS_IGNORED] += 1

@@ -25,6 +25,7 @@ cdef class ConnectionCore(ConnectionState):
     cdef close_stream(self, Stream stream, int outcome)
     cdef remember_reset(self, unsigned int stream_id, int by)
     cdef write_rst(self, unsigned int stream_id, unsigned int code)
+    cdef count_refused(self)
     cdef promise_ended(self, int outcome)
     @cython.locals(unread="long long")
     cdef release(self, Stream stream)

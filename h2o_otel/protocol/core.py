@@ -155,6 +155,9 @@ class ConnectionCore(ConnectionState):
             self.promise_ended(outcome)
         self.fields_bytes -= stream.fields_bytes
         stream.fields_bytes = 0
+        if stream.held_bytes:
+            self.held_bytes -= stream.held_bytes
+            stream.held_bytes = 0
         if stream.body_open:
             stream.body_open = False
             self.bodies_open -= 1
@@ -169,6 +172,12 @@ class ConnectionCore(ConnectionState):
         self.handler.stream_closed(stream)
         if self.stream_pool is not None:
             self.ended.append(stream)
+
+    def count_refused(self) -> None:
+        """A stream of the peer was refused, so it was never opened here."""
+        self.streams_refused += 1
+        if self.tracking:
+            self.slots[_STREAMS + self.role * _OUTCOMES + _REFUSED] += 1
 
     def promise_ended(self, outcome: int) -> None:
         """A promised stream ended before its response did."""

@@ -8,7 +8,7 @@ from .control cimport ControlHalf
 
 cdef int _DATA, _HEADERS, _END_STREAM, _END_HEADERS, _PADDED, _HAS_PRIORITY
 cdef int _RECV_HEADERS, _RECV_END, _RESERVED_LOCAL, _RESERVED_REMOTE, _CLOSED
-cdef int _PADDING, _PRIORITY_STREAMS, _COPIED_REASSEMBLY, _HPACK_DECODE, _FRAMES_READ, _COMPLETED, _REMOTE, _LOCAL, _REFUSED_STREAM, _REFUSE, _MEMORY_REFUSED
+cdef int _PADDING, _PRIORITY_STREAMS, _COPIED_REASSEMBLY, _HPACK_DECODE, _FRAMES_READ, _COMPLETED, _REMOTE, _LOCAL, _REFUSED_STREAM, _REFUSE, _MEMORY_REFUSED, _WITHOUT_AUTHORITY
 
 cdef bytes _CONNECT
 cdef double _PROGRESS_INTERVAL_S
@@ -38,8 +38,10 @@ cdef class MessageHalf(ControlHalf):
     @cython.locals(t0="long long", decoded_ns="long long", found=Stream, stream=Stream, fields=Decoder)
     cdef int on_block(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, bint fin, unsigned int stream_id) except -1
     cdef decoded(self, Trace trace, long long started_ns, long long decoded_ns)
-    @cython.locals(stream=Stream)
+    @cython.locals(stream=Stream, beyond=bint)
     cdef Stream open_request(self, Decoder fields, bint fin, unsigned int stream_id)
+    @cython.locals(held="long long")
+    cdef bint may_hold(self, Py_ssize_t list_bytes) except -1
     cdef Stream refuse_for_memory(self, unsigned int stream_id)
     cdef decline(self, unsigned int stream_id, unsigned int code)
     @cython.locals(status=int)

@@ -47,6 +47,7 @@ _PROGRESS_INTERVAL_S = PROGRESS_INTERVAL_S
 _LOCAL = LOCAL
 _REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
 _REFUSE = REFUSE
+_WITHOUT_AUTHORITY = counters.slot("requests_without_authority")
 _MEMORY_REFUSED = counters.slot("memory_sheds") + REFUSE_STREAM
 
 
@@ -190,7 +191,8 @@ class MessageHalf(ControlHalf):
         self.last_remote_stream_id = stream_id
         if stream_id >= self.drain_stream_id:
             self.begin_drain(b"half of the stream identifiers are used up")
-        if self.streams_remote >= self.local_streams_max:
+        beyond = self.streams_remote >= self.local_streams_max
+        if beyond and self.settings_known:
             raise fail(RULES.streams_exceeded, stream_id, actual=self.streams_remote + 1, limit=self.local_streams_max)
         if fields.violation is not None:
             raise Violation(fields.violation, stream_id, fields.violation_fields)
@@ -199,7 +201,13 @@ class MessageHalf(ControlHalf):
             raise fail(RULES.content_length_mismatch, stream_id, actual=0, limit=fields.content_length)
         if self.pressure >= _REFUSE:
             return self.refuse_for_memory(stream_id)
+        if beyond and not self.may_hold(fields.list_bytes):
+            self.decline(stream_id, _REFUSED_STREAM)
+            return None
         stream = self.new_stream(stream_id, False)
+        if beyond:
+            stream.held_bytes = fields.list_bytes
+            self.held_bytes += fields.list_bytes
         self.turn_streams += 1
         if self.turn_streams == self.turn_streams_max and self.config.tuning.protocol_fair_scheduling:
             # This frame is the last of its turn.
@@ -208,6 +216,8 @@ class MessageHalf(ControlHalf):
         stream.method = fields.method
         stream.scheme = fields.scheme
         stream.authority = fields.authority
+        if fields.authority is None and fields.host is None:
+            self.slots[_WITHOUT_AUTHORITY] += 1
         stream.path = fields.path
         stream.protocol = fields.protocol
         stream.headers = fields.headers
@@ -224,6 +234,16 @@ class MessageHalf(ControlHalf):
             self.slots[_PRIORITY_STREAMS + 2 * stream.urgency + stream.incremental] += 1
         return stream
 
+    def may_hold(self, list_bytes: int) -> bool:
+        """Whether to open one more stream beyond the limit, which the peer does not know yet (RFC 9113 sections 5.1.2 and 6.5.3).
+
+        The layer above lets such streams wait until others have ended.
+        """
+        limits = self.limits
+        held = self.streams_remote - self.local_streams_max
+        fits: bool = held < limits.streams_held_max and self.held_bytes + list_bytes <= limits.streams_held_bytes_max
+        return fits
+
     def refuse_for_memory(self, stream_id: int) -> Stream | None:
         """No memory for another stream, which is no fault of the peer: REFUSED_STREAM says that it may ask again (RFC 9113 section 8.7)."""
         self.slots[_MEMORY_REFUSED] += 1
@@ -235,6 +255,8 @@ class MessageHalf(ControlHalf):
         self.write_rst(stream_id, code)
         self.remember_reset(stream_id, _LOCAL)
         self.guards.stream_closed(self.local_initial_window)
+        if code == _REFUSED_STREAM:
+            self.count_refused()
         self.answer_queued()
 
     def on_response(self, stream: Stream, fields: Decoder, fin: bool) -> int:

@@ -339,7 +339,7 @@ class ReceiveHalf(PushHalf):
     def on_window_update(self, buf: bytes, pos: int, end: int, stream_id: int) -> int:
         """RFC 9113 section 6.9; the bodies that may go on are framed by the next ``pump``."""
         increment = _mem.u32(buf, pos, end) & 0x7FFFFFFF
-        self.guards.window_update(self.requests)
+        self.guards.window_update(self.requests + self.streams_refused)
         if stream_id == 0:
             if increment == 0:
                 raise fail(RULES.window_update_zero_connection)

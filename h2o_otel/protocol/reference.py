@@ -47,7 +47,7 @@ class ReferenceConnection(ReferenceSend):
         ReferenceSend.__init__(self, config, handler, block)
         limits = self.limits
         h2_config = h2.config.H2Configuration(client_side=self.client, header_encoding=False)
-        self._h2 = H2Engine(h2_config, self._frame_received, self._frame_sent, limits.closed_streams_remembered_max)
+        self._h2 = H2Engine(h2_config, self._frame_received, self._frame_sent, limits.closed_streams_remembered_max, self._may_hold)
         self._h2.local_settings = h2.settings.Settings(client=self.client, initial_values=self._first_settings())
         self._h2.max_inbound_frame_size = limits.frame_bytes_max
         self._h2.decoder.max_header_list_size = limits.header_list_bytes_max
@@ -149,13 +149,26 @@ class ReferenceConnection(ReferenceSend):
 
     # -- what h2 reports
 
+    def _may_hold(self) -> bool:
+        """Whether to open one more stream beyond the limit; its fields are decoded later, so that the last may exceed their bound."""
+        limits = self.limits
+        held = self.streams_remote - self.local_streams_max
+        if not self.settings_known and held < limits.streams_held_max and self.held_bytes < limits.streams_held_bytes_max:
+            return True
+        self.counters.add("streams", self.role * len(counters.OUTCOMES) + REFUSED, 1)
+        return False
+
     def _on_request(self, event: h2.events.RequestReceived) -> None:
         if self.goaway_sent and event.stream_id > self.goaway_sent_last:
             return
         self.last_remote_stream_id = event.stream_id
+        beyond = self.streams_remote >= self.local_streams_max
         stream = self._new_stream(event.stream_id, False)
         stream.step(Input.RECV_HEADERS)
         self._take_request(stream, event.headers)
+        if beyond:
+            stream.held_bytes = sum(len(name) + len(value) + 32 for name, value in event.headers)
+            self.held_bytes += stream.held_bytes
         stream.headers_at = self.now
         fin = event.stream_ended is not None
         if fin:
@@ -259,6 +272,9 @@ class ReferenceConnection(ReferenceSend):
         changes = {int(code): change.new_value for code, change in event.changed_settings.items()}
         self.local_settings = with_changes(self.local_settings, changes)
         self._settings_unacked = False
+        self.settings_known = True
+        if not self.client:
+            self.local_streams_max = self.local_settings[SettingCode.MAX_CONCURRENT_STREAMS]
         if self._settings_waiting:
             self._settings_unacked = True
             self._call(self._h2.update_settings, self._settings_waiting.popleft())

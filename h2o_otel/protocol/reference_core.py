@@ -64,6 +64,9 @@ class ReferenceCore(Engine):
         self.last_remote_stream_id = 0
         self.goaway_last_stream_id = self.goaway_sent_last = _GOAWAY_ANY
         self.streams_local = self.streams_remote = 0
+        # The peer has acknowledged our first SETTINGS; what streams beyond the limit, which it could not know before, hold.
+        self.settings_known = False
+        self.held_bytes = 0
         self.blocked_since = 0.0
         self.pings: dict[bytes, float] = {}
         self._writers: dict[int, Stream] = {}
@@ -100,6 +103,8 @@ class ReferenceCore(Engine):
             self.streams_remote -= not stream.local
             self.counters.add("stream_active", self.role, -1)
             self.counters.add("streams", self.role * len(counters.OUTCOMES) + outcome, 1)
+        self.held_bytes -= stream.held_bytes
+        stream.held_bytes = 0
         self.streams.pop(stream.id, None)
         self._writers.pop(stream.id, None)
         stream.closed_at = self.active_at = self.now

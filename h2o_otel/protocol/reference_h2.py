@@ -25,13 +25,17 @@ class H2Engine(h2.connection.H2Connection):
         frame_received: Callable[[Frame, list[h2.events.Event]], None],
         frame_sent: Callable[[Frame], None],
         resets_remembered_max: int,
+        may_hold: Callable[[], bool],
     ) -> None:
+        self._letting_in = False
         super().__init__(config)
         self.frame_received = frame_received
         self.frame_sent = frame_sent
         # Streams that we reset; what the peer still sends on them is decoded and dropped.
         self.reset_ids: dict[int, None] = {}
         self.resets_remembered_max = resets_remembered_max
+        # Asked for every stream beyond our limit: let it in, since the peer cannot know the limit yet, or refuse it.
+        self.may_hold = may_hold
 
     def _receive_frame(self, frame: Frame) -> list[h2.events.Event]:
         self.frame_received(frame, super()._receive_frame(frame))
@@ -44,8 +48,18 @@ class H2Engine(h2.connection.H2Connection):
             return [], []
         if frame.stream_id > self.highest_inbound_stream_id and frame.stream_id & 1 and not self.config.client_side:
             if self.open_inbound_streams >= self.local_settings.max_concurrent_streams:
-                return [self.refuse(frame)], []
-        return super()._receive_headers_frame(frame)
+                if not self.may_hold():
+                    return [self.refuse(frame)], []
+                self._letting_in = True
+        try:
+            return super()._receive_headers_frame(frame)
+        finally:
+            self._letting_in = False
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """What h2 compares with the limit."""
+        return 0 if self._letting_in else super().open_inbound_streams
 
     def refuse(self, frame: HeadersFrame) -> Frame:
         """One stream too many: refused, as on our engine; h2 would end the connection."""

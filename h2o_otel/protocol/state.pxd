@@ -60,6 +60,7 @@ cdef class ConnectionState(Engine):
     cdef Py_ssize_t local_frame_max
     cdef Py_ssize_t remote_frame_max
     cdef list unacked_settings
+    cdef bint settings_known
     # stream identifiers
     # public: a test of the end of the numbers begins near it
     cdef public unsigned int next_stream_id
@@ -68,6 +69,8 @@ cdef class ConnectionState(Engine):
     cdef readonly unsigned int goaway_sent_last
     cdef readonly int streams_local
     cdef readonly int streams_remote
+    cdef readonly long long streams_refused
+    cdef readonly long long held_bytes
     cdef readonly dict reset_streams
     cdef unsigned int forgotten_below
     cdef int reset_streams_max

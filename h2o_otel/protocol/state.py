@@ -78,6 +78,8 @@ class ConnectionState(Engine):
         self.local_settings = settings.INITIAL
         # One entry as a rule, so a list: the smallest deque takes 700 octets.
         self.unacked_settings: list[tuple[dict[int, int], float]] = []
+        # The peer has acknowledged our first SETTINGS: before, it could not know our limits (RFC 9113 section 6.5.3).
+        self.settings_known = False
 
     def _begin_codec(self) -> None:
         """The field coder of each direction."""
@@ -149,6 +151,9 @@ class ConnectionState(Engine):
         self.goaway_sent_last = 2**31 - 1
         self.streams_local = 0
         self.streams_remote = 0
+        # Streams that were refused, by this side; and what the open ones beyond the limit hold (``MessageHalf.may_hold``).
+        self.streams_refused = 0
+        self.held_bytes = 0
         self.reset_streams: dict[int, int] = {}
         self.reset_streams_max = limits.closed_streams_remembered_max
         self.forgotten_below = 0

@@ -54,6 +54,7 @@ class Config:
             ``limits.shutdown_grace_s``.
         engine: "native", "h2", or None for the environment's ``H2O_OTEL_ENGINE``.
         tuning: which optimisations its connections use.
+        require_authority: requests with neither ``:authority`` nor ``host`` (health checks of some proxies) are malformed.
         eager_tasks: applications run their first step at once, in the same write as their neighbours.
         handle_signals: SIGINT and SIGTERM end the server; off where the program around it does that.
         telemetry: a ``Telemetry``, or None for the default one.
@@ -82,6 +83,7 @@ class Config:
     timeout_graceful_shutdown: float | None = None
     engine: str | None = None
     tuning: Tuning = field(default=DEFAULT_TUNING)
+    require_authority: bool = False
     eager_tasks: bool = True
     handle_signals: bool = True
     telemetry: Any = None

@@ -7,6 +7,7 @@ clients send their preface unasked; before it, nobody can say in which protocol 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,24 @@ __all__ = ["Preface", "http1_response"]
 
 # No method of HTTP/1 begins with this: "PRI" is reserved (RFC 9113 section 11.6).
 _DECIDING = CLIENT_PREFACE[:4]
-_METHOD_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ-_")
+# The parts of a request line (RFC 9112 section 3), and how far one is looked at: whoever sends a longer one speaks HTTP/1 all the same.
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
+_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\r?")
+_REQUEST_LINE_BYTES_MAX = 8192
+
+
+def begins_http1(first: bytes) -> bool | None:
+    """Whether a connection that begins with ``first`` speaks HTTP/1; None while more octets have to tell."""
+    line, ended, _ = first.partition(b"\n")
+    method, _, rest = line.partition(b" ")
+    target, space, version = rest.partition(b" ")
+    if not _METHOD.fullmatch(method) or (space and not target):
+        return False
+    if ended:
+        return _VERSION.fullmatch(version) is not None
+    if not _VERSION.fullmatch(version + b"HTTP/1.1\r"[len(version) :]):
+        return False
+    return True if len(first) >= _REQUEST_LINE_BYTES_MAX else None
 
 
 def http1_response(status: str, text: str) -> bytes:
@@ -52,17 +70,21 @@ class Preface(Engine):
 
     def receive_into(self, buffer: bytearray, start: int, end: int, now: float) -> int:
         """Decide by the first octets; returns 0, so that they go to whatever was bound."""
-        first = bytes(buffer[start : min(end, start + len(_DECIDING))])
-        if first != _DECIDING and _DECIDING.startswith(first):
-            return 0
-        if first != _DECIDING and first[0] in _METHOD_OCTETS:
-            self._answer_http1(first)
-            return end - start
+        first = bytes(buffer[start : min(end, start + _REQUEST_LINE_BYTES_MAX)])
+        if not first.startswith(_DECIDING):
+            if _DECIDING.startswith(first):
+                return 0
+            http1 = begins_http1(first)
+            if http1:
+                self._answer_http1()
+                return end - start
+            if http1 is None:
+                return 0
         # The preface, or neither protocol: then the engine says so with GOAWAY.
         self._http2(self._driver)
         return 0
 
-    def _answer_http1(self, first: bytes) -> None:
+    def _answer_http1(self) -> None:
         text = "This port speaks HTTP/2 without TLS (prior knowledge); try: curl --http2-prior-knowledge\n"
         self._output = http1_response("505 HTTP Version Not Supported", text)
         self.closed = True

@@ -177,13 +177,14 @@ class ServerProtocol(AsgiConnection):
             if request.waiting:
                 self._unwait(request)
             request.closed()
+        if self._waiting:
+            # Its place among the streams is free, which a held one may have waited for.
+            self._resume_soon()
         if self._drained:
             self._end_if_idle()
 
     def batch_finished(self, now: float) -> None:
-        """Everything of one read is parsed: start what it brought."""
-        if self._waiting:
-            self._start_waiting()
+        """Everything of one read is parsed: start what it brought, behind what waits since earlier."""
         pending = self._pending
         if pending:
             self._pending = []
@@ -194,18 +195,21 @@ class ServerProtocol(AsgiConnection):
                     self._admit(request)
             if self._requests_max >= 0 and self.connection.requests >= self._requests_max:
                 self.shutdown()
+        if self._waiting:
+            self._start_waiting()
 
     def _admit(self, request: AsgiRequest) -> None:
         """Start ``request``, or let it wait for a handler to end.
 
         It is never refused: a client may have as many streams open as SETTINGS_MAX_CONCURRENT_STREAMS
-        told it, whatever the limit of handlers.  What waits is open, so that there are at most
-        ``Limits.streams_max``; and handlers that outlive their streams keep their place, so that
-        a rapid reset makes others wait and nothing grow, until the ``rapid_reset`` rule ends it.
+        told it, whatever the limit of handlers, and more before it was told.  What waits is open, so that
+        there are at most ``Limits.streams_max``, and ``streams_held_max`` in the beginning; and handlers
+        that outlive their streams keep their place, so that a rapid reset makes others wait and nothing
+        grow, until the ``rapid_reset`` rule ends it.
         """
         if request.stream.method == b"CONNECT":
             request.reply(501, b"Not Implemented")
-        elif self.running < self.running_max and not self._waiting:
+        elif self.running < self.running_max and not self._waiting and not request.stream.held_bytes:
             self._begin(request)
         else:
             request.waiting = True
@@ -242,8 +246,10 @@ class ServerProtocol(AsgiConnection):
         self.wake()
 
     def _start_waiting(self) -> None:
+        """Start what waits, in order, inside both limits: of handlers, and of streams, which held ones exceed."""
         self.service.begin_batch()
-        while self._waiting and self.running < self.running_max:
+        streams_max = max(1, self.connection.local_streams_max)
+        while self._waiting and self.running < self.running_max and self.connection.streams_remote - len(self._waiting) < streams_max:
             request = next(iter(self._waiting.values()))
             self._unwait(request)
             self._begin(request)

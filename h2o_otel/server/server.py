@@ -64,7 +64,9 @@ class Server:
         self._listener: h2_asyncio.Listener | None = None
         self._tls: Any = None
         self._gate = Gate(config.limits)
-        self._protocol_config = server_config(config.limits, tuning=config.tuning, enable_connect_protocol=False)
+        self._protocol_config = server_config(
+            config.limits, tuning=config.tuning, enable_connect_protocol=False, require_authority=config.require_authority
+        )
 
     # -- life
 

@@ -26,6 +26,8 @@ cdef class Stream:
     cdef public list headers
     cdef public list trailers
     cdef public Py_ssize_t fields_bytes
+    # the size of the header section of a request beyond SETTINGS_MAX_CONCURRENT_STREAMS, which the peer did not know yet; else 0
+    cdef public Py_ssize_t held_bytes
     cdef public long long content_length
     cdef public bint headers_done
     cdef public int informational

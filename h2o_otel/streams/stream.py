@@ -74,6 +74,7 @@ class Stream:
         "headers_at",
         "headers_done",
         "headers_sent",
+        "held_bytes",
         "id",
         "incremental",
         "informational",
@@ -138,6 +139,7 @@ class Stream:
         self.content_length = -1
         self.headers_done = False
         self.fields_bytes = 0
+        self.held_bytes = 0
         self.informational = 0
         self.informational_bytes = 0
         self.head_request = False

@@ -247,6 +247,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("frames", "h2o.frame.control_queue.size", _U, "{frame}", (_ROLE,), "Backlog of control frames: headroom of the flood guard."),
     _row("frames", "h2o.frame.glitches", _C, "{frame}", (_ROLE, Attribute("h2o.glitch.kind", counters.GLITCHES)),
          "Legal frames without use: how near peers are to the glitch guard."),
+    _row("frames", "h2o.requests.without_authority", _C, "{request}", (), "Requests with neither :authority nor host: health checks of proxies."),
     _row("frames", "h2o.frame.errors", _C, "{error}", (_ROLE, _RULE_ERROR), "Peers that break the framing rules."),
     # -- streams
     _row("streams", "h2o.streams", _C, "{stream}", (_ROLE, Attribute("h2o.stream.outcome", counters.OUTCOMES)), "How streams end."),

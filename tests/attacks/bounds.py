@@ -18,11 +18,13 @@ def stopped(peer: Peer, rule: str, result: str = "closed") -> None:
 def within_limits(connection: Any) -> None:
     """Every table of the connection is inside its named bound."""
     limits = connection.limits
-    assert len(connection.streams) <= limits.streams_max
+    assert len(connection.streams) <= limits.streams_max + limits.streams_held_max
+    assert 0 <= connection.held_bytes <= limits.streams_held_bytes_max
     assert len(connection.reset_streams) <= limits.closed_streams_remembered_max
     assert len(connection.idle_priorities) <= limits.streams_max
     assert connection.guards.control_queued <= limits.control_queue_frames_max + 1
     assert connection.recv_window <= max(65_535, limits.window_bytes_max)
     if connection.closed:
         assert not connection.streams
+        assert connection.held_bytes == 0
         assert connection.queued == 0

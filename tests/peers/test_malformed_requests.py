@@ -58,7 +58,8 @@ MALFORMED: dict[str, bytes] = {
     "no method": block(SCHEME, PATH, HOST),
     "no scheme": block(METHOD, PATH, HOST),
     "no path": block(METHOD, SCHEME, HOST),
-    "neither authority nor host": block(METHOD, SCHEME, PATH),
+    "empty host alone": block(METHOD, SCHEME, PATH, (b"host", b"")),
+    "two hosts alone": block(METHOD, SCHEME, PATH, (b"host", b"a"), (b"host", b"a")),
     "method that is no token": block((b":method", b"GE T"), SCHEME, PATH, HOST),
     "method with a line": block((b":method", b"GET / HTTP/1.1\r\nx: y"), SCHEME, PATH, HOST),
     "scheme that is none": block(METHOD, (b":scheme", b"http\0"), PATH, HOST),
@@ -70,6 +71,7 @@ MALFORMED: dict[str, bytes] = {
     "CR LF in the path": with_path(b"/\r\nx: y"),
     "fragment": with_path(b"/#x"),
     "DEL in the path": with_path(b"/\x7f"),
+    "octets that are not ASCII in the path": with_path("/é".encode()),
     "user information": with_authority(b"user@test.example"),
     "space in the authority": with_authority(b"a b"),
     "path in the authority": with_authority(b"a/b"),
@@ -186,13 +188,13 @@ async def test_connection_error_is_told_once_and_nothing_more_is_parsed(name: st
 async def test_streams_beyond_the_limit_are_refused_and_may_be_sent_again(caplog: pytest.LogCaptureFixture) -> None:
     async with siege(caplog, limits=LIMITS) as under:
         await under.attacker.greet()
-        await under.attacker.send(*(request(n, b"/wait") for n in range(1, 200, 2)))
-        await under.attacker.send(*(request(n) for n in range(201, 221, 2)))
+        await under.attacker.send(*(request(n, b"/wait") for n in range(1, 500, 2)))
+        await under.attacker.send(*(request(n) for n in range(501, 521, 2)))
         await under.attacker.until(lambda: len(under.attacker.resets()) == 10)
-        assert under.attacker.resets() == dict.fromkeys(range(201, 221, 2), "REFUSED_STREAM")
-        assert under.app.running == 100
-        await under.attacker.send(rst_stream(1, 8), request(221))
-        await under.attacker.until(lambda: 221 in under.attacker.answered())
+        assert under.attacker.resets() == dict.fromkeys(range(501, 521, 2), "REFUSED_STREAM")
+        assert under.app.running == 250
+        await under.attacker.send(rst_stream(1, 8), request(521))
+        await under.attacker.until(lambda: 521 in under.attacker.answered())
 
 
 async def test_handlers_that_outlive_their_streams_keep_their_limit(caplog: pytest.LogCaptureFixture) -> None:

@@ -237,7 +237,7 @@ def test_ours_count_from_their_acknowledgement() -> None:
     peer.forget()
     assert accepted(peer, data(1, b"x" * 100)) == ["data 1 100"]
     peer.sends(settings_ack())
-    assert (connection.local_settings[4], connection.local_streams_max) == (10, 100)
+    assert (connection.local_settings[4], connection.local_streams_max) == (10, 250)
     assert accepted(peer, headers(3, request_block())) == ["request 3"]
     peer.sends(settings_ack())
     assert connection.local_streams_max == 1

@@ -87,11 +87,13 @@ def serving(
     handshake: bool = True,
     handler: Any = None,
     connect: bool = True,
+    require_authority: bool = False,
     tuning: Tuning = DEFAULT_TUNING,
 ) -> tuple[Connection, Peer]:
     """A server, and a client that has exchanged settings with it."""
     block = Counters()
-    connection = Connection(server_config(limits, tuning=tuning, enable_connect_protocol=connect), handler, block)
+    config = server_config(limits, tuning=tuning, enable_connect_protocol=connect, require_authority=require_authority)
+    connection = Connection(config, handler, block)
     return connection, _met(connection, block, PREFACE, handshake)
 
 

@@ -76,7 +76,8 @@ class SendingEngine(Connection):
 
     def __init__(self, client: bool, local: Settings, remote: Settings, handler: Handler) -> None:
         role = counters.CLIENT if client else counters.SERVER
-        Connection.__init__(self, ConnectionConfig(role=role, limits=_LIMITS, enable_push=True, enable_connect_protocol=True), handler)
+        config = ConnectionConfig(role=role, limits=_LIMITS, enable_push=True, enable_connect_protocol=True, require_authority=True)
+        Connection.__init__(self, config, handler)
         self.local = local
         self.remote = remote
         self.views: dict[int, H2Stream] = {}
@@ -85,8 +86,9 @@ class SendingEngine(Connection):
         self.promised = 0
         self.automatic = False
         self.window_max = 65_535
-        # The library asks for no SETTINGS before other frames.
+        # The library asks for no SETTINGS before other frames, and has its own in force at once.
         self.need_settings = False
+        self.settings_known = True
 
     # -- beginning
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..expressions import Buckets, Count, Events, Level, Mean, Quantile, like, present
+from ..expressions import Buckets, Count, Events, Level, Mean, Quantile, Rate, like, present
 from ..model import Dashboard, Panel, Query, Row, quantiles
 from .common import CALLED, SERVED
 
@@ -75,6 +75,14 @@ _SERVER = Row(
                 good="rate times duration; it returns to the base after each burst.",
                 knob="`limit_concurrency`, `Limits.running_handlers_max` per connection.",
                 stacked=True,
+            ),
+            Panel(
+                title="Requests without authority",
+                queries=(Query(Rate("h2o.requests.without_authority"), "requests"),),
+                what="Requests with neither `:authority` nor `host`, which name no site; HAProxy's health check is one.",
+                good="the rate of your proxy's health checks, or nothing.",
+                knob="`--require-authority` refuses them.",
+                empty="none seen",
             ),
             Panel(
                 title="Body sizes",

@@ -24,9 +24,9 @@ def tuning(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> T
     return made
 
 
-def request(*fields: tuple[bytes, bytes], connect: bool = True) -> str:
+def request(*fields: tuple[bytes, bytes], connect: bool = True, require_authority: bool = False) -> str:
     """The rule that the request breaks, or ""."""
-    _, peer = serving(connect=connect, tuning=TUNING)
+    _, peer = serving(connect=connect, tuning=TUNING, require_authority=require_authority)
     peer.sends(headers(1, block(*fields), end_stream=True))
     return broken(peer.counted("frame_errors"), accepted=peer.happened() == ["request 1 end"])
 
@@ -53,12 +53,12 @@ def test_bad_methods(method: bytes) -> None:
     assert request((b":method", method), SCHEME, PATH, AUTHORITY) == "method_invalid"
 
 
-@pytest.mark.parametrize("path", [b"/", b"/a?b=c", b"/%20", b"//", b"/\xc3\xa9", b"/a;b,c:d@e"])
+@pytest.mark.parametrize("path", [b"/", b"/a?b=c", b"/%20", b"//", b"/%C3%A9", b"/a;b,c:d@e"])
 def test_paths(path: bytes) -> None:
     assert request(METHOD, SCHEME, (b":path", path), AUTHORITY) == ""
 
 
-@pytest.mark.parametrize("path", [b"", b"a", b"*", b"/a b", b"/a#b", b"/\x7f", b"/\t", b"?a", b"http://a/"])
+@pytest.mark.parametrize("path", [b"", b"a", b"*", b"/a b", b"/a#b", b"/\x7f", b"/\t", b"?a", b"http://a/", b"/\xc3\xa9", b"/a?\x80"])
 def test_bad_paths(path: bytes) -> None:
     assert request(METHOD, SCHEME, (b":path", path), AUTHORITY) == "path_invalid"
 
@@ -96,9 +96,22 @@ def test_other_schemes_need_no_authority() -> None:
     assert request(METHOD, (b":scheme", b"coap"), PATH) == ""
 
 
-@pytest.mark.parametrize("missing", [METHOD, SCHEME, PATH, AUTHORITY])
+@pytest.mark.parametrize("missing", [METHOD, SCHEME, PATH])
 def test_missing(missing: tuple[bytes, bytes]) -> None:
     assert request(*(field for field in GET if field != missing)) == "pseudo_missing"
+
+
+def test_authority_may_be_missing_unless_it_is_required() -> None:
+    """Health checks of proxies have none; one that is empty, twice or contradicted names no site either, and is malformed."""
+    fields = (METHOD, SCHEME, PATH)
+    assert request(*fields) == ""
+    assert request(*fields, require_authority=True) == "pseudo_missing"
+    assert request(*fields, (b"host", b"a"), require_authority=True) == ""
+    assert request(*fields, (b":authority", b"")) == "authority_invalid"
+    assert request(*fields, (b"host", b"")) == "authority_invalid"
+    assert request(*fields, (b"host", b"a"), (b"host", b"a")) == "host_mismatch"
+    assert request(METHOD, SCHEME, PATH, (b":authority", b"a"), (b"host", b"b")) == "host_mismatch"
+    assert request(METHOD, SCHEME, PATH, (b":authority", b"a"), (b"host", b"")) == "host_mismatch"
 
 
 @pytest.mark.parametrize("twice", GET)

@@ -49,7 +49,7 @@ def test_preface_of_a_client() -> None:
 def test_preface_of_a_server() -> None:
     limits = replace(SERVER_LIMITS, stream_window_bytes=1000, connection_window_bytes=65_535)
     _, peer = serving(limits, handshake=False)
-    peer.gets(settings({1: 4096, 4: 1000, 5: 16_384, 6: 65_536, 3: 100, 8: 1, 9: 1}))
+    peer.gets(settings({1: 4096, 4: 1000, 5: 16_384, 6: 65_536, 3: 250, 8: 1, 9: 1}))
 
 
 def test_settings_and_ping_are_answered() -> None:

@@ -233,7 +233,7 @@ def test_streams_that_the_server_allows(role: str) -> None:
     """For a client what its peer allows, for a server what it allows itself."""
     connection, peer = serving() if role == "server" else requesting()
     way = "receive" if role == "server" else "transmit"
-    assert nonzero(peer.block, "stream_limit") == ({(role, way): 100} if role == "server" else {})
+    assert nonzero(peer.block, "stream_limit") == ({(role, way): 250} if role == "server" else {})
     peer.sends(settings({3: 50}))
     connection.update_settings([(3, 60)], peer.now)
     peer.sends(settings_ack())

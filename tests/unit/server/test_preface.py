@@ -31,12 +31,27 @@ async def exchange(*pieces: bytes, **settings: Any) -> bytes:
         return octets
 
 
-@pytest.mark.parametrize("request_", [b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"POST / HTTP/1.0\r\n\r\n", b"PUT / HTTP/1.1\r\n\r\n", b"PRX "])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST / HTTP/1.0\r\n\r\n",
+        b"PUT / HTTP/1.1\r\n\r\n",
+        b"PRX /\xc3\xa9 HTTP/1.1\n",
+        b"m-search * HTTP/1.1\r\n",
+        b"GET /" + b"x" * 8187,
+    ],
+)
 async def test_http1_is_told_what_the_port_speaks(request_: bytes) -> None:
     answer = await exchange(request_)
     assert answer.startswith(b"HTTP/1.1 505 HTTP Version Not Supported\r\n")
     assert b"connection: close\r\n" in answer
     assert b"--http2-prior-knowledge" in answer
+
+
+async def test_http1_in_pieces() -> None:
+    answer = await exchange(b"G", b"ET / HT", b"TP/1.1\r", b"\n")
+    assert answer.startswith(b"HTTP/1.1 505 ")
 
 
 async def test_octet_by_octet_preface_begins_http2() -> None:
@@ -54,7 +69,22 @@ async def test_octet_by_octet_preface_begins_http2() -> None:
     assert [f.payload for f in wire.frames(got) if f.type == wire.DATA] == [b"ok"]
 
 
-@pytest.mark.parametrize("octets", [b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/3.0\r\n\r\n", b"\0\0\0\0\0\0\0\0\0"])
+NEITHER = [
+    b"\x16\x03\x01\x02\x00\x01",
+    b"PRI * HTTP/3.0\r\n\r\n",
+    b"\0\0\0\0\0\0\0\0\0",
+    b"INVALID CONNECTION PREFACE\r\n\r\n",
+    b"INVALID CONNECTION PREFACE",
+    b"GET / HTTP/11.1",
+    b"GET /\r\n",
+    b"GET  / HTTP/1.1\r\n",
+    b"HELO mail.example\r\n",
+    b"\r\n",
+    b"X" * 33,
+]
+
+
+@pytest.mark.parametrize("octets", NEITHER)
 async def test_neither_protocol_gets_goaway(octets: bytes) -> None:
     frames = wire.frames(await exchange(octets))
     assert frames[-1].type == wire.GOAWAY

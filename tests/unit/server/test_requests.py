@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support import backends
+from h2o_otel import counters
+from tests.support import backends, wire
 from tests.support.judged import requirement
-from tests.support.peer import Peer, connected
+from tests.support.peer import Peer, connected, serving
 from tests.support.waiting import eventually
 
 pytestmark = backends.asyncio_loops
@@ -238,3 +239,40 @@ async def test_connect_is_not_implemented() -> None:
     async with connected(Recorder()) as peer:
         tunnel = peer.open([(":method", "CONNECT"), (":authority", "other.example:443")])
         assert (await tunnel.done()).status == 501
+
+
+async def health_check(**settings: Any) -> tuple[dict[str, Any], list[wire.Frame]]:
+    """What an application sees of HAProxy's health check, and what is answered."""
+    app = Recorder()
+    block = wire.block((b":method", b"OPTIONS"), (b":scheme", b"https"), (b":path", b"/"))
+    async with serving(app, **settings) as server:
+        reader, writer = await asyncio.open_connection(*server.addresses[0][:2])
+        writer.write(wire.PREFACE + wire.settings() + wire.settings_ack() + wire.headers(1, block, end_stream=True) + wire.goaway(0))
+        answer = b""
+        while not any(frame.stream_id == 1 for frame in whole(answer)):
+            answer += await reader.read(65_536)
+        writer.close()
+    return app.scope, whole(answer)
+
+
+def whole(octets: bytes) -> list[wire.Frame]:
+    """The complete frames at the beginning of ``octets``."""
+    end = 0
+    while len(octets) >= end + 9 and len(octets) >= (stop := end + 9 + int.from_bytes(octets[end : end + 3], "big")):
+        end = stop
+    return wire.frames(octets[:end])
+
+
+async def test_request_without_authority_has_no_host() -> None:
+    """None is invented for it."""
+    before = counters.collect().value("requests_without_authority")
+    scope, answer = await health_check()
+    assert (scope["method"], scope["path"], scope["headers"]) == ("OPTIONS", "/", [])
+    assert wire.HEADERS in [frame.type for frame in answer if frame.stream_id == 1]
+    assert counters.collect().value("requests_without_authority") == before + 1
+
+
+async def test_request_without_authority_is_refused_where_one_is_required() -> None:
+    scope, answer = await health_check(require_authority=True)
+    assert scope == {}
+    assert [(frame.type, frame.payload) for frame in answer if frame.stream_id == 1] == [(wire.RST_STREAM, b"\0\0\0\1")]
