@@ -93,6 +93,12 @@ fuzz: $(VENV)/.compiled-fuzz ## fuzz HPACK and both roles, the sources with cove
 simulate: setup ## simulated connections with faults over many seeds (SEEDS)
 	$(PY) -m tests.simulation --seeds $(SEEDS)
 
+.PHONY: findings
+findings: ## show what other software does, each finding by a script of its own; needs the package index
+	@failed=0; for script in findings/*.sh; do [ -x $$script ] || continue; \
+	  echo "==> $$script"; $$script; status=$$?; [ $$status = 0 ] || [ $$status = 77 ] || { failed=1; echo "==> FAILED: $$script"; }; \
+	done; exit $$failed
+
 dashboards: setup ## build the Grafana dashboards, alert and recording rules
 	$(H2O) dashboards build
 

@@ -18,7 +18,7 @@ from tests.unit.test_other_pythons import script  # noqa: F401
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETTINGS = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "findings" / "README.md"])
 # The history of the project names what was.
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -142,3 +142,11 @@ def test_classifiers_name_what_is_tested(script) -> None:  # type: ignore[no-unt
     assert minors == list(script.MINORS)
     assert [line[-1] for line in claimed if "Implementation" in line] == ["CPython"]
     assert [line[-1] for line in claimed if line[0] == "Operating System"] == ["Linux"]
+
+
+def test_every_finding_has_its_row() -> None:
+    folder = ROOT / "findings"
+    rows = re.findall(r"^\| `([\w.-]+\.sh)` \|", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == sorted(path.name for path in folder.glob("*.sh") if path.stat().st_mode & 0o111)
+    for name in rows:
+        assert "common.sh" in (folder / name).read_text(encoding="utf-8"), name
