@@ -224,9 +224,14 @@ class ClientProtocol(Carrier):
                 "exception.message": str(error),
                 "h2o.error_code": ErrorCode.label(error.code),
             }
-            if error.flight:
-                fields["h2o.flight"] = error.flight.lines(self.limits.flight_recorder_shown_max)
-            self._log.emit("h2o.connection.failed", fields)
+            shown = {"h2o.flight": error.flight.lines(self.limits.flight_recorder_shown_max)} if error.flight else {}
+            if error.rule == "connection_lost" and self.goaway == "NO_ERROR":
+                # The server has said that it leaves; the requests that it did not answer are logged by themselves.
+                self._log.emit("h2o.connection.left", fields)
+                if shown and self._log.wants("h2o.connection.frames"):
+                    self._log.emit("h2o.connection.frames", shown)
+            else:
+                self._log.emit("h2o.connection.failed", {**fields, **shown})
         self.finish("health" if error.rule == "ping_timeout" else "error")
 
     # -- calls of the driver

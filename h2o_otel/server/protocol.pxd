@@ -14,7 +14,7 @@ cdef bytes _GOAWAY_PING
 cdef class ServerProtocol(AsgiConnection):
     cdef readonly int running, running_max
     cdef readonly bint draining
-    cdef bint _drained, _resuming
+    cdef bint _drained, _resuming, _said_goodbye
     cdef long long _requests_max
     cdef object _age_timer
     cdef list _pending, _heads

@@ -49,6 +49,7 @@ class ServerProtocol(AsgiConnection):
         self.running_max = limits.running_handlers_max
         self.draining = False
         self._drained = False
+        self._said_goodbye = False
         self._pending: list[AsgiRequest] = []
         self._waiting: dict[int, AsgiRequest] = {}
         self._resuming = False
@@ -109,8 +110,14 @@ class ServerProtocol(AsgiConnection):
         code = ErrorCode.label(error.code)
         # The reference engine has no flight recorder.
         shown = {"h2o.flight": error.flight.lines(self.service.limits.flight_recorder_shown_max)} if error.flight else {}
-        fields = {"error.type": error.rule, "exception.message": str(error), "h2o.error_code": code, **shown}
-        self.emit("h2o.connection.failed", fields)
+        fields = {"error.type": error.rule, "exception.message": str(error), "h2o.error_code": code}
+        if error.rule == "connection_lost" and (self._said_goodbye or error.__cause__ is None):
+            # Nobody broke a rule: a client that closes its connection does not want the answers any more.
+            self.emit("h2o.connection.left", fields)
+            if shown and self.service.log.wants("h2o.connection.frames"):
+                self.emit("h2o.connection.frames", shown)
+            return
+        self.emit("h2o.connection.failed", {**fields, **shown})
         if self.span_base is not None:
             self.service.tracing.connection_ended(self.span_base, self._opened_ns, _counters.clock(), error.rule, shown)
 
@@ -123,6 +130,7 @@ class ServerProtocol(AsgiConnection):
             extensions.pop("http.response.push", None)
 
     def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
+        self._said_goodbye = not code
         # A client that says good-bye is no news; its counter has it.
         if code and self.service.log.wants("h2o.goaway"):
             label = ErrorCode.label(code)

@@ -62,7 +62,7 @@ Environment, honoured also by `h2o-otel serve`:
 |---|---|
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SDK_DISABLED` | as specified |
 | `OTEL_EXPORTER_OTLP_*` | as specified; `..._PROTOCOL` is `http/protobuf` or `grpc` |
-| `OTEL_{TRACES,METRICS,LOGS}_EXPORTER` | `otlp`, `console`, `none`, and `prometheus` for metrics, several with commas; overrules `otlp=True`, not an endpoint given in code |
+| `OTEL_{TRACES,METRICS,LOGS}_EXPORTER` | `otlp`, `console`, `none`, for metrics `prometheus`; they overrule `otlp=True`, not an endpoint |
 | `OTEL_EXPORTER_PROMETHEUS_HOST`, `..._PORT` | of the endpoint that `OTEL_METRICS_EXPORTER=prometheus` opens (127.0.0.1, 9464) |
 | `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_BLRP_*`, `OTEL_METRIC_EXPORT_*` | as in the SDK |
 | `OTEL_METRICS_EXEMPLAR_FILTER` | `trace_based` or `always_off` |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import Any, ClassVar
 
@@ -265,3 +266,22 @@ async def test_misdirected_request_is_sent_once_more_on_a_fresh_connection(serve
         assert (await c.get(f"{server.url}/")).status_code == 200
         assert len(server.peers) == 4
         assert counters.collect().value("pool_retries", "421") >= before + 3
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+async def test_a_server_that_said_good_bye_and_left_is_no_warning_with_frames(
+    serve: Any, client: Any, caplog: pytest.LogCaptureFixture, goodbye: bool
+) -> None:
+    class Leaving(Peer):
+        def ended(self, stream_id: int) -> None:
+            if goodbye:
+                self.raw(wire.goaway(stream_id, 0))
+            self.hang_up()
+
+    caplog.set_level(logging.INFO, "h2o_otel")
+    server = serve(Leaving)
+    async with client() as c:
+        with pytest.raises(h2o_otel.H2OError):
+            await c.post(server.url, content=b"x")
+    names = [record.h2o_event for record in caplog.records if getattr(record, "h2o_event", "").startswith("h2o.connection.")]
+    assert names == ["h2o.connection.left" if goodbye else "h2o.connection.failed"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ from h2o_otel.telemetry.lines import flush
 from tests.support import backends
 from tests.support.peer import connected
 from tests.support.waiting import eventually
+from tests.support.wire import goaway
 
 pytestmark = backends.asyncio_only
 
@@ -160,6 +163,44 @@ async def test_fault_of_the_peer_is_one_event(caplog: pytest.LogCaptureFixture) 
     assert record.h2o_fields["h2o.flight"][-1].endswith("< RST_STREAM stream=0 length=4")
     assert record.levelno == logging.WARNING
     assert record.exc_info is None
+
+
+async def left(caplog: pytest.LogCaptureFixture, goodbye: bool, reset: bool) -> list[logging.LogRecord]:
+    """What is logged of three clients that leave in the middle of a response."""
+    for said in range(3):
+        async with connected(app, engine="native", limits=Limits(disconnect_grace_s=0.0)) as peer:
+            peer.request(path="/wait")
+            await peer.get("/items/5")
+            if goodbye:
+                peer.write(goaway(0))
+                await eventually(lambda: counters.collect().value("goaway", "server", "receive", "NO_ERROR") > said)  # noqa: B023
+            if reset:
+                raw = peer._writer.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer._writer.transport.abort()
+            await eventually(lambda: counters.collect().value("connection_active", "server") == 0)
+    names = ("h2o.connection.failed", "h2o.connection.left", "h2o.connection.frames", "http.server.request.exception")
+    return [record for record in caplog.records if getattr(record, "h2o_event", "") in names]
+
+
+@pytest.mark.parametrize(("goodbye", "reset"), [(False, False), (True, False), (True, True)])
+async def test_a_client_that_leaves_politely_is_no_warning(caplog: pytest.LogCaptureFixture, goodbye: bool, reset: bool) -> None:
+    caplog.set_level(logging.INFO, "h2o_otel")
+    records = await left(caplog, goodbye, reset)
+    assert [(record.h2o_event, record.levelname) for record in records] == [("h2o.connection.left", "INFO")] * 3
+    assert max(len(record.getMessage()) for record in records) < 300
+
+
+async def test_the_frames_of_a_client_that_left_are_a_line_of_level_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "h2o_otel")
+    records = await left(caplog, goodbye=False, reset=False)
+    assert [record.levelname for record in records] == ["INFO", "DEBUG"] * 3
+    assert any("HEADERS stream=1" in line for line in records[1].h2o_fields["h2o.flight"])
+
+
+async def test_a_lost_connection_is_still_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    records = await left(caplog, goodbye=False, reset=True)
+    assert [(record.h2o_event, record.levelname) for record in records] == [("h2o.connection.failed", "WARNING")] * 3
 
 
 async def test_level_off_serves() -> None:
