@@ -11,7 +11,7 @@ from .protocol cimport ClientProtocol
 from .request cimport Request
 from .response cimport Response
 
-cdef object _running_loop
+cdef object _running_loop, _current_context
 cdef int _MISDIRECTED
 
 cdef class Client(RequestBuilder):
@@ -28,7 +28,7 @@ cdef class Client(RequestBuilder):
     cdef _check(self)
     @cython.locals(endpoint=Endpoint, exchange=Exchange, connection=ClientProtocol)
     cdef Exchange _begin(self, Request request, bint streaming)
-    @cython.locals(request=Request, metrics=ClientRequestMetrics, block=Counters)
+    @cython.locals(request=Request, metrics=ClientRequestMetrics, block=Counters, tracing=Tracing)
     cdef _observe(self, Exchange exchange, Endpoint endpoint, int resend_count)
     @cython.locals(request=Request, raw=list, fields=list, span=RequestSpan)
     cdef _open(self, Exchange exchange, Endpoint endpoint, ClientProtocol connection, double now)

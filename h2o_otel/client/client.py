@@ -23,6 +23,7 @@ from ..limits import CLIENT_LIMITS, Limits
 from ..pool.pool import Pool
 from ..pool.tasks import back_off, spawn
 from ..protocol.config import DEFAULT_TUNING
+from ..telemetry import current
 from ..tuning import Tuning
 from .building import Endpoint, RequestBuilder
 from .connect import Connector
@@ -39,6 +40,7 @@ from .urls import URL
 __all__ = ["Client"]
 
 _running_loop = asyncio._get_running_loop
+_current_context = current.current_context
 _MISDIRECTED = 421
 
 
@@ -243,16 +245,18 @@ class Client(RequestBuilder):
     def _observe(self, exchange: Exchange, endpoint: Endpoint, resend_count: int) -> None:
         """The exchange begins, for the metrics and, if there is tracing, its span."""
         request = exchange.request
+        origin = endpoint.origin
         metrics = endpoint.metrics
+        if metrics is None and self._telemetry.enabled:
+            metrics = endpoint.metrics = self._telemetry.client_requests(origin.host, origin.port)
         if metrics is not None:
             exchange.metrics = metrics
             exchange.metrics_index = metrics.started(request.method)
-        if self._tracing is not None:
-            origin = endpoint.origin
+        # Asked each time, since an application may configure its telemetry after the first request.
+        tracing = self._tracing = self._telemetry.tracing
+        if tracing is not None:
             block = None if metrics is None else metrics.block
-            exchange.span = self._tracing.client_started(
-                request.method, request, origin.host, origin.port, _mem.now_ns(), resend_count, block
-            )
+            exchange.span = tracing.client_started(request.method, request, origin.host, origin.port, _mem.now_ns(), resend_count, block)
 
     def _open(self, exchange: Exchange, endpoint: Endpoint, connection: ClientProtocol, now: float) -> None:
         """Send the exchange's request on ``connection``; ``exchange.stream`` stays None if the connection has just ended."""
@@ -266,6 +270,8 @@ class Client(RequestBuilder):
             trace = span.trace
             if connection.setup_span is not None:
                 span.link(connection.setup_span)
+        elif _current_context() and self._telemetry.enabled:
+            fields += current.inject(raw)
         try:
             if request.body.data:
                 check_length(raw, len(request.body.data))

@@ -113,7 +113,7 @@ class AsgiRequest:
         self._sent = 0
         self._app_started_ns = 0
         service = owner.service
-        self._metrics_index = 0
+        self._metrics_index = -1
         if service.metrics is not None:
             self._metrics_index = service.metrics.started(stream.method, owner.scheme)
 

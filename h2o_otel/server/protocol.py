@@ -91,6 +91,7 @@ class ServerProtocol(AsgiConnection):
         age_s = service.limits.connection_age_max_s
         if age_s is not None:
             self._age_timer = self.loop.call_at(self.loop.now() + age_s, self.shutdown)
+        service.refresh()
         if service.tracing is not None:
             self.span_base = service.tracing.connection(self._id, driver.peername, driver.sockname)
             connection.trace_requests = service.tracing.detail

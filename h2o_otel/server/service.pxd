@@ -44,6 +44,7 @@ cdef class Service:
     cdef tuple _date_field
     cdef double _date_until
 
+    cpdef refresh(self)
     cpdef begin_batch(self)
     @cython.locals(names=dict)
     cpdef spawn(self, object work, object context)

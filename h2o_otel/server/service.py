@@ -78,10 +78,8 @@ class Service:
         self.loop = loop
         self.limits = limits
         self.telemetry = telemetry
-        self.metrics = telemetry.server_requests("2")
-        self.tracing = telemetry.tracing
-        self.log = telemetry.events
-        self.access_log = bool(telemetry.access_log)
+        self.metrics: Any = None
+        self.refresh()
         self.root_path = root_path
         self.raw_root_path = root_path.encode("utf-8")
         self.state = state
@@ -104,6 +102,15 @@ class Service:
         self._captured_context: Any = None
         self._date_field: tuple[bytes, bytes] | None = None
         self._date_until = 0.0
+
+    def refresh(self) -> None:
+        """Take over what an application has configured meanwhile; for each new connection."""
+        telemetry = self.telemetry
+        if self.metrics is None:
+            self.metrics = telemetry.server_requests("2")
+        self.tracing = telemetry.tracing
+        self.log = telemetry.events
+        self.access_log = bool(telemetry.access_log)
 
     # -- tasks
 
@@ -194,7 +201,7 @@ class Service:
     ) -> None:
         """The request is over: metrics, span and access log.  ``status`` is 0 where no response began."""
         duration = stream.closed_at - stream.headers_at
-        if self.metrics is not None:
+        if self.metrics is not None and metrics_index >= 0:
             exemplar = span if span is not None and span.sampled else None
             self.metrics.finished(metrics_index, status, route, error_type, duration, exemplar, stream.body_received, stream.body_sent)
         if span is not None:

@@ -18,12 +18,21 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
+from opentelemetry import metrics as metrics_api
 from opentelemetry import trace
+from opentelemetry._logs import _internal as logs_internal
 from opentelemetry.context import Context
+from opentelemetry.metrics import _internal as metrics_internal
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
-from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, ObservableGauge, UpDownCounter
+from opentelemetry.sdk.metrics import (
+    Histogram,
+    MeterProvider,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+)
 from opentelemetry.sdk.metrics import export as metrics_export
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -33,9 +42,11 @@ from opentelemetry.sdk.metrics.export import (
     ResourceMetrics,
     ScopeMetrics,
 )
+from opentelemetry.sdk.metrics.view import DropAggregation, ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 __all__ = [
@@ -43,6 +54,7 @@ __all__ = [
     "OFF",
     "ON",
     "SPAN_KEY",
+    "SUPPRESS_HTTP_KEY",
     "SUPPRESS_KEY",
     "LiveSpan",
     "SamplerRules",
@@ -71,13 +83,18 @@ _SDK_KINDS: dict[str, str] = {
     "histogram": "_Histogram",
     "gauge": "_ObservableGauge",
 }
-_SDK_CLASSES = {"counter": Counter, "updowncounter": UpDownCounter, "histogram": Histogram, "gauge": ObservableGauge}
+# What carries our instruments where a reader is not ours.
+_OBSERVED = {"counter": ObservableCounter, "updowncounter": ObservableUpDownCounter, "histogram": Histogram, "gauge": ObservableGauge}
 
 _context_variable: Any = getattr(getattr(context_api, "_RUNTIME_CONTEXT", None), "_current_context", None)
 
 
 # True in the context of an exporter, whose own requests must not be traced.
 SUPPRESS_KEY: str = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
+
+
+# True where other instrumentation has a span for the HTTP request that is about to be made.
+SUPPRESS_HTTP_KEY: str = getattr(context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation")
 
 
 # The same for a context that is written without being entered; None where OpenTelemetry keeps it elsewhere.
@@ -113,6 +130,17 @@ def temporality(reader: Any, kind: str) -> AggregationTemporality:
 
 Produce = Callable[[Any], Sequence[ScopeMetrics]]
 
+METER = "h2o_otel"
+# Instruments of servers that other instrumentation (FastAPI's own, the contrib packages) records for the same requests.
+SERVER_NAMES = frozenset(
+    {
+        "http.server.request.duration",
+        "http.server.active_requests",
+        "http.server.request.body.size",
+        "http.server.response.body.size",
+    }
+)
+
 if TYPE_CHECKING:
     _ReaderBase = MetricReader
 else:
@@ -120,19 +148,48 @@ else:
 
 
 class CountersReader(_ReaderBase):
-    """In front of any ``MetricReader``: adds the points made by ``h2o_produce`` to what the SDK collected."""
+    """In front of any ``MetricReader``: adds the points made by ``h2o_produce`` to what the SDK collected.
+
+    Attributes:
+        h2o_produce: makes our points.
+        h2o_claims: names that are shown beside this reader, without it adding them.
+        h2o_left: names that the SDK's own instruments show to this reader, since a View or its aggregation asks for it.
+    """
 
     h2o_produce: Produce | None = None
+    h2o_claims: Callable[[], frozenset[str]] | None = None
+    h2o_left: frozenset[str] = frozenset()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        produce = self.h2o_produce
-        if produce is not None and metrics_data is not None and metrics_data.resource_metrics:
-            scopes = produce(self)
-            if scopes:
-                first, *rest = metrics_data.resource_metrics
-                first = ResourceMetrics(first.resource, [*first.scope_metrics, *scopes], first.schema_url)
-                metrics_data = MetricsData([first, *rest])
+        if metrics_data is not None and metrics_data.resource_metrics:
+            first, *rest = metrics_data.resource_metrics
+            ours: list[ScopeMetrics] = []
+            claimed: frozenset[str] = frozenset() if self.h2o_claims is None else self.h2o_claims()
+            if self.h2o_produce is not None:
+                ours = [_without(scope, self.h2o_left) for scope in self.h2o_produce(self)]
+                claimed |= frozenset(metric.name for scope in ours for metric in scope.metrics)
+            if claimed:
+                scopes = [*_once(first.scope_metrics, claimed - self.h2o_left), *ours]
+                metrics_data = MetricsData([ResourceMetrics(first.resource, scopes, first.schema_url), *rest])
         super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)  # type: ignore[safe-super]
+
+
+def _without(scope: ScopeMetrics, names: frozenset[str]) -> ScopeMetrics:
+    if not names:
+        return scope
+    return ScopeMetrics(scope.scope, [metric for metric in scope.metrics if metric.name not in names], scope.schema_url)
+
+
+def _once(scopes: Sequence[ScopeMetrics], claimed: frozenset[str]) -> list[ScopeMetrics]:
+    """What the SDK collected, less what our points say already: by our own instruments, or by others that watch our server."""
+    mine = {metric.name for scope in scopes if scope.scope.name == METER for metric in scope.metrics}
+    twice = (claimed | mine) & SERVER_NAMES
+    found = []
+    for scope in scopes:
+        kept = _without(scope, claimed if scope.scope.name == METER else twice)
+        if kept.metrics:
+            found.append(kept)
+    return found
 
 
 _reader_classes: dict[type, type] = {}
@@ -146,9 +203,100 @@ def counting_reader_class(cls: type[MetricReader]) -> type[MetricReader]:
     return found
 
 
+def _readers(provider: Any) -> list[Any]:
+    consumer = getattr(provider, "_measurement_consumer", None)
+    return list(getattr(consumer, "_reader_storages", ()))
+
+
 def counting_readers(provider: Any) -> list[Any]:
-    """The readers with ``CountersReader`` in front that the application gave its provider."""
-    return [reader for reader in getattr(provider, "_metric_readers", ()) if isinstance(reader, CountersReader)]
+    """The readers with ``CountersReader`` in front that ``provider`` has."""
+    return [reader for reader in _readers(provider) if isinstance(reader, CountersReader)]
+
+
+def has_foreign_reader(provider: Any) -> bool:
+    """Whether somebody reads ``provider`` with a reader that does not add our points."""
+    if not isinstance(provider, MeterProvider):
+        return True  # not the SDK's: nobody can know
+    return any(not isinstance(reader, CountersReader) for reader in _readers(provider))
+
+
+def prefers_exponential(reader: Any) -> bool:
+    """Whether ``reader`` wants histograms with exponential buckets."""
+    preferred = getattr(reader, "_instrument_class_aggregation", {})
+    return any(
+        cls.__name__ == _SDK_KINDS["histogram"] and isinstance(how, ExponentialBucketHistogramAggregation) for cls, how in preferred.items()
+    )
+
+
+def views(provider: Any) -> tuple[Any, ...]:
+    return tuple(getattr(getattr(provider, "_sdk_config", None), "views", ()))
+
+
+def views_by_name(provider: Any, instruments: Mapping[str, tuple[str, str]], version: str, schema_url: str) -> dict[str, bool]:
+    """The instruments of ours that Views of ``provider`` match, and whether all of these drop them.
+
+    Args:
+        instruments: kind and unit by name.
+        version, schema_url: of our meter.
+    """
+    found: dict[str, bool] = {}
+    every = views(provider)
+    scope = InstrumentationScope(METER, version, schema_url)
+    for name, (kind, unit) in instruments.items() if every else ():
+        cls: Any = _OBSERVED[kind]
+        instrument = object.__new__(cls)
+        instrument.name, instrument.unit, instrument.instrumentation_scope = name, unit, scope
+        matching = [view for view in every if view._match(instrument)]
+        if matching:
+            found[name] = all(isinstance(view._aggregation, DropAggregation) for view in matching)
+    return found
+
+
+def recorded_elsewhere(provider: Any) -> frozenset[str]:
+    """Which of ``SERVER_NAMES`` another meter of ``provider`` has an instrument for."""
+    found: set[str] = set()
+    for scope, meter in list(getattr(provider, "_meters", {}).items()):
+        if scope.name != METER:
+            found.update(instrument.name for instrument in list(getattr(meter, "_instrument_id_instrument", {}).values()))
+    return SERVER_NAMES & found
+
+
+def meters_count(provider: Any) -> int:
+    """Changes when ``recorded_elsewhere`` may."""
+    return len(getattr(provider, "_meters", ()))
+
+
+class _Listener:
+    """Stands among the meters that wait for the global provider."""
+
+    def __init__(self, call: Callable[[Any], object]) -> None:
+        self._call = call
+
+    def on_set_meter_provider(self, provider: Any) -> None:
+        self._call(provider)
+
+
+def meter_provider() -> Any:
+    """The global MeterProvider, or None while none is set."""
+    found = metrics_api.get_meter_provider()
+    return None if type(found).__name__ in ("_ProxyMeterProvider", "NoOpMeterProvider") else found
+
+
+def when_meter_provider_is_set(call: Callable[[Any], object]) -> None:
+    """Have ``call`` run with the global MeterProvider as soon as the application sets one."""
+    waiting = getattr(getattr(metrics_internal, "_PROXY_METER_PROVIDER", None), "_meters", None)
+    if isinstance(waiting, list):
+        waiting.append(_Listener(call))
+
+
+def is_shut_down(provider: Any) -> bool:
+    """Whether ``provider`` gives out nothing any more."""
+    return bool(getattr(provider, "_shutdown", False) or getattr(provider, "_disabled", False))
+
+
+def is_unset(provider: Any) -> bool:
+    """Whether ``provider`` is what the API gives while the application has set none."""
+    return type(provider).__name__ in ("ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider")
 
 
 # -- traces
@@ -448,8 +596,19 @@ def check() -> list[str]:
 
     reader = metrics_export.InMemoryMetricReader()
     meters = MeterProvider([reader], shutdown_on_exit=False)
-    want(list(getattr(meters, "_metric_readers", ())) == [reader], "MeterProvider._metric_readers")
+    want(_readers(meters) == [reader], "MeterProvider._measurement_consumer._reader_storages")
+    meters.get_meter("check").create_histogram("http.server.request.duration")
+    want(recorded_elsewhere(meters) == {"http.server.request.duration"}, "MeterProvider._meters, Meter._instrument_id_instrument")
     meters.shutdown()
+    viewed = MeterProvider(views=[View(instrument_name="check.*", aggregation=DropAggregation())], shutdown_on_exit=False)
+    matched = views_by_name(viewed, {"check.one": ("histogram", "s"), "other": ("counter", "By")}, "", "")
+    want(matched == {"check.one": True}, "MeterProvider._sdk_config.views, View._match, View._aggregation")
+    exponential = metrics_export.InMemoryMetricReader(preferred_aggregation={Histogram: ExponentialBucketHistogramAggregation()})
+    want(prefers_exponential(exponential) and not prefers_exponential(reader), "MetricReader._instrument_class_aggregation")
+    waiting = getattr(getattr(metrics_internal, "_PROXY_METER_PROVIDER", None), "_meters", None)
+    want(isinstance(waiting, list), "opentelemetry.metrics._internal._PROXY_METER_PROVIDER._meters")
+    unset = (trace.ProxyTracerProvider, metrics_internal._ProxyMeterProvider, logs_internal.ProxyLoggerProvider)
+    want(all(is_unset(object.__new__(cls)) for cls in unset), "the API's Proxy*Provider")
     names = {cls.__name__ for cls in getattr(reader, "_instrument_class_temporality", {})}
     want(set(_SDK_KINDS.values()) <= names, "MetricReader._instrument_class_temporality with the SDK's instrument classes")
     parameters = list(inspect.signature(MetricReader._receive_metrics).parameters)

@@ -51,12 +51,32 @@ class Telemetry:
         self._body_sizes = body_sizes
         self._origins_max = origins_max
         self._owned: list[Any] = []
+        self._bridges: list[Any] = []
         self._closers: list[Callable[[], object]] = []
         self._closed = False
 
     @property
     def enabled(self) -> bool:
         return self.level != "off"
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def widen(self, access_log: bool, body_sizes: bool, origins_max: int) -> None:
+        """Take over what another call of ``configure`` asks for; nothing that was on is turned off."""
+        self.access_log = self.access_log or access_log
+        self._body_sizes = self._body_sizes or body_sizes
+        self._origins_max = max(self._origins_max, origins_max)
+
+    def bridged(self, provider: Any) -> None:
+        """Show our instruments on ``provider``, too."""
+        from . import _sdk, bridge
+
+        if not self._closed and self.enabled and not _sdk.is_shut_down(provider):
+            made = bridge.attach(provider, self)
+            if made not in self._bridges:
+                self._bridges.append(made)
 
     def server_requests(self, protocol_version: str = "2") -> ServerRequestMetrics | None:
         """Request metrics of a server for the calling thread's event loop; None at level "off"."""
@@ -107,6 +127,8 @@ class Telemetry:
         # Access lines reach the exporters through the queue.
         lines.flush(min(timeout_s, 1.0))
         ending.shut_down(self._owned, max(0.0, timeout_s - (time.monotonic() - began)))
+        for made in self._bridges:
+            made.release(self)
         for close in reversed(self._closers):
             try:
                 close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from time import time_ns
 from typing import Any
 
@@ -245,17 +245,23 @@ def _histogram_point(instrument: Instrument, fields: dict[str, Any], value: Hist
 class Observables:
     """The same numbers through observable instruments, for a meter whose reader is not ours.
 
-    Histograms have no observable form and are left out; one collection feeds all callbacks of a
-    round.  ``enabled = False`` silences them, for when a reader of ours takes over.
+    Histograms have no observable form and are left out; one collection of the counters feeds all
+    callbacks of a round.
+
+    Args:
+        meter: gets the instruments.
+        producer: reads the counters.
+        elsewhere: the instruments that somebody else feeds for the same requests: these are not observed.
+
+    Attributes:
+        enabled: False silences all of them.
     """
 
-    ROUND_NS = 200_000_000
-
-    def __init__(self, meter: Meter, producer: Producer) -> None:
+    def __init__(self, meter: Meter, producer: Producer, elsewhere: Callable[[], Collection[str]] = frozenset) -> None:
         self.enabled = True
         self._producer = producer
-        self._readings: Readings = {}
-        self._read_at = 0
+        self._elsewhere = elsewhere
+        self._readings: Readings | None = None
         make = {
             "counter": meter.create_observable_counter,
             "updowncounter": meter.create_observable_up_down_counter,
@@ -265,22 +271,35 @@ class Observables:
             if instrument.kind in make and instrument.name != "h2o.build.info":
                 make[instrument.kind](instrument.name, [self._callback(instrument)], instrument.unit, instrument.why)
 
+    def begin_round(self) -> None:
+        """A collection begins: what was read for the last one is old."""
+        self._readings = None
+
     def _callback(self, instrument: Instrument) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
-            if not self.enabled:
+            if not self.enabled or instrument.name in self._elsewhere():
                 return []
-            now = counters.clock()
-            if not self._read_at or now - self._read_at > self.ROUND_NS:
+            if self._readings is None:
                 self._readings = self._producer.readings()
-                self._read_at = now
             values = self._readings.get(instrument.name, {})
             return [Observation(value, attributes_of(instrument, labels)) for labels, value in values.items()]
 
         return observe
 
 
-def register_build_info(meter: Meter) -> None:
-    """``h2o.build.info`` as an observable gauge: with no instrument at all the SDK would not call its readers."""
+def register_build_info(meter: Meter, begin: Callable[[], object] | None = None) -> None:
+    """``h2o.build.info`` as an observable gauge: with no instrument at all the SDK would not call its readers.
+
+    Args:
+        meter: gets it, before any other instrument.
+        begin: called at the beginning of each collection.
+    """
     instrument = by_name["h2o.build.info"]
     fields = attributes_of(instrument, runtime.build_info())
-    meter.create_observable_gauge(instrument.name, [lambda _: [Observation(1, fields)]], instrument.unit, instrument.why)
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        if begin is not None:
+            begin()
+        return [Observation(1, fields)]
+
+    meter.create_observable_gauge(instrument.name, [observe], instrument.unit, instrument.why)

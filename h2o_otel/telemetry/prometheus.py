@@ -6,11 +6,12 @@ the same producer.  Needs the extra ``prometheus``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import counters
 from ..counters import HistogramValue
+from . import _sdk
 from .catalogue import Instrument, by_name, prometheus_label
 from .failures import failed
 from .metrics import Producer
@@ -21,23 +22,39 @@ __all__ = ["PrometheusEndpoint"]
 class CountersCollector:
     """A collector of ``prometheus_client`` over a producer."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, others: Any = None) -> None:
         self._producer = producer
+        self._others = others
+        self.claims: frozenset[str] = frozenset()
+        """Names of the instruments that the collection under way shows."""
+        self.left: Callable[[], frozenset[str]] = frozenset
+        """Names that the SDK shows, since a View asks for it."""
 
     def describe(self) -> list[Any]:
         # Registering must not collect.
         return []
 
     def collect(self) -> Iterator[Any]:
+        found = {family.name: family for family in self._ours()}
+        # What the SDK has of other libraries: of one name there can be one family only.
+        for family in () if self._others is None else self._others.collect():
+            known = found.setdefault(family.name, family)
+            if known is not family and known.type == family.type:
+                known.samples.extend(family.samples)
+        yield from found.values()
+
+    def _ours(self) -> list[Any]:
         began = counters.clock()
         try:
-            families = [_family(by_name[name], values) for name, values in self._producer.readings().items() if values]
+            left = self.left()
+            readings = {name: values for name, values in self._producer.readings().items() if values and name not in left}
+            self.claims = frozenset(readings)
+            return [_family(by_name[name], values) for name, values in readings.items()]
         except Exception:
             failed("collecting metrics for Prometheus")
-            return
+            return []
         finally:
             counters.local().add("telemetry_time_ns", 0, counters.clock() - began)
-        yield from families
 
 
 def _family(instrument: Instrument, values: dict[tuple[str, ...], Any]) -> Any:
@@ -91,9 +108,14 @@ class PrometheusEndpoint:
         from prometheus_client import CollectorRegistry, start_http_server
 
         self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(CountersCollector(producer))
         # The application's own OpenTelemetry metrics, h2o.build.info among them.
-        self.reader = PrometheusMetricReader(registry=self.registry)
+        others = CollectorRegistry(auto_describe=False)
+        collector = CountersCollector(producer, others)
+        self.registry.register(collector)
+        reader: Any = _sdk.counting_reader_class(PrometheusMetricReader)(registry=others)  # type: ignore[call-arg]
+        self.reader = reader
+        reader.h2o_claims = lambda: collector.claims
+        collector.left = lambda: reader.h2o_left
         self._server, self._thread = start_http_server(port, host, registry=self.registry)
         self.host = host
         self.port: int = self._server.server_port

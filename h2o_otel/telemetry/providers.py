@@ -6,7 +6,8 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from opentelemetry import _logs as logs_api
@@ -33,17 +34,19 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from . import _sdk, environment, outputs, runtime
-from .attributes import SCHEMA_URL, VERSION
+from .bridge import follow_global
 from .exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
 from .handle import Telemetry, TelemetryError
 from .logs import EventLog, LogsHandler, install_handler, remove_handler
-from .metrics import Observables, Producer, register_build_info
+from .metrics import Producer
 from .spans import Tracing
 
 __all__ = ["Builder", "reader_class"]
 
-# The observable instruments of ``default()``; a reader of ours takes over from them.
-_observables: list[Observables] = []
+_log = logging.getLogger("h2o_otel.telemetry")
+
+# Providers made here: only to these may something be added.
+_made: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class Builder:
@@ -66,6 +69,8 @@ class Builder:
         self._delta = delta
         self._set_global = set_global
         self._resource = Resource.get_empty()
+        self._foreign: list[str] = []
+        self._asked: dict[str, bool] = {}
 
     def resource(self, service_name: str | None, extra: Mapping[str, Any] | None) -> None:
         fields = dict(extra or {})
@@ -76,36 +81,75 @@ class Builder:
     def _wanted(self, signal: str) -> environment.Wanted:
         return environment.wanted(signal, self._endpoint, self._console.get(signal))
 
+    # -- whose providers
+
+    def _provider(self, given: Any, found: Any) -> Any:
+        """The provider to use: what was given, or the global one; None where one has to be made."""
+        if given is not None:
+            return given
+        if not self._set_global or _sdk.is_unset(found) or (found in _made and _sdk.is_shut_down(found)):
+            return None
+        return found
+
+    def _made_here(self, provider: Any, global_one: Any, set_global: Callable[[Any], None]) -> None:
+        """Keep a provider that was made here, and make it the global one where there is none."""
+        _made.add(provider)
+        self._telemetry._owned.append(provider)
+        if self._set_global and _sdk.is_unset(global_one):
+            set_global(provider)
+
+    def _is_mine(self, provider: Any, kind: str) -> bool:
+        """Whether exporters may be added; what was asked for and cannot be is named at the end."""
+        if provider in _made:
+            return True
+        self._foreign.append(kind)
+        return False
+
+    def warn_unused(self) -> None:
+        """Name in one warning the arguments that do not apply, since the application has providers of its own."""
+        asked = {"otlp": bool(self._endpoint), "console": any(self._console.values()), "in_memory": self._in_memory, **self._asked}
+        unused = [name for name, value in asked.items() if value]
+        if self._foreign and unused:
+            _log.warning(
+                "telemetry: the application has a %s of its own, which is used as it is: %s of configure() does not apply to it; "
+                "give that provider its exporters yourself, or set none before configure()",
+                " and a ".join(self._foreign),
+                ", ".join(unused),
+            )
+
     # -- metrics
 
-    def metrics(self, provider: Any, port: int | None, host: str) -> None:
+    def metrics(self, given: Any, port: int | None, host: str) -> None:
         telemetry = self._telemetry
-        producer = telemetry.producer = Producer()
-        readers = self._readers()
-        if port is None and self._wanted("metrics").prometheus:
+        if telemetry.producer is None:
+            telemetry.producer = Producer()
+        global_one = metrics_api.get_meter_provider()
+        provider = self._provider(given, global_one)
+        readers: list[Any] = []
+        if port is None and (provider is None or provider in _made) and self._wanted("metrics").prometheus:
             host, port = environment.prometheus_address()
-        found = metrics_api.get_meter_provider() if provider is None else provider
-        if isinstance(found, MeterProvider):
-            self._join(found, readers)
-        else:
-            found = MeterProvider(metric_readers=readers, resource=self._resource, shutdown_on_exit=False)
-            telemetry._owned.append(found)
-            if self._set_global and provider is None:
-                metrics_api.set_meter_provider(found)
-        readers += [reader for reader in _sdk.counting_readers(found) if reader not in readers]
-        for reader in readers:
-            reader.h2o_produce = producer.produce
-        telemetry.readers = readers
-        telemetry.meter_provider = found
-        if port is not None:
-            self._prometheus(found, producer, port, host)
-        meter = found.get_meter("h2o_otel", VERSION, SCHEMA_URL)
-        register_build_info(meter)
-        for observables in _observables:
-            observables.enabled = False
-        if not readers and port is None and found not in telemetry._owned:
-            _observables.append(Observables(meter, producer))
+        endpoint = None if port is None else self._prometheus(telemetry.producer, port, host)
+        if provider is None or self._is_mine(provider, "MeterProvider"):
+            readers = self._readers()
+            shown = readers if endpoint is None else [*readers, endpoint.reader]
+            if provider is not None:
+                self._join(provider, shown)
+            elif shown:
+                provider = MeterProvider(metric_readers=shown, resource=self._resource, shutdown_on_exit=False)
+                self._made_here(provider, global_one, metrics_api.set_meter_provider)
         runtime.watch_gc()
+        telemetry.readers += readers
+        if provider is None:
+            if self._set_global:
+                follow_global(telemetry)
+            return
+        telemetry.meter_provider = provider
+        for reader in _sdk.counting_readers(provider):
+            if reader.h2o_produce is None and (endpoint is None or reader is not endpoint.reader):
+                reader.h2o_produce = telemetry.producer.produce
+                if reader not in telemetry.readers:
+                    telemetry.readers.append(reader)
+        telemetry.bridged(provider)
 
     def _readers(self) -> list[Any]:
         readers: list[Any] = []
@@ -123,17 +167,12 @@ class Builder:
         return readers
 
     def _join(self, provider: Any, readers: list[Any]) -> None:
-        """Add our readers to the application's own provider."""
-        if readers and not _sdk.can_add_reader(provider):
-            raise TelemetryError(
-                "the application's MeterProvider takes no further readers in this version of the SDK: "
-                "give it readers of h2o_otel.telemetry.reader_class(...) itself, or set no provider before configure()"
-            )
+        """Add readers to a provider that an earlier ``configure`` made."""
         for reader in readers:
             provider.add_metric_reader(reader)
             self._telemetry._closers.append(functools.partial(provider.remove_metric_reader, reader))
 
-    def _prometheus(self, provider: Any, producer: Producer, port: int, host: str) -> None:
+    def _prometheus(self, producer: Producer, port: int, host: str) -> Any:
         try:
             from .prometheus import PrometheusEndpoint
 
@@ -144,39 +183,44 @@ class Builder:
             raise TelemetryError(f"the Prometheus endpoint cannot listen on {host}:{port}: {error.strerror or error}") from error
         self._telemetry.prometheus = endpoint
         self._telemetry._closers.append(endpoint.close)
-        if _sdk.can_add_reader(provider):
-            provider.add_metric_reader(endpoint.reader)
-            self._telemetry._closers.append(lambda: provider.remove_metric_reader(endpoint.reader))
+        return endpoint
 
-    def observables(self) -> None:
+    def observe(self) -> None:
         """Our numbers on the global meter, for whatever reader the application puts behind it."""
-        producer = self._telemetry.producer = Producer()
-        meter = metrics_api.get_meter("h2o_otel", VERSION, schema_url=SCHEMA_URL)
-        _observables.append(Observables(meter, producer))
-        register_build_info(meter)
+        self._telemetry.producer = Producer()
+        follow_global(self._telemetry)
         runtime.watch_gc()
 
     # -- traces
 
-    def traces(self, provider: Any, sample_ratio: float | None, detail: bool) -> None:
+    def traces(self, given: Any, sample_ratio: float | None, detail: bool) -> None:
         telemetry = self._telemetry
-        found = trace_api.get_tracer_provider() if provider is None else provider
-        if not isinstance(found, TracerProvider):
+        global_one = trace_api.get_tracer_provider()
+        found = self._provider(given, global_one)
+        if found is None:
             sampler = None if sample_ratio is None else ParentBased(TraceIdRatioBased(sample_ratio))
             found = TracerProvider(sampler=sampler, resource=self._resource, shutdown_on_exit=False)
-            telemetry._owned.append(found)
-            if self._set_global and provider is None:
-                trace_api.set_tracer_provider(found)
+            self._made_here(found, global_one, trace_api.set_tracer_provider)
+        elif found is not telemetry.tracer_provider or sample_ratio is not None:
+            self._asked["sample_ratio"] = sample_ratio is not None
+        if self._is_mine(found, "TracerProvider"):
+            self._span_processors(found)
+        elif not isinstance(found, TracerProvider):
+            _log.warning("telemetry: the application's TracerProvider is a %s, not the SDK's: no spans of ours", type(found).__qualname__)
+        if telemetry.tracing is None or telemetry.tracer_provider is not found or telemetry.tracing.detail != detail:
+            telemetry.tracing = Tracing(found, detail)
+        telemetry.tracer_provider = found
+
+    def _span_processors(self, provider: TracerProvider) -> None:
+        telemetry = self._telemetry
         wanted = self._wanted("traces")
         if wanted.otlp:
-            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(outputs.otlp("traces", self._endpoint))))
+            provider.add_span_processor(CountedSpanProcessor(CountedSpanExporter(outputs.otlp("traces", self._endpoint))))
         if wanted.console:
-            found.add_span_processor(CountedSpanProcessor(CountedSpanExporter(outputs.console_spans())))
+            provider.add_span_processor(CountedSpanProcessor(CountedSpanExporter(outputs.console_spans())))
         if self._in_memory:
             telemetry.span_exporter = InMemorySpanExporter()
-            found.add_span_processor(SimpleSpanProcessor(telemetry.span_exporter))
-        telemetry.tracer_provider = found
-        telemetry.tracing = Tracing(found, detail)
+            provider.add_span_processor(SimpleSpanProcessor(telemetry.span_exporter))
 
     # -- logs
 
@@ -187,31 +231,37 @@ class Builder:
             raise TelemetryError(str(error)) from error
         self._telemetry._closers.append(lambda: remove_handler(handler))
 
-    def events(self, provider: Any, lines_per_s: float, *, export: bool = True, capture: bool = False) -> None:
+    def events(self, given: Any, lines_per_s: float, *, export: bool = True, capture: bool = False) -> None:
         telemetry = self._telemetry
         if not export:
             telemetry.events = EventLog(NoOpLoggerProvider(), lines_per_s)
             return
-        found: Any = logs_api.get_logger_provider() if provider is None else provider
+        global_one: Any = logs_api.get_logger_provider()
+        found = self._provider(given, global_one)
         wanted = self._wanted("logs")
-        if (wanted.otlp or wanted.console or self._in_memory) and not isinstance(found, LoggerProvider):
+        if found is None and (wanted.otlp or wanted.console or self._in_memory):
             found = LoggerProvider(resource=self._resource, shutdown_on_exit=False)
-            telemetry._owned.append(found)
-            if self._set_global and provider is None:
-                logs_api.set_logger_provider(found)
-        if wanted.otlp:
-            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(outputs.otlp("logs", self._endpoint))))
-        if wanted.console:
-            found.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(outputs.console_logs())))
-        if self._in_memory:
-            telemetry.log_exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
-            found.add_log_record_processor(SimpleLogRecordProcessor(telemetry.log_exporter))
+            self._made_here(found, global_one, logs_api.set_logger_provider)
+        if found is None:
+            found = global_one if self._set_global else NoOpLoggerProvider()
+        elif self._is_mine(found, "LoggerProvider"):
+            self._log_processors(found, wanted)
         telemetry.logger_provider = found
         # Ours are exported at their own level, whatever level the application's logging has.
         level = logging.INFO if isinstance(found, LoggerProvider) else sys.maxsize
         telemetry.events = EventLog(found, lines_per_s, export_level=level)
         if capture:
             self._capture(found)
+
+    def _log_processors(self, provider: LoggerProvider, wanted: environment.Wanted) -> None:
+        telemetry = self._telemetry
+        if wanted.otlp:
+            provider.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(outputs.otlp("logs", self._endpoint))))
+        if wanted.console:
+            provider.add_log_record_processor(BatchLogRecordProcessor(CountedLogExporter(outputs.console_logs())))
+        if self._in_memory:
+            telemetry.log_exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+            provider.add_log_record_processor(SimpleLogRecordProcessor(telemetry.log_exporter))
 
     def _capture(self, provider: Any) -> None:
         handler = LogsHandler(provider)

@@ -7,7 +7,18 @@ cdef int _OTHER
 cdef int _SERIES_MAX
 
 @cython.final
+cdef class Recording:
+    cdef readonly bint active
+    cdef readonly tuple sinks
+    cpdef object add(self, object sink)
+    cpdef object remove(self, object sink)
+    cpdef object record(self, str name, tuple labels, double value, object span)
+
+cdef Recording _RECORDING
+
+@cython.final
 cdef class _Series:
+    cdef tuple labels
     cdef Histogram duration, request_size, response_size
 
 cpdef str method_label(object method)
@@ -32,7 +43,8 @@ cdef class ServerRequestMetrics:
     cdef _Series _find(self, int index, int status, str route, str error_type)
     @cython.locals(series=_Series)
     cpdef object finished(self, int index, int status, str route, str error_type, double duration_s, object span=*, long long received=*, long long sent=*)
-    @cython.locals(block=Counters)
+    cdef object _hand_on(self, _Series series, double duration_s, object span, long long received, long long sent)
+    @cython.locals(block=Counters, every=tuple)
     cdef _Series _make(self, tuple key)
 
 @cython.final
@@ -41,14 +53,15 @@ cdef class ClientRequestMetrics:
     cdef str _version, _address, _port
     cdef list _active, _queue
     cdef dict _series
-    cdef Histogram _last
+    cdef _Series _last
     cdef int _last_index, _last_status
     @cython.locals(index=int, active=Tally)
     cpdef int started(self, object method)
-    @cython.locals(histogram=Histogram)
+    @cython.locals(histogram=Histogram, labels=tuple)
     cpdef object queued(self, int index, double duration_s)
-    @cython.locals(histogram=Histogram, key=tuple)
-    cdef Histogram _find(self, int index, int status, str error_type)
-    @cython.locals(histogram=Histogram, active=Tally)
+    @cython.locals(series=_Series, key=tuple)
+    cdef _Series _find(self, int index, int status, str error_type)
+    @cython.locals(series=_Series, active=Tally)
     cpdef object finished(self, int index, int status, str error_type, double duration_s, object span=*)
-    cdef Histogram _make(self, tuple key)
+    @cython.locals(labels=tuple)
+    cdef _Series _make(self, tuple key)

@@ -1,6 +1,7 @@
 """What one request adds to the metrics: the duration, the requests in flight, the body sizes.
 
-It knows nothing of OpenTelemetry.  The series of a combination of attributes is looked up once
+It knows nothing of OpenTelemetry; where somebody else's reader or View asks for it, ``RECORDING``
+hands each request on to what does.  The series of a combination of attributes is looked up once
 and kept, so that a request costs one small tuple and one dictionary lookup, and not even these
 when it is like the one before.  An object belongs to the thread (event loop) that made it, as does
 the block of counters under it.
@@ -8,13 +9,14 @@ the block of counters under it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import time_ns as _time_ns
 from typing import Any
 
 from .. import counters as _counters
 from ..counters import Counters, Histogram, Tally
 
-__all__ = ["ClientRequestMetrics", "ServerRequestMetrics", "method_label", "origin_label"]
+__all__ = ["RECORDING", "ClientRequestMetrics", "Recording", "ServerRequestMetrics", "method_label", "origin_label"]
 
 _METHODS = _counters.HTTP_METHODS
 _OTHER = len(_METHODS) - 1
@@ -46,12 +48,47 @@ def origin_label(address: str, port: int, origins_max: int = 64) -> tuple[str, s
     return found
 
 
+class Recording:
+    """Requests that are also recorded one by one, through the meters of applications; see ``bridge``.
+
+    Attributes:
+        active: whether anybody wants them.
+        sinks: called with the instrument's name, its labels, the value and the sampled span or None.
+    """
+
+    __slots__ = ("active", "sinks")
+
+    def __init__(self) -> None:
+        self.active = False
+        self.sinks: tuple[Callable[[str, tuple[str, ...], float, Any], object], ...] = ()
+
+    def add(self, sink: Callable[[str, tuple[str, ...], float, Any], object]) -> None:
+        if sink not in self.sinks:
+            self.sinks = (*self.sinks, sink)
+        self.active = True
+
+    def remove(self, sink: Callable[[str, tuple[str, ...], float, Any], object]) -> None:
+        self.sinks = tuple(other for other in self.sinks if other != sink)
+        self.active = bool(self.sinks)
+
+    def record(self, name: str, labels: tuple[str, ...], value: float, span: Any) -> None:
+        for sink in self.sinks:
+            sink(name, labels, value, span)
+
+
+RECORDING = _RECORDING = Recording()
+"""Of the process, as its counters are."""
+
+
 class _Series:
     """The histograms of one combination of attributes."""
 
-    __slots__ = ("duration", "request_size", "response_size")
+    __slots__ = ("duration", "labels", "request_size", "response_size")
 
-    def __init__(self, duration: Histogram, request_size: Histogram | None, response_size: Histogram | None) -> None:
+    def __init__(
+        self, labels: tuple[str, ...], duration: Histogram, request_size: Histogram | None = None, response_size: Histogram | None = None
+    ) -> None:
+        self.labels = labels
         self.duration = duration
         self.request_size = request_size
         self.response_size = response_size
@@ -148,6 +185,15 @@ class ServerRequestMetrics:
         if series.request_size is not None and series.response_size is not None:
             series.request_size.record(received)
             series.response_size.record(sent)
+        if _RECORDING.active:
+            self._hand_on(series, duration_s, span, received, sent)
+
+    def _hand_on(self, series: _Series, duration_s: float, span: Any, received: int, sent: int) -> None:
+        _RECORDING.record("http.server.request.duration", series.labels, duration_s, span)
+        if self._body_sizes:
+            labels = series.labels[:3]
+            _RECORDING.record("http.server.request.body.size", labels, received, span)
+            _RECORDING.record("http.server.response.body.size", labels, sent, span)
 
     def _find(self, index: int, status: int, route: str | None, error_type: str | None) -> _Series:
         """The series of this combination, which is the last one from now on unless there was an error."""
@@ -170,7 +216,8 @@ class ServerRequestMetrics:
         if error_type is None:
             error_type = code if status >= 500 else ""
         block = self.block
-        duration = block.labelled_histogram("http_server_request_duration", (method, scheme, code, route or "", self._version, error_type))
+        every = (method, scheme, code, route or "", self._version, error_type)
+        duration = block.labelled_histogram("http_server_request_duration", every)
         sizes: tuple[Histogram | None, Histogram | None] = (None, None)
         if self._body_sizes:
             labels = (method, scheme, code)
@@ -178,7 +225,7 @@ class ServerRequestMetrics:
                 block.labelled_histogram("http_server_request_body_size", labels),
                 block.labelled_histogram("http_server_response_body_size", labels),
             )
-        series = _Series(duration, sizes[0], sizes[1])
+        series = _Series(every, duration, sizes[0], sizes[1])
         if len(self._series) < _SERIES_MAX:
             self._series[key] = series
         return series
@@ -210,8 +257,8 @@ class ClientRequestMetrics:
         # By method, each made on first use.
         self._active: list[Tally | None] = [None] * len(_METHODS)
         self._queue: list[Histogram | None] = [None] * len(_METHODS)
-        self._series: dict[tuple[int, int, str | None], Histogram] = {}
-        self._last: Histogram | None = None
+        self._series: dict[tuple[int, int, str | None], _Series] = {}
+        self._last: _Series | None = None
         self._last_index = 0
         self._last_status = 0
 
@@ -228,11 +275,12 @@ class ClientRequestMetrics:
     def queued(self, index: int, duration_s: float) -> None:
         """The request waited so long for a connection or a stream."""
         histogram = self._queue[index]
+        labels = (_METHODS[index], self._address, self._version)
         if histogram is None:
-            histogram = self._queue[index] = self.block.labelled_histogram(
-                "http_client_request_time_in_queue", (_METHODS[index], self._address, self._version)
-            )
+            histogram = self._queue[index] = self.block.labelled_histogram("http_client_request_time_in_queue", labels)
         histogram.record(duration_s)
+        if _RECORDING.active:
+            _RECORDING.record("http.client.request.time_in_queue", labels, duration_s, None)
 
     def finished(self, index: int, status: int, error_type: str | None, duration_s: float, span: Any = None) -> None:
         """A request ended: the response's field section arrived, or it failed.
@@ -247,31 +295,32 @@ class ClientRequestMetrics:
         active = self._active[index]
         if active is not None:
             active.n -= 1
-        histogram = self._last
-        if histogram is None or error_type is not None or status != self._last_status or index != self._last_index:
-            histogram = self._find(index, status, error_type)
-        _record(histogram, duration_s, span)
+        series = self._last
+        if series is None or error_type is not None or status != self._last_status or index != self._last_index:
+            series = self._find(index, status, error_type)
+        _record(series.duration, duration_s, span)
+        if _RECORDING.active:
+            _RECORDING.record("http.client.request.duration", series.labels, duration_s, span)
 
-    def _find(self, index: int, status: int, error_type: str | None) -> Histogram:
+    def _find(self, index: int, status: int, error_type: str | None) -> _Series:
         """The series of this combination, which is the last one from now on unless there was an error."""
         key = (index, status, error_type)
-        histogram = self._series.get(key)
-        if histogram is None:
-            histogram = self._make(key)
+        series = self._series.get(key)
+        if series is None:
+            series = self._make(key)
         if error_type is None:
-            self._last = histogram
+            self._last = series
             self._last_index = index
             self._last_status = status
-        return histogram
+        return series
 
-    def _make(self, key: tuple[int, int, str | None]) -> Histogram:
+    def _make(self, key: tuple[int, int, str | None]) -> _Series:
         index, status, error_type = key
         code = str(status) if status else ""
         if error_type is None:
             error_type = code if status >= 400 else ""
-        histogram = self.block.labelled_histogram(
-            "http_client_request_duration", (_METHODS[index], self._address, self._port, code, self._version, error_type)
-        )
+        labels = (_METHODS[index], self._address, self._port, code, self._version, error_type)
+        series = _Series(labels, self.block.labelled_histogram("http_client_request_duration", labels))
         if len(self._series) < _SERIES_MAX:
-            self._series[key] = histogram
-        return histogram
+            self._series[key] = series
+        return series

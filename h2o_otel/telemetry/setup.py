@@ -1,8 +1,8 @@
-"""``configure()``: telemetry for an application in one call; ``default()``: what a library user gets.
+"""``configure()``: telemetry for an application in one call; ``default()``: the telemetry of the process.
 
-Providers that the application has set are used as they are; ours are made only where there is
-none.  Call ``configure`` in each worker, after the fork: resources, threads and ports are per
-process.
+Providers that the application has set are used as they are, and nothing is added to them; ours are
+made only where there is none.  Call ``configure`` in each worker, after the fork: resources, threads
+and ports are per process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from ..limits import SERVER_LIMITS
-from . import ending, environment, lines
+from . import ending, environment
 from .handle import Telemetry, TelemetryError
 
 __all__ = ["LEVELS", "Telemetry", "TelemetryError", "configure", "default"]
@@ -60,7 +60,10 @@ def configure(
     delta: bool = False,
     set_global: bool = True,
 ) -> Telemetry:
-    """Set telemetry up for an application; call it once per process, after the fork.
+    """Set telemetry up for an application, in each process after the fork.
+
+    A second call adds to what the first one set up (as in an application that ``h2o-otel serve`` runs);
+    the higher of the two levels holds.
 
     Args:
         service_name: ``service.name``; ``OTEL_SERVICE_NAME`` wins over it.
@@ -89,7 +92,8 @@ def configure(
         origins_max: origins with labels of their own (``Limits.origins_labelled_max``).
         tracer_provider, meter_provider, logger_provider: use these instead of the global ones.
         delta: the in-memory reader prefers delta temporality.
-        set_global: make providers made here the global ones, where the application has set none.
+        set_global: make this the process's telemetry (``default()``), use the global providers, and make the ones
+            made here global where the application has set none; False keeps all of it apart.
 
     Returns:
         The handle that clients and servers take, and whose ``shutdown()`` ends it.
@@ -100,47 +104,74 @@ def configure(
     level = _check_level(level)
     if sample_ratio is not None and not 0.0 <= sample_ratio <= 1.0:
         raise TelemetryError(f"sample_ratio {sample_ratio} is not between 0 and 1")
-    telemetry = Telemetry(level, access_log=access_log, body_sizes=body_sizes, origins_max=origins_max)
-    from .providers import Builder
-
     try:
         printed = environment.console_signals(console, level)
     except ValueError as error:
         raise TelemetryError(str(error)) from error
+    telemetry = _process_telemetry(level) if set_global else Telemetry(level)
+    begun = telemetry.events is not None
+    telemetry.widen(access_log, body_sizes, origins_max)
+    from .providers import Builder
+
     builder = Builder(telemetry, otlp=otlp, console=printed, in_memory=in_memory, delta=delta, set_global=set_global)
     builder.resource(service_name, resource_attributes)
-    lines.queue.lines_max = log_queue_lines_max
     try:
         if log_format is not None:
             builder.handler(log_format, log_level, log_stream, log_lines_per_s)
-        if level == "off":
+        if not telemetry.enabled:
             builder.events(logger_provider, log_lines_per_s, export=False)
             return telemetry
         builder.metrics(meter_provider, prometheus_port, prometheus_host)
-        if level in ("traces", "detail"):
-            builder.traces(tracer_provider, sample_ratio, level == "detail")
+        if telemetry.level in ("traces", "detail"):
+            builder.traces(tracer_provider, sample_ratio, telemetry.level == "detail")
         builder.events(logger_provider, log_lines_per_s, capture=capture_logging)
+        builder.warn_unused()
     except BaseException:
-        telemetry.shutdown()
+        if not begun:
+            telemetry.shutdown()
         raise
     ending.remember(telemetry)
     return telemetry
 
 
+# The telemetry of this process, with the process: what configure() set up last, or what default() made in its stead.
 _default: tuple[int, Telemetry] | None = None
-_default_lock = threading.Lock()
+# Made by default(): configure() decides its level.
+_provisional = False
+_default_lock = threading.RLock()
+
+
+def _current() -> Telemetry | None:
+    found = None if _default is None or _default[0] != os.getpid() else _default[1]
+    return None if found is None or found.closed else found
+
+
+def _process_telemetry(level: str) -> Telemetry:
+    """The process's ``Telemetry``, at ``level`` or at the higher one that an earlier ``configure`` asked for."""
+    global _default, _provisional
+    with _default_lock:
+        found = _current()
+        if found is None:
+            found = Telemetry(level)
+            _default = (os.getpid(), found)
+        elif _provisional or LEVELS.index(level) > LEVELS.index(found.level):
+            found.level = level
+        _provisional = False
+        return found
 
 
 def default() -> Telemetry:
-    """What a client or server uses when it is given none.
+    """The telemetry of the process, which clients and servers use when they are given none.
 
-    Level ``metrics``, or ``H2O_OTEL_TELEMETRY``; with the providers that the application sets,
-    whenever it does; without exporters of its own.
+    It is what ``configure`` or ``h2o-otel serve`` set up, before or after this call.  Without them: level
+    ``metrics``, or ``H2O_OTEL_TELEMETRY``; with the providers that the application sets, whenever it does;
+    without exporters of its own.
     """
-    global _default
+    global _default, _provisional
     with _default_lock:
-        if _default is not None and _default[0] == os.getpid():
-            return _default[1]
+        found = _current()
+        if found is not None:
+            return found
         level = os.environ.get("H2O_OTEL_TELEMETRY", "metrics").strip().lower()
         if level not in LEVELS:
             _log.warning("H2O_OTEL_TELEMETRY=%r is none of %s; using metrics", level, ", ".join(LEVELS))
@@ -151,18 +182,21 @@ def default() -> Telemetry:
         builder = Builder(telemetry, otlp=False, console=environment.console_signals(False, level))
         builder.events(None, SERVER_LIMITS.log_lines_per_s)
         if telemetry.enabled:
-            builder.observables()
+            builder.observe()
             if telemetry.level in ("traces", "detail"):
                 from .spans import Tracing
 
                 telemetry.tracing = Tracing(None, telemetry.level == "detail")
         _default = (os.getpid(), telemetry)
+        _provisional = True
         return telemetry
 
 
 def _forget_default() -> None:
-    global _default
+    global _default, _default_lock
     _default = None
+    # Another thread of the parent may have held it.
+    _default_lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_forget_default)

@@ -33,6 +33,7 @@ _OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
 _SPANS = _counters.slot("telemetry_spans")
 _UNSAMPLED = _counters.SPAN_RESULTS.index("unsampled")
 _SUPPRESS_KEY = _sdk.SUPPRESS_KEY
+_SUPPRESS_HTTP_KEY = _sdk.SUPPRESS_HTTP_KEY
 _EMPTY = Context()
 _NO_STATE = NO_STATE
 _current_context = _sdk.current_context
@@ -41,6 +42,14 @@ _current_context = _sdk.current_context
 def _text(url: Any) -> str:
     text: str = url if isinstance(url, str) else url.url_text()
     return text
+
+
+def _is_of(span: Any, request: Any) -> bool:
+    """Whether ``span`` was made for this very request, by instrumentation around this client: its traceparent is in the fields."""
+    value = propagation.read_headers(getattr(request, "raw", ()))[0]
+    parsed = None if value is None else propagation.parse_traceparent(value)
+    identity = span.get_span_context()
+    return parsed is not None and parsed[0] == identity.trace_id and parsed[1] == identity.span_id
 
 
 class Tracing(Sampling):
@@ -200,7 +209,8 @@ class Tracing(Sampling):
 
         Returns:
             The attempt's span, to be given to ``inject`` and ended with ``finish``; None while the
-            application has set no SDK, or inside an exporter.
+            application has set no SDK, inside an exporter, and where other instrumentation has made
+            the span of this request.
         """
         if self._access is None and not self._resolve():
             return None
@@ -209,10 +219,13 @@ class Tracing(Sampling):
         rule = self._root
         parent: Any = None
         if context:
-            if context.get(_SUPPRESS_KEY):
+            if context.get(_SUPPRESS_KEY) or context.get(_SUPPRESS_HTTP_KEY):
                 return None
             span._outer = context
-            parent = _trace_api.get_current_span(context).get_span_context()
+            around = _trace_api.get_current_span(context)
+            parent = around.get_span_context()
+            if parent.is_valid and getattr(around, "kind", None) is _CLIENT and _is_of(around, url):
+                return None
         if parent is not None and parent.is_valid:
             span._parent = parent
             span._take_trace_id(parent.trace_id)

@@ -58,7 +58,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 @contextlib.asynccontextmanager
 async def joined(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
     """A client all of whose connections lead, by memory, to a server with ``app``."""
-    telemetry = configure(level="off", otlp=False)
+    telemetry = configure(level="off", otlp=False, set_global=False)
     loop = asyncio_loop()
     service = Service(app, loop, SERVER_LIMITS, telemetry)
 

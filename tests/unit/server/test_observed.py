@@ -204,7 +204,7 @@ async def test_a_lost_connection_is_still_a_warning(caplog: pytest.LogCaptureFix
 
 
 async def test_level_off_serves() -> None:
-    async with connected(app, telemetry=configure(level="off", otlp=False)) as peer:
+    async with connected(app, telemetry=configure(level="off", otlp=False, set_global=False)) as peer:
         assert (await peer.get("/x")).body == b"hello"
 
 

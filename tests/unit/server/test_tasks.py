@@ -29,7 +29,7 @@ def make_service(start: int = EAGER) -> Service:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         """Never called."""
 
-    return Service(app, asyncio_loop(), SERVER_LIMITS, configure(level="off", otlp=False), start=start)
+    return Service(app, asyncio_loop(), SERVER_LIMITS, configure(level="off", otlp=False, set_global=False), start=start)
 
 
 def outside_of_tasks(call: Any) -> asyncio.Future[Any]:

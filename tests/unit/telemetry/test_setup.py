@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from h2o_otel import counters
-from h2o_otel.telemetry import _sdk, configure, default, providers, reader_class, setup
+from h2o_otel.telemetry import _sdk, configure, default, reader_class, setup
 from h2o_otel.telemetry.exporters import CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
 
 pytestmark = pytest.mark.usefixtures("fresh", "clean")
@@ -28,7 +28,6 @@ def clean(monkeypatch):
     for name in [*OTEL, "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "H2O_OTEL_TELEMETRY"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(setup, "_default", None)
-    monkeypatch.setattr(providers, "_observables", [])
 
 
 def local(level="metrics", **options):
@@ -114,18 +113,17 @@ def test_log_format_is_undone():
     assert logger.handlers == []
 
 
-def test_the_applications_providers_are_used():
+def test_the_applications_providers_are_used_as_they_are(caplog):
     tracers = TracerProvider(shutdown_on_exit=False)
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], shutdown_on_exit=False)
     with local("traces", tracer_provider=tracers, meter_provider=meters, in_memory=True) as telemetry:
         assert telemetry.tracer_provider is tracers
         assert telemetry.meter_provider is meters
-        telemetry.tracing.client_started("GET", "http://a/", "a", 80, 1).finish(200)
-        assert len(telemetry.spans()) == 1
-        assert "h2o.io.operations" in telemetry.metrics()
-        own = {m.name for s in reader.get_metrics_data().resource_metrics[0].scope_metrics for m in s.metrics}
-        assert own == {"h2o.build.info"}
+        assert telemetry.tracing.client_started("GET", "http://a/", "a", 80, 1).sampled
+        assert tracers._active_span_processor._span_processors == ()
+        assert list(meters._measurement_consumer._reader_storages) == [reader]
+    assert "in_memory of configure() does not apply" in caplog.text
     # Ending ours leaves the application's running.
     assert tracers.get_tracer("x").start_span("x").is_recording()
     meters.shutdown()
@@ -137,7 +135,6 @@ def test_readers_of_ours_in_the_applications_provider():
     with local(meter_provider=meters) as telemetry:
         counters.local().histogram("ping_rtt").record(0.1)
         assert sum(p.count for p in telemetry.metrics()["h2o.ping.rtt"].data.data_points) == 1
-        assert providers._observables == []
     meters.shutdown()
 
 
@@ -294,13 +291,6 @@ def test_default_level_of_the_environment(monkeypatch, caplog):
     monkeypatch.setenv("H2O_OTEL_TELEMETRY", "loud")
     assert default().level == "metrics"
     assert "H2O_OTEL_TELEMETRY='loud'" in caplog.text
-
-
-def test_configure_silences_the_observables_of_default():
-    default()
-    (observables,) = providers._observables
-    with local(in_memory=True):
-        assert not observables.enabled
 
 
 def test_forked_worker_starts_from_nothing():
