@@ -469,11 +469,25 @@ class Limits:
         change="Lower it where uploads cost money, raise it for clients that read the answer only when they have sent everything.",
         side="server",
     )
+    shutdown_notice_s: float = bound(
+        5.0,
+        "How long requests under way run on when the server ends, before receive() gives them http.disconnect.",
+        reached="Streams that wait for the client to leave (such as server-sent events) end; others run on.",
+        change="Lower it where streams need long to end in order, raise it with shutdown_grace_s for long uploads.",
+        side="server",
+    )
     shutdown_grace_s: float = bound(
-        30.0,
+        8.0,
         "How long requests under way may take when the server ends.",
-        reached="What still runs is cancelled.",
-        change="Set it below the time that your container or service manager gives a process to end.",
+        reached="Streams that are still open get RST_STREAM, their handlers are cancelled, and h2o.server.streams_cut names the routes.",
+        change="Set it below the time that your container or service manager gives a process to end (containers: 10 s).",
+        side="server",
+    )
+    shutdown_cleanup_s: float = bound(
+        1.0,
+        "How long cancelled handlers, last frames and the lifespan's shutdown may take after the grace time.",
+        reached="Connections are dropped and the lifespan is cancelled; h2o-otel serve ends although threads still run.",
+        change="Raise it for applications whose lifespan has much to do at the end.",
         side="server",
     )
     disconnect_grace_s: float = bound(

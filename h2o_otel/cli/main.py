@@ -48,6 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of ``argv`` (by default the process's); returns its exit status."""
     args = make_parser().parse_args(argv)
+    # Nobody goes on in this process after the command.
+    args.own_process = argv is None
     status = args.run(args)
     return 0 if status is None else int(status)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..limits import SERVER_LIMITS
 from ..tuning import Tuning
+from ._leaving import Leaving, flush_standard_streams
 
 if TYPE_CHECKING:
     from ..server import Config, Server
@@ -69,7 +70,7 @@ def _add_behaviour(group: Any) -> None:
     group.add_argument("--root-path", default="", metavar="PATH", help="where a proxy mounts the application")
     group.add_argument("--limit-concurrency", type=positive_number, metavar="N", help="answer 503 beyond this many requests in flight")
     group.add_argument(
-        "--timeout-graceful-shutdown", type=seconds, metavar="SECONDS", help="for requests under way when the server ends (30)"
+        "--timeout-graceful-shutdown", type=seconds, metavar="SECONDS", help="for requests under way when the server ends (8)"
     )
     group.add_argument(
         "--require-authority",
@@ -141,6 +142,15 @@ def _read_environment(parser: argparse.ArgumentParser, environment: Mapping[str,
 
 def run(args: argparse.Namespace) -> int:
     """0 after an end in order, 1 when the server could not start or end, 2 when a setting is wrong."""
+    leaving: list[Leaving] = []
+    status = _run(args, leaving)
+    for each in leaving:
+        each.status = status
+    flush_standard_streams()
+    return status
+
+
+def _run(args: argparse.Namespace, leaving: list[Leaving]) -> int:
     from ..server import ConfigError, LifespanError, Server
     from ..server.server import loop_factory
     from ..telemetry import TelemetryError
@@ -154,6 +164,10 @@ def run(args: argparse.Namespace) -> int:
             return _complain("--loop uvloop: uvloop is not installed (pip install 'h2o-otel[uvloop]')", 2)
         telemetry = _make_telemetry(args)
         server = Server(_make_config(args, telemetry))
+        if args.own_process:
+            config = server.config
+            leaving.append(Leaving(config.grace_s + config.limits.shutdown_cleanup_s))
+            server.on_stop = leaving[0].begin
         with asyncio.Runner(loop_factory=loops) as runner:
             runner.run(_serve(server, args))
     except (ConfigError, TelemetryError) as error:

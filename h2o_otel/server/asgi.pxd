@@ -12,7 +12,8 @@ from .routes cimport route_of
 from .scope cimport expects_continue, make_scope
 from .service cimport Service
 
-cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _INTERNAL_ERROR
+cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _INTERNAL_ERROR, _CANCEL
+cdef str _SHUTDOWN
 cdef tuple _TEXT
 
 @cython.final
@@ -26,7 +27,7 @@ cdef class AsgiRequest:
     cdef readonly str error_type
     cdef readonly bint started, disconnected, response_done, over, body_ended
     cdef public bint waiting
-    cdef bint _body_taken, _continued, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
+    cdef bint _told, _body_taken, _continued, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
     cdef BodyQueue _body
     cdef list _receivers, _senders
     cdef object _task, _timer
@@ -41,7 +42,9 @@ cdef class AsgiRequest:
     cdef start(self)
     cpdef _task_done(self, object task)
     cdef _app_ended(self, object error)
+    @cython.locals(cancelled=bint, unfinished=bint, told=bint)
     cdef _repair(self, object error)
+    cdef _give_up(self)
     cdef bint _content_complete(self)
     cdef _uncount(self)
     @cython.locals(owner=AsgiConnection, now=double)
@@ -50,6 +53,8 @@ cdef class AsgiRequest:
     cdef feed(self, bytes data, bint ended)
     @cython.locals(service=Service)
     cdef reset(self, object error)
+    cdef notify_shutdown(self)
+    cdef cut(self)
     cpdef _expire(self)
     cdef writable(self)
     @cython.locals(owner=AsgiConnection, stream=Stream, status=int)

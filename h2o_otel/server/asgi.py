@@ -29,6 +29,8 @@ _WAIT_SEND = _WAIT_RECEIVE + 1
 _FIELDS_DROPPED = _counters.slot("asgi_fields_dropped")
 _COPIED_ASGI = _counters.slot("buffer_copied") + _counters.COPY_REASONS.index("asgi")
 _INTERNAL_ERROR = int(ErrorCode.INTERNAL_ERROR)
+_CANCEL = int(ErrorCode.CANCEL)
+_SHUTDOWN = "server_shutdown"
 _TEXT: Any = (b"content-type", b"text/plain; charset=utf-8")
 
 
@@ -63,6 +65,7 @@ class AsgiRequest:
         "_sent",
         "_task",
         "_timer",
+        "_told",
         "_waits",
         "body_ended",
         "disconnected",
@@ -100,6 +103,7 @@ class AsgiRequest:
         self._timer: Any = None
         self._drain: UploadDrain | None = None
         self._waits = 0
+        self._told = False
         self._running = False
         self._counted = False
         self._fields: list[tuple[bytes, bytes]] | None = None
@@ -183,6 +187,7 @@ class AsgiRequest:
     def _repair(self, error: BaseException | None) -> None:
         """The application failed, or did not complete its response."""
         cancelled = isinstance(error, asyncio.CancelledError)
+        unfinished = False
         if self.over and not self.response_done:
             # Nobody is there to be told; what the disconnection itself raised is no fault.
             if error is not None and not cancelled and not caused_by_disconnect(error):
@@ -194,16 +199,30 @@ class AsgiRequest:
                 self.owner.data(self.stream, b"", True, self.owner.loop.now())
                 self._end_response()
                 return
+            unfinished = True
             error = RuntimeError("the application returned without completing its response")
-        if not cancelled:
+        told = self._told and (unfinished or caused_by_disconnect(error))
+        if not cancelled and not told:
             self.owner.service.report_exception(error, self.stream, self.span)
         if self.response_done:
+            return
+        if told:
+            self._give_up()
             return
         self.error_type = type(error).__qualname__
         if self._head_sent:
             self.owner.reset(self.stream, _INTERNAL_ERROR, self.owner.loop.now())
         else:
             self.reply(500, b"Internal Server Error")
+
+    def _give_up(self) -> None:
+        """The application ended its response early because the server ends."""
+        if self._head_sent:
+            self.cut()
+            self.owner.reset(self.stream, _CANCEL, self.owner.loop.now())
+        else:
+            self.error_type = _SHUTDOWN
+            self.reply(503, b"Service Unavailable")
 
     def _content_complete(self) -> bool:
         return self._content_length < 0 or self._sent == self._content_length
@@ -270,6 +289,18 @@ class AsgiRequest:
             service = self.owner.service
             grace = service.limits.disconnect_grace_s
             self._timer = service.loop.call_at(service.loop.now() + grace, self._expire)
+
+    def notify_shutdown(self) -> None:
+        """The server ends: ``receive()`` gives ``http.disconnect`` from now on, ``send()`` works as before."""
+        if not self.response_done and not self.disconnected:
+            self._told = True
+            if self._receivers is not None:
+                wake_all(self._receivers)
+
+    def cut(self) -> None:
+        """The server resets the stream because it ends."""
+        self.error_type = _SHUTDOWN
+        self.owner.service.report_cut(self.stream, route_of(self.scope))
 
     def _expire(self) -> None:
         self._timer = None
@@ -354,6 +385,8 @@ class AsgiRequest:
         if self.body_ended and not self._body_taken:
             self._body_taken = True
             return {"type": "http.request", "body": b"", "more_body": False}
+        if self._told:
+            return {"type": "http.disconnect"}
         return None
 
     # -- send()

@@ -51,7 +51,7 @@ class Config:
         limits: every bound.
         limit_concurrency: requests in flight beyond which 503 is the answer.
         timeout_graceful_shutdown: seconds for requests under way when the server ends; None takes
-            ``limits.shutdown_grace_s``.
+            ``limits.shutdown_grace_s``.  ``limits.shutdown_notice_s`` becomes the same part of it.
         engine: "native", "h2", or None for the environment's ``H2O_OTEL_ENGINE``.
         tuning: which optimisations its connections use.
         require_authority: requests with neither ``:authority`` nor ``host`` (health checks of some proxies) are malformed.
@@ -102,8 +102,16 @@ class Config:
 
     @property
     def grace_s(self) -> float:
-        """Seconds that a graceful end takes at most."""
+        """Seconds that requests under way have when the server ends."""
         return self.limits.shutdown_grace_s if self.timeout_graceful_shutdown is None else self.timeout_graceful_shutdown
+
+    @property
+    def notice_s(self) -> float:
+        """Seconds until those that are still open get ``http.disconnect``: the same part of the grace time as in ``limits``."""
+        notice_s, grace_s = self.limits.shutdown_notice_s, self.limits.shutdown_grace_s
+        if self.timeout_graceful_shutdown is None or not grace_s:
+            return min(notice_s, self.grace_s)
+        return self.timeout_graceful_shutdown * min(notice_s / grace_s, 1.0)
 
     def make_tls(self) -> ServerTLS | None:
         """The TLS of the listener, None for cleartext.

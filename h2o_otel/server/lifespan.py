@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["Lifespan", "LifespanError"]
 
+# For a lifespan that was cancelled to clean up.
+_CANCEL_S = 0.2
 _ASGI = {"version": "3.0", "spec_version": "2.0"}
 
 
@@ -23,14 +25,15 @@ class Lifespan:
         app: the ASGI application.
         mode: "auto" takes an exception before ``startup.complete`` for an application without
             lifespan, "on" for a failure; "off" does nothing.
+        state: what the application finds in its ``state`` from the beginning.
 
     Attributes:
         state: what the application put into its ``state``; copied into each request's scope.
         supported: whether the application takes part.
     """
 
-    def __init__(self, app: Callable[..., Any], mode: str = "auto") -> None:
-        self.state: dict[str, Any] = {}
+    def __init__(self, app: Callable[..., Any], mode: str = "auto", state: dict[str, Any] | None = None) -> None:
+        self.state: dict[str, Any] = {} if state is None else state
         self.supported = mode != "off"
         self._app = app
         self._mode = mode
@@ -60,16 +63,29 @@ class Lifespan:
                 raise LifespanError(f"the application has no lifespan, or raised in it: {self._error!r}") from self._error
             self.supported = False
 
-    async def shutdown(self) -> None:
+    async def shutdown(self, timeout_s: float) -> None:
         """Return when the application has ended.
 
+        Args:
+            timeout_s: it is cancelled when it takes longer.
+
         Raises:
-            LifespanError: it failed to.
+            LifespanError: it failed to, or took too long.
         """
         if not self.supported or self._task is None:
             return
         self._messages.put_nowait({"type": "lifespan.shutdown"})
-        await self._ended.wait()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        except TimeoutError:
+            self._task.cancel("the server is shutting down")
+            # An application that takes no cancellation is not waited for.
+            await asyncio.wait([self._task], timeout=_CANCEL_S)
+            raise LifespanError(
+                f"the application's lifespan shutdown took more than {timeout_s:.1f} s and was cancelled "
+                "(Limits.shutdown_grace_s and shutdown_cleanup_s bound the end)"
+            ) from None
         if self._failure is not None or self._error is not None:
             raise LifespanError(f"the application failed to end: {self._failure or repr(self._error)}") from self._error
         # After shutdown.complete it has nothing to do; what it leaves open is cancelled.

@@ -141,3 +141,9 @@ class PrefaceHandler(DriverHandler):
         """Nothing is under way."""
         if self.driver is not None:
             self.driver.close()
+
+    def notify_shutdown(self) -> None:
+        """No request could be told."""
+
+    def cut(self) -> None:
+        """No stream could be reset."""

@@ -10,6 +10,7 @@ cdef dict _ASGI
 cdef int _HANDLERS_WAITING
 cdef double _GOAWAY_WAIT_S
 cdef bytes _GOAWAY_PING
+cdef unsigned int _CANCEL, _REFUSED_STREAM
 
 cdef class ServerProtocol(AsgiConnection):
     cdef readonly int running, running_max
@@ -54,6 +55,10 @@ cdef class ServerProtocol(AsgiConnection):
     @cython.locals(request=AsgiRequest)
     cdef _start_waiting(self)
     cpdef shutdown(self)
+    @cython.locals(request=AsgiRequest, stream=Stream)
+    cpdef notify_shutdown(self)
+    @cython.locals(request=AsgiRequest, stream=Stream, code="unsigned int")
+    cpdef cut(self)
     cpdef _finish_shutdown(self)
     cdef _end_if_idle(self)
     cpdef _end(self)

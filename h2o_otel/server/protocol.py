@@ -21,6 +21,8 @@ __all__ = ["ServerProtocol"]
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
 _HANDLERS_WAITING = _counters.slot("asgi_handlers") + 1
 # After so long without an answer to its PING, a peer is taken to have seen the first GOAWAY.
+_CANCEL = int(ErrorCode.CANCEL)
+_REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
 _GOAWAY_WAIT_S = 1.0
 _GOAWAY_PING = b"h2o-otel"
 
@@ -323,6 +325,28 @@ class ServerProtocol(AsgiConnection):
         # The answer says that the client has read the GOAWAY; requests that crossed it were still taken.
         self.connection.send_ping(_GOAWAY_PING, now)
         self.loop.call_at(now + _GOAWAY_WAIT_S, self._finish_shutdown)
+        self.wake()
+
+    def notify_shutdown(self) -> None:
+        """Tell the requests that are still open that the server ends."""
+        for stream in list(self.connection.streams.values()):
+            request = stream.user
+            if request is not None:
+                request.notify_shutdown()
+
+    def cut(self) -> None:
+        """Reset every stream whose response is not complete: its client must not take what it has for the whole.
+
+        The others end with the connection.
+        """
+        now = self.loop.now()
+        for stream in list(self.connection.streams.values()):
+            request = stream.user
+            if request is not None and not stream.answered():
+                # Of what waits for a handler nothing was done: it may be sent again (RFC 9113 section 8.7).
+                code = _REFUSED_STREAM if request.waiting else _CANCEL
+                request.cut()
+                self.connection.reset_stream(stream, code, now)
         self.wake()
 
     def ping_acknowledged(self, payload: bytes, rtt_s: float) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import counters
-from ..errors import ErrorCode
 from ..io import asyncio as h2_asyncio
 from ..io.asyncio import H2Protocol
 from ..io.driver import Driver
@@ -24,6 +24,7 @@ from ..protocol.config import server_config
 from ..telemetry import default, lines
 from ..telemetry.runtime import watch_loop
 from .config import Config, load_app
+from .ending import SHUTDOWN_KEY, GracefulEnd, Shutdown
 from .gate import Gate, GatedProtocol
 from .lifespan import Lifespan
 from .preface import Preface, PrefaceHandler
@@ -33,10 +34,6 @@ from .service import CREATE_TASK, EAGER, Service
 __all__ = ["Server"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Connections that were told to end are looked at this often.
-_POLL_S = 0.02
-# After the grace time: for cancelled applications to clean up.
-_CLEANUP_S = 1.0
 
 
 class Server:
@@ -48,7 +45,9 @@ class Server:
     Attributes:
         addresses: where it listens, once it does.
         started: it accepts connections.
+        due: when it has ended at the latest, on ``time.monotonic``; set when it begins to end.
         stop_began: when it began to end, on ``time.monotonic``; None before.
+        on_stop: called by ``stop()``, in the thread or signal handler that calls that.
     """
 
     def __init__(self, config: Config) -> None:
@@ -58,7 +57,11 @@ class Server:
         self.service: Service | None = None
         self.force_exit = False
         self.stop_began: float | None = None
+        self.on_stop: Callable[[], None] | None = None
+        self.due = math.inf
         self._stop = asyncio.Event()
+        # Of its own, so that applications that get hold of it cannot end the server.
+        self._shutdown = asyncio.Event()
         self._captured_signals: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: h2_asyncio.Listener | None = None
@@ -98,7 +101,7 @@ class Server:
             self._loop = asyncio.get_running_loop()
             self._tls = config.make_tls()
             app = load_app(config)
-            lifespan = Lifespan(app, config.lifespan)
+            lifespan = Lifespan(app, config.lifespan, {SHUTDOWN_KEY: Shutdown(self._shutdown)})
             await lifespan.startup()
             try:
                 self.service = self._make_service(app, lifespan)
@@ -108,15 +111,26 @@ class Server:
                     self.started.set()
                     await self._stop.wait()
             finally:
-                await self._end(began)
-                await lifespan.shutdown()
+                self._begin_end()
+                try:
+                    await self._end(began)
+                finally:
+                    await lifespan.shutdown(self._time_left_s())
 
     def stop(self) -> None:
         """Begin a graceful end; callable from any thread."""
+        if self.on_stop is not None:
+            self.on_stop()
         if self._loop is not None and self._loop.is_running():
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(self._begin_end)
         else:
-            self._stop.set()
+            self._begin_end()
+
+    def _begin_end(self) -> None:
+        if self.stop_began is None:
+            self.stop_began = time.monotonic()
+        self._stop.set()
+        self._shutdown.set()
 
     def _make_service(self, app: Any, lifespan: Lifespan) -> Service:
         config = self.config
@@ -181,9 +195,15 @@ class Server:
 
     # -- the end
 
+    def _time_left_s(self) -> float:
+        """For the lifespan; the least of it also after an end that used up its time."""
+        limits = self.config.limits
+        if self.due == math.inf:
+            return self.config.grace_s + limits.shutdown_cleanup_s
+        return max(self.due - time.monotonic(), limits.shutdown_cleanup_s / 3)
+
     async def _end(self, began: float) -> None:
-        """Accept no more; let what is under way finish within the grace time; then cut."""
-        self.stop_began = time.monotonic()
+        """Accept no more; let what is under way finish within its time; then cut."""
         service = self.service
         if self._listener is not None:
             self._listener.close()
@@ -192,26 +212,11 @@ class Server:
                     os.unlink(self.config.uds)
         if service is None or self._listener is None:
             return
-        reason = "signal" if self._captured_signals else "stop"
-        for connection in list(service.connections):
-            connection.shutdown()
-        deadline = time.monotonic() + self.config.grace_s
-        await self._wait(service, deadline)
-        if service.connections or service.tasks:
-            reason = "forced" if self.force_exit else "grace time over"
-            service.cancel_all("the server is shutting down")
-            for connection in list(service.connections):
-                connection.driver.close(ErrorCode.NO_ERROR)
-            await self._wait(service, time.monotonic() + _CLEANUP_S, forced=True)
-            for connection in list(service.connections):
-                connection.driver.abort()
-            await asyncio.sleep(0)
+        ending = GracefulEnd(service, self.config, lambda: self.force_exit)
+        self.due = ending.due
+        await ending.run()
+        reason = ending.reason or ("signal" if self._captured_signals else "stop")
         service.log.emit("h2o.server.stopped", {"process.pid": os.getpid(), "h2o.reason": reason, "h2o.duration": time.monotonic() - began})
-
-    async def _wait(self, service: Service, deadline: float, forced: bool = False) -> None:
-        # By looking now and then: an event would be set on the path of every connection.
-        while (service.connections or service.tasks) and time.monotonic() < deadline and (forced or not self.force_exit):  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_S)
 
     # -- signals
 

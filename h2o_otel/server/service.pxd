@@ -11,6 +11,7 @@ cdef int _CREATE_TASK, _CAPTURE, _EAGER_START
 cdef object _Task, _eager, _CoroutineType
 cdef dict _current_tasks
 cdef str _TASK_NAME
+cdef int _CUT_ROUTES_MAX, _ROUTE_MAX
 cdef int _HANDLERS_RUNNING
 
 @cython.final
@@ -34,6 +35,7 @@ cdef class Service:
     cdef readonly set connections
     cdef readonly set tasks
     cdef public int handlers
+    cdef readonly dict cut_routes
     cdef public long long connection_ids
     cdef public bint loop_asleep
     cdef public object loop_watch
@@ -51,6 +53,8 @@ cdef class Service:
     cdef long long handler_began(self) except -1
     @cython.locals(seconds=double)
     cdef handler_ended(self, long long began_ns, object error)
+    @cython.locals(name=str)
+    cdef report_cut(self, Stream stream, str route)
     cdef report_exception(self, object error, Stream stream, RequestSpan span)
     @cython.locals(duration=double)
     cdef report_request(self, Stream stream, int metrics_index, int status, str route, str error_type, RequestSpan span)

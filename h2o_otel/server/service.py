@@ -34,6 +34,9 @@ _CREATE_TASK, _CAPTURE, _EAGER_START = CREATE_TASK, CAPTURE, EAGER_START
 _Task = asyncio.Task
 _eager: Callable[..., asyncio.Task[Any]] = asyncio.Task  # typeshed has eager_start only for some versions
 _current_tasks: dict[Any, Any] = getattr(_tasks, "_current_tasks", {})
+# What the line about streams that were cut shows of them.
+_CUT_ROUTES_MAX = 16
+_ROUTE_MAX = 100
 _TASK_NAME = "h2o-otel request"
 _HANDLERS_RUNNING = _counters.slot("asgi_handlers")
 
@@ -57,6 +60,7 @@ class Service:
         connections: the live connections.
         tasks: applications that did not end in their first step.
         handlers: applications that run.
+        cut_routes: how many streams of each route the end of the server has cut.
         loop_asleep, loop_watch: see ``telemetry.runtime.Watched``.
     """
 
@@ -91,6 +95,7 @@ class Service:
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[Any]] = set()
         self.handlers = 0
+        self.cut_routes: dict[str, int] = {}
         self.connection_ids = 0
         self.loop_asleep = False
         self.loop_watch: LoopWatch | None = None
@@ -166,6 +171,15 @@ class Service:
             task.cancel(reason)
 
     # -- reports
+
+    def report_cut(self, stream: Stream, route: str | None) -> None:
+        """The end of the server has ended ``stream`` before its response was complete."""
+        name = route if route is not None else (stream.path or b"").partition(b"?")[0].decode("ascii", "replace")
+        if len(name) > _ROUTE_MAX:
+            name = name[:_ROUTE_MAX] + "..."
+        if name not in self.cut_routes and len(self.cut_routes) >= _CUT_ROUTES_MAX:
+            name = "others"
+        self.cut_routes[name] = self.cut_routes.get(name, 0) + 1
 
     def handler_began(self) -> int:
         """An application runs; returns the time, in nanoseconds, for ``handler_ended``."""

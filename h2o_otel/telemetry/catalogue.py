@@ -482,6 +482,8 @@ EVENTS: tuple[Event, ...] = (
           attributes=(*_PEER, "http.request.method", "url.path", "http.response.status_code", "h2o.duration", "http.request.body.size",
                       "http.response.body.size", "h2o.stream.id", "user_agent.original")),
     Event(name="h2o.server.started", level="info", why="A worker serves.", attributes=("server.address", "server.port", "url.scheme", "process.pid")),
+    Event(name="h2o.server.streams_cut", level="warning", why="The end of the server has cut streams; how many of which routes.",
+          attributes=("h2o.streams.cut", "h2o.routes", "h2o.duration", "h2o.limit")),
     Event(name="h2o.server.stopped", level="info", why="A worker ended.", attributes=("process.pid", "h2o.reason", "h2o.duration")),
     Event(name="h2o.worker.exited", level="error", why="A worker ended unasked and is restarted.", attributes=("process.pid", "h2o.exit_code", "h2o.worker.restarts")),
 )  # fmt: skip

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 APP = """
 import asyncio
+import time
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -36,6 +37,12 @@ async def app(scope, receive, send):
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+    if scope["path"] == "/thread":
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, lambda: (print("in a thread", flush=True), time.sleep(3600)))
+    if scope["path"] == "/blocks":
+        print("blocks", flush=True)
+        time.sleep(3600)
     if scope["path"].startswith("/slow/"):
         print("slow", flush=True)
         await asyncio.sleep(float(scope["path"][6:]))
@@ -188,6 +195,20 @@ def test_grace_time_bounds_the_end(serve: Serve, require_program: Callable[[str]
         server.wait_for("^slow$|\nslow")
         assert server.end() == 0
     assert "grace time over" in server.text
+
+
+@pytest.mark.parametrize(("path", "printed"), [("/thread", "in a thread"), ("/blocks", "blocks")])
+def test_process_ends_whatever_the_application_does(serve: Serve, require_program: Callable[[str], str], path: str, printed: str) -> None:
+    """A handler in a thread cannot be cancelled, one that blocks the event loop not even be told."""
+    server = serve("served:app", "--port", "0", "--timeout-graceful-shutdown", "0.2")
+    url = f"http://127.0.0.1:{server.port()}{path}"
+    client = subprocess.Popen([require_program("curl"), "-sS", "--http2-prior-knowledge", url], stderr=subprocess.DEVNULL)
+    server.wait_for(printed)
+    assert server.end() == 0
+    assert client.wait(PATIENCE_S) != 0
+    assert "ends without it" in server.text
+    # Threads do not keep the lifespan from its end; a loop that is blocked does.
+    assert ("lifespan.shutdown" in server.text) == (path == "/thread")
 
 
 def test_unix_socket(serve: Serve, require_program: Callable[[str], str], tmp_path: Path) -> None:

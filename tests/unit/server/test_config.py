@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from h2o_otel.limits import Limits
 from h2o_otel.server import Config, ConfigError, Server, load_app
 from h2o_otel.tuning import Tuning
 
@@ -94,5 +95,12 @@ def test_certificate_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 def test_grace_comes_from_the_setting_or_the_limits() -> None:
-    assert Config(app=app).grace_s == 30.0
+    assert Config(app=app).grace_s == 8.0
     assert Config(app=app, timeout_graceful_shutdown=2.0).grace_s == 2.0
+
+
+def test_notice_is_the_same_part_of_another_grace_time() -> None:
+    assert Config(app=app).notice_s == 5.0
+    assert Config(app=app, timeout_graceful_shutdown=16.0).notice_s == 10.0
+    assert Config(app=app, limits=Limits(shutdown_grace_s=3.0)).notice_s == 3.0
+    assert Config(app=app, limits=Limits(shutdown_grace_s=0.0), timeout_graceful_shutdown=2.0).notice_s == 2.0

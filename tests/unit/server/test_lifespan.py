@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from h2o_otel.server import LifespanError
+from h2o_otel.server import SHUTDOWN_KEY, LifespanError
 from tests.support import backends
 from tests.support.peer import connected, serving
 
@@ -48,7 +48,10 @@ async def test_state_is_copied_into_each_request() -> None:
         app.states[0]["mine"] = 1
         await peer.get()
         assert app.events == ["startup"]
-    assert app.states == [{"database": [1], "mine": 1}, {"database": [1]}]
+    assert [{**state, SHUTDOWN_KEY: None} for state in app.states] == [
+        {"database": [1], "mine": 1, SHUTDOWN_KEY: None},
+        {"database": [1], SHUTDOWN_KEY: None},
+    ]
     assert app.events == ["startup", "shutdown"]
 
 
