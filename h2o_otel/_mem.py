@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import io
 import sys
 from array import array
 from time import monotonic_ns as now_ns
@@ -144,18 +145,22 @@ def to_bytes(src: bytes | bytearray, start: int, stop: int, end: int) -> bytes:
 
 
 def blank(n: int) -> Any:
-    """Room for a ``bytes`` of ``n`` octets that nobody else sees until ``filled`` hands it out."""
-    return bytearray(n)
+    """Room for a ``bytes`` of ``n`` octets that nobody else sees until ``filled`` hands it out; here it grows as it is filled."""
+    return io.BytesIO()
 
 
 def fill(block: Any, pos: int, cap: int, src: Any, src_pos: int, n: int, src_end: int) -> None:
-    """``copy`` into a ``blank``."""
-    block[pos : pos + n] = memoryview(src)[src_pos : src_pos + n]
+    """``copy`` into a ``blank``; from another one, too."""
+    block.seek(pos)
+    with src.getbuffer() if isinstance(src, io.BytesIO) else memoryview(src) as view:
+        block.write(view[src_pos : src_pos + n])
 
 
 def filled(block: Any, n: int) -> bytes:
     """The first ``n`` octets of a ``blank``; it is not used any more."""
-    return bytes(memoryview(block)[:n])
+    block.truncate(n)
+    made: bytes = block.getvalue()
+    return made
 
 
 def integers(owner: bytearray) -> list[int]:

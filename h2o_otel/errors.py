@@ -7,6 +7,7 @@ Fields come first; the text of an exception is built from them.
 from __future__ import annotations
 
 import enum
+import json
 from typing import Any
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ErrorCode",
     "H2OError",
     "HTTPStatusError",
+    "JSONDecodeError",
     "LimitExceeded",
     "LocalProtocolError",
     "NetworkError",
@@ -222,6 +224,10 @@ class HTTPStatusError(H2OError):
         super().__init__(message)
         self.request = request
         self.response = response
+
+
+class JSONDecodeError(H2OError, json.JSONDecodeError):
+    """``Response.json()`` of a body that is no JSON; also the ``ValueError`` of the standard library."""
 
 
 class StreamConsumed(H2OError):

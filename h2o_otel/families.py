@@ -75,6 +75,7 @@ SETTING_NAMES = (
 MEMORY_COMPONENTS = ("connections", "streams", "hpack", "buffers", "queues", "tls", "telemetry")
 HIT_OR_MISS = ("hit", "miss")
 OBJECT_TYPES = ("stream",)
+DECODED_RESULTS = ("complete", "invalid", "truncated", "too_large")
 OBJECT_RESULTS = ("hit", "miss", "held")
 SHED_REASONS = ("refuse_stream", "shrink_window", "drop_idle")
 CONNECT_PHASES = ("dns", "tcp", "tls", "settings")
@@ -164,6 +165,8 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "io_write_queue_size": (ROLES,),
     "io_pauses": (ROLES,),
     "io_yields": (ROLES,),
+    # client
+    "client_decoded": (DECODED_RESULTS,),
     # runtime
     "loop_busy_ns": (),
     "asgi_wait_ns": (("receive", "send"),),
@@ -180,6 +183,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
 # the role needs a client or a server; all others are counted by every user of the engine.
 FEEDERS: dict[str, str] = {
     "http_server_active_requests": "server",
+    "client_decoded": "client",
     "tls_records": "tls",
     "tls_payload": "tls",
     "loop_busy_ns": "loop",

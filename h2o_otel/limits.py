@@ -591,6 +591,20 @@ class Limits:
         change="Raise it where small bodies compress extremely well.",
         side="client",
     )
+    decompress_empty_members_max: int = bound(
+        100,
+        "Members of one gzip body that have nothing in them.",
+        reached="Reading the body raises LimitExceeded.",
+        change="Raise it for files that were put together from very many empty ones.",
+        side="client",
+    )
+    response_bytes_max: int | None = bound(
+        268_435_456,
+        "A response body that is read whole (get, post, aread), decoded; a stream that is read in pieces has no bound.",
+        reached="The stream is reset and LimitExceeded raised.",
+        change="Raise it, or set None, where larger bodies are wanted in memory; better read those with Client.stream.",
+        side="client",
+    )
     memory_process_bytes_max: int | None = bound(
         None,
         "What the runtime may hold in this process; None for memory_process_percent of the container or machine.",

@@ -12,11 +12,14 @@ from .timeouts cimport Timeout
 
 cdef int _CLOSED, _CANCEL, _NO_ERROR, _NOTHING, _HEAD, _DATA, _END, _WRITE_LOOKS
 cdef double _NEVER
+cdef long long _UNBOUNDED
 
 cdef class Carrier(PooledConnection):
     cdef readonly Loop loop
+    cdef readonly object limits
     cdef readonly Engine connection
     cdef readonly long long send_buffer_bytes
+    cdef readonly long long response_bytes_max
     cdef readonly str goaway
     cdef readonly long long goaway_last
     cdef readonly Counters counters
@@ -44,6 +47,7 @@ cdef class Exchange:
     cdef public list informational
     cdef readonly list chunks
     cdef Assembly _assembly
+    cdef object _decoded
     cdef readonly double asked_at
     cdef public double sent_at
     cdef readonly double head_at, ended_at
@@ -66,7 +70,11 @@ cdef class Exchange:
     cpdef response_received(self, bint end, double now)
     cpdef data_received(self, bytes data, bint end, double now)
     @cython.locals(stream=Stream, rest="long long")
-    cdef _assemble(self, bytes data)
+    cdef _collect(self, bytes data, long long waiting, bint end, double now)
+    cdef _decode(self, bytes data, bint last, double now)
+    cdef _give_up(self, object error, double now)
+    @cython.locals(chunks=list)
+    cdef _gather(self, double now)
     cpdef complete(self, double now)
     cpdef fail(self, object error, double now)
     cpdef failure(self)

@@ -27,12 +27,13 @@ from ..errors import (
     copied,
 )
 from ..io.loop import Loop, Waiter
-from ..limits import STREAM_ID_MAX
+from ..limits import STREAM_ID_MAX, Limits
 from ..pool.connection import PooledConnection
 from ..streams.states import State
 from ..streams.stream import Stream
 from ..telemetry.requests import ClientRequestMetrics
 from .content import Body, checked_chunk
+from .decoders import DecodedBody, decoder_of, too_large
 from .request import Request
 from .timeouts import Timeout
 
@@ -42,6 +43,7 @@ _CLOSED = int(State.CLOSED)
 _CANCEL = int(ErrorCode.CANCEL)
 _NO_ERROR = int(ErrorCode.NO_ERROR)
 _NEVER = math.inf
+_UNBOUNDED = 2**62
 # What a waiter waits for.
 _NOTHING, _HEAD, _DATA, _END = range(4)
 # Progress of an upload is looked at so often within Timeout.write.
@@ -52,19 +54,23 @@ class Carrier(PooledConnection):
     """What an exchange needs of its connection; ``ClientProtocol`` is the one.
 
     Attributes:
+        limits: every bound.
         connection: the engine.
         send_buffer_bytes: producers of a request body wait while more than this is queued.
+        response_bytes_max: ``Limits.response_bytes_max`` as a number.
         counters: to add to.
         goaway: the error code of the GOAWAY that the peer sent, by name; empty before.
         goaway_last: the last stream that it names; no stream is above before it came.
     """
 
-    def __init__(self, id: int, loop: Loop, connection: Any, send_buffer_bytes: int, block: Counters) -> None:
+    def __init__(self, id: int, loop: Loop, connection: Any, limits: Limits, block: Counters) -> None:
         PooledConnection.__init__(self, id)
+        self.limits = limits
         self.counters = block
         self.loop = loop
         self.connection = connection
-        self.send_buffer_bytes = send_buffer_bytes
+        self.send_buffer_bytes = limits.send_buffer_stream_bytes
+        self.response_bytes_max = _UNBOUNDED if limits.response_bytes_max is None else limits.response_bytes_max
         self.goaway = ""
         self.goaway_last = STREAM_ID_MAX
         self._timer: Any = None
@@ -138,6 +144,7 @@ class Exchange:
         self.uploading = False
         self.chunks: list[bytes] = []
         self._assembly: Assembly | None = None
+        self._decoded: DecodedBody | None = None
         self._taken = 0
         self._want = _NOTHING
         self.asked_at = now
@@ -171,25 +178,69 @@ class Exchange:
         if data:
             if self._assembly is not None:
                 self._assembly.add(data)
-            elif self.streaming or end:
+            elif self.streaming:
                 self.chunks.append(data)
             else:
-                self._assemble(data)
+                self._collect(data, len(data), end, now)
+        if not self.streaming and self.stream.body_received > self.protocol.response_bytes_max:
+            self._give_up(too_large(self.protocol.response_bytes_max, self.stream.body_received), now)
+        if self.error is not None:
+            return
         if end:
             self.complete(now)
         elif self._want == _DATA:
             self.wake()
 
-    def _assemble(self, data: bytes) -> None:
-        """Somebody wants the whole body, of which ``data`` is here and there is more to come: the engine puts the rest behind it."""
+    def _collect(self, data: bytes, waiting: int, end: bool, now: float) -> None:
+        """The whole body is wanted: decode ``data``, or have the engine put what follows behind it; ``waiting`` octets are here."""
         stream = self.stream
-        rest = stream.content_length - stream.body_received
-        self._assembly = Assembly(rest + len(data), self.protocol.counters)
-        self._assembly.add(data)
-        stream.assembly = self._assembly
+        limits = self.protocol.limits
+        if self._decoded is None:
+            decoder = decoder_of(stream.headers, limits)
+            if decoder is None:
+                if end:
+                    self.chunks.append(data)
+                elif stream.content_length > self.protocol.response_bytes_max:
+                    self._give_up(too_large(limits.response_bytes_max, stream.content_length), now)
+                else:
+                    rest = stream.content_length - stream.body_received
+                    self._assembly = Assembly(rest + waiting, self.protocol.counters)
+                    self._assembly.add(data)
+                    stream.assembly = self._assembly
+                return
+            self._decoded = DecodedBody(decoder, limits)
+        self._decode(data, False, now)
+
+    def _decode(self, data: bytes, last: bool, now: float) -> None:
+        """More of the body, or its ``last``, to be decoded; what is wrong with it ends the exchange."""
+        decoded = self._decoded
+        assert decoded is not None
+        try:
+            decoded.add(data, last)
+        except H2OError as error:
+            self._give_up(error, now)
+
+    def _give_up(self, error: H2OError, now: float) -> None:
+        """The peer's body is not one that can be had."""
+        self.chunks = []
+        self._assembly = None
+        self._decoded = None
+        self.stream.assembly = None
+        if self.ended:
+            # All of it is here, and was not looked at before.
+            self.describe_failure(error)
+            self.error = error
+            self.finish(_error_type(error), now)
+        else:
+            self.fail(error, now)
+            self.reset(_CANCEL)
 
     def complete(self, now: float) -> None:
         """The response is complete; a request body that is still under way is not wanted any more (RFC 9113 section 8.1)."""
+        if self._decoded is not None:
+            self._decode(b"", True, now)
+            if self.error is not None:
+                return
         self.ended = True
         self.ended_at = now
         if self.stream is not None and self.stream.state != _CLOSED:
@@ -327,7 +378,9 @@ class Exchange:
         return self.take()
 
     def body(self) -> bytes:
-        """All that arrived and was not taken, of a response that is not streaming."""
+        """All that arrived and was not taken, of a response that is not streaming, decoded."""
+        if self._decoded is not None:
+            return self._decoded.take()
         chunks = self.chunks
         if self._assembly is not None:
             chunks = [*chunks, self._assembly.take()]
@@ -337,10 +390,33 @@ class Exchange:
         """The body is credited as it arrives from here on: somebody wants all of it."""
         if self.streaming:
             self.streaming = False
+            self._gather(self.protocol.loop.now())
             if self.stream is not None:
                 self.protocol.credit(self.stream, self.stream.recv_unread)
             if self.ended:
                 self.finish(None, self.ended_at)
+
+    def _gather(self, now: float) -> None:
+        """What has arrived for a reader becomes the beginning of the whole body."""
+        chunks = self.chunks[self._taken :]
+        self.chunks = []
+        self._taken = 0
+        if self.error is not None or not chunks:
+            return
+        if self.stream.body_received > self.protocol.response_bytes_max:
+            self._give_up(too_large(self.protocol.response_bytes_max, self.stream.body_received), now)
+            return
+        waiting = sum(map(len, chunks))
+        # Taken from the end, so that each is gone once it was copied.
+        chunks.reverse()
+        self._collect(chunks.pop(), waiting, self.ended and not chunks, now)
+        while chunks and self.error is None:
+            if self._assembly is not None:
+                self._assembly.add(chunks.pop())
+            else:
+                self._decode(chunks.pop(), False, now)
+        if self.ended and self._decoded is not None:
+            self._decode(b"", True, now)
 
     def abandon(self, reason: BaseException | None = None) -> None:
         """Nobody will read any more: the stream is reset, and what was not read is credited."""
@@ -356,6 +432,7 @@ class Exchange:
         self.stop_upload()
         self.chunks = []
         self._assembly = None
+        self._decoded = None
         self._taken = 0
         if self.stream is not None and self.error is None and (not self.ended or self.streaming):
             # On a stream that has ended this only returns the credit.

@@ -11,7 +11,6 @@ cdef long long _STREAMS_UNLIMITED
 
 cdef class ClientProtocol(Carrier):
     cdef readonly object origin
-    cdef readonly object limits
     cdef readonly Driver driver
     cdef public dict phases
     cdef public object setup_span

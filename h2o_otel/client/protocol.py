@@ -71,9 +71,8 @@ class ClientProtocol(Carrier):
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         connection = make_connection(engine, client_config(limits, tuning=tuning), self, block)
-        Carrier.__init__(self, next(_ids), loop, connection, limits.send_buffer_stream_bytes, counters.local() if block is None else block)
+        Carrier.__init__(self, next(_ids), loop, connection, limits, counters.local() if block is None else block)
         self.origin = origin
-        self.limits = limits
         self.driver: Any = None
         self.phases: dict[str, float] = {}
         self.setup_span: Any = None

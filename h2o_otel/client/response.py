@@ -8,8 +8,8 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..errors import HTTPStatusError, StreamClosed, StreamConsumed
-from .decoders import ContentDecoder, charset_of, decoder_of, text_decoder
+from ..errors import HTTPStatusError, JSONDecodeError, StreamClosed, StreamConsumed
+from .decoders import ContentDecoder, charset_of, decoder_of, text_decoder, text_of
 from .exchange import Exchange
 from .headers import Headers
 from .iterators import BytesIterator, LinesIterator, TextIterator
@@ -50,6 +50,15 @@ class Informational(NamedTuple):
 
     status_code: int
     headers: Headers
+
+
+def _no_json(error: Exception, content: bytes, response: Response) -> JSONDecodeError:
+    if isinstance(error, _json.JSONDecodeError):
+        made = JSONDecodeError(error.msg, error.doc, error.pos)
+    else:
+        made = JSONDecodeError(str(error), content.decode("latin-1"), getattr(error, "start", 0))
+    made.request = response.request
+    return made
 
 
 class Response:
@@ -169,25 +178,15 @@ class Response:
         return self._content
 
     def read_body(self) -> None:
-        """Take the body of a response that is complete; what its content coding violates is raised here.
-
-        Raises:
-            LimitExceeded: it grows out of proportion (``Limits.decompress_ratio_max``).
-            RemoteProtocolError: it is not what ``content-encoding`` says.
-        """
-        body = self.exchange.body()
-        decoder = self._decoder()
-        self._content = body if decoder is None else decoder.decode(body) + decoder.flush()
+        """Take the body of a response that is complete; the exchange has decoded it."""
+        self._content = self.exchange.body()
 
     def _decoder(self) -> ContentDecoder | None:
-        headers = self.exchange.stream.headers
-        for field in headers:
-            if field[0] == b"content-encoding":
-                return decoder_of(field[1].decode("latin-1"), self.exchange.protocol.limits)
-        return None
+        return decoder_of(self.exchange.stream.headers or [], self.exchange.protocol.limits)
 
     @property
     def encoding(self) -> str:
+        """Of ``text``: what ``content-type`` names if that is an encoding of text, else UTF-8; may be set."""
         if self._encoding is None:
             self._encoding = self.charset_encoding or "utf-8"
         return self._encoding
@@ -199,19 +198,32 @@ class Response:
 
     @property
     def charset_encoding(self) -> str | None:
-        """The charset that ``content-type`` names, if Python knows it."""
+        """The charset that ``content-type`` names, if it is an encoding of text that Python knows."""
         return charset_of(self.headers.get("content-type"))
 
     @property
     def text(self) -> str:
-        """The body as text; what is no text becomes U+FFFD."""
+        """The body as text; what is no text becomes U+FFFD.
+
+        Raises:
+            StreamConsumed: of a streaming response that was not read with ``aread``.
+            LookupError: ``encoding`` was set to what Python does not know.
+        """
         if self._text is None:
-            self._text = self.content.decode(self.encoding, "replace")
+            self._text = text_of(self.content, self.encoding)
         return self._text
 
     def json(self, **kwargs: Any) -> Any:
-        """The body parsed as JSON; ``kwargs`` go to ``json.loads``."""
-        return _json.loads(self.content, **kwargs)
+        """The body parsed as JSON; ``kwargs`` go to ``json.loads``.
+
+        Raises:
+            JSONDecodeError: it is none, is nested too deeply, or has a number with too many digits.
+        """
+        content = self.content
+        try:
+            return _json.loads(content, **kwargs)
+        except (ValueError, RecursionError) as error:
+            raise _no_json(error, content, self) from error
 
     async def aread(self) -> bytes:
         """Read what is left of a streaming response, and return the whole body."""
@@ -234,7 +246,13 @@ class Response:
         return self._content or b""
 
     def aiter_raw(self, chunk_size: int | None = None) -> BytesIterator:
-        """The body as it arrived, still encoded; in pieces of ``chunk_size`` if given."""
+        """The body as it arrived, still encoded; in pieces of ``chunk_size`` if given.
+
+        Raises:
+            StreamConsumed: the whole body was read, and decoded.
+        """
+        if self._content is not None:
+            raise StreamConsumed("the body was already read and decoded: stream the response for what arrived")
         return BytesIterator(self._begin_reading(), None, chunk_size, response=self)
 
     def aiter_bytes(self, chunk_size: int | None = None) -> BytesIterator:

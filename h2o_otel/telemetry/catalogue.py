@@ -278,6 +278,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("pool", "h2o.pool.connections.closed", _C, "{connection}",
          (_ADDRESS, _reason("idle", "max_age", "goaway", "error", "shutdown", "health", "unused", "misdirected", "evicted", bound="closed list of the pool")), "Why connections end."),
     _row("pool", "h2o.pool.retries", _C, "{request}", (_reason("REFUSED_STREAM", "GOAWAY", "NO_ERROR", "connection_lost", "421"),), "Requests sent again, and why that was safe."),
+    _row("pool", "h2o.client.decoded", _C, "{body}", (_result(*counters.DECODED_RESULTS),), "Response bodies with a content coding, and those that were given up."),
     _row("pool", "h2o.pool.connect.duration", _H, "s", (Attribute("h2o.connect.phase", counters.CONNECT_PHASES), _ERROR), "Which phase of connecting hurts."),
     # -- tls
     _row("tls", "h2o.tls.handshakes", _C, "{handshake}", (_ROLE, _RESUMED, _TLS_VERSION, Attribute("error.type", bound="closed list of TLS failures")),

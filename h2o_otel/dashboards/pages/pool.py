@@ -112,6 +112,13 @@ _CONNECTIONS = Row(
         ),
         (
             Panel(
+                title="Decoded bodies, by result",
+                queries=(Query(Rate("h2o.client.decoded", by="h2o.result")),),
+                good="complete alone, where origins compress.",
+                knob="too_large: `Limits.decompress_ratio_max`, `response_bytes_max`; the others: an origin or proxy that cuts bodies.",
+                empty="none compressed",
+            ),
+            Panel(
                 title="Set-up, p95 by phase",
                 queries=(Query(Quantile(0.95, "h2o.pool.connect.duration", by="h2o.connect.phase")),),
                 good="dns under 5 ms (cached), tcp and settings one round trip each, tls one or two.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ import pytest
 import h2o_otel
 from h2o_otel import Limits, Timeout
 from h2o_otel.limits import CLIENT_LIMITS
-from tests.support.peers import Peer
+from tests.support.peers import Peer, path_of
 from tests.support.waiting import eventually, still
 
 CANCEL = 8
@@ -221,3 +222,60 @@ async def test_failing_upload_is_the_callers_error(serve: Any, client: Any) -> N
             await c.post(server.url, content=b"four", headers={"content-length": "10"})
         assert (await c.get(server.url)).status_code == 200
         assert set(server.peers[0].resets.values()) == {CANCEL}
+
+
+class Measured(Peer):
+    """Answers with 300,000 octets, of which the path says how."""
+
+    def ended(self, stream_id: int) -> None:
+        path, body = path_of(self, stream_id), b"x" * 300_000
+        if path == b"/known":
+            self.respond(stream_id, body, fields=[(b"content-length", b"300000")])
+        elif path == b"/coded":
+            self.respond(stream_id, gzip.compress(body), fields=[(b"content-encoding", b"gzip")])
+        elif path == b"/small":
+            self.respond(stream_id, b"x" * 100_000)
+        else:
+            self.respond(stream_id, body)
+
+
+@pytest.mark.parametrize("path", ["known", "unknown", "coded"])
+async def test_whole_bodies_are_bounded(serve: Any, client: Any, path: str) -> None:
+    server = serve(Measured)
+    async with client(limits=Limits(response_bytes_max=100_000)) as c:
+        for _ in range(3):
+            with pytest.raises(h2o_otel.LimitExceeded, match=r"more than 100000 octets \(Limits\.response_bytes_max\)") as caught:
+                await c.get(f"{server.url}/{path}")
+            assert (caught.value.limit_name, caught.value.limit) == ("response_bytes_max", 100_000)
+            assert caught.value.request.method == "GET"
+            async with c.stream("GET", f"{server.url}/{path}") as response:
+                with pytest.raises(h2o_otel.LimitExceeded):
+                    await response.aread()
+        async with c.stream("GET", f"{server.url}/{path}") as response:
+            assert sum([len(piece) async for piece in response.aiter_bytes()]) == 300_000
+        assert len((await c.get(f"{server.url}/small")).content) == 100_000
+        # One stream each was reset, and the connection lives on.
+        assert len(server.peers) == 1
+    async with client(limits=Limits(response_bytes_max=None)) as c:
+        assert len((await c.get(f"{server.url}/{path}")).content) == 300_000
+        async with c.stream("GET", f"{server.url}/{path}") as response:
+            assert len(await response.aread()) == 300_000
+
+
+async def test_error_in_a_coded_body_comes_once_all_is_here(serve: Any, client: Any) -> None:
+    """A body that had arrived before anybody read it fails as one that arrives."""
+
+    class Broken(Peer):
+        def ended(self, stream_id: int) -> None:
+            self.respond(stream_id, b"garbage", fields=[(b"content-encoding", b"gzip")])
+
+    server = serve(Broken)
+    async with client() as c:
+        async with c.stream("GET", server.url) as response:
+            await eventually(lambda: response.is_closed)
+            for _ in range(2):
+                with pytest.raises(h2o_otel.RemoteProtocolError, match="the body is not gzip"):
+                    await response.aread()
+        with pytest.raises(h2o_otel.RemoteProtocolError, match="the body is not gzip") as caught:
+            await c.get(server.url)
+        assert (caught.value.rule, caught.value.attempts) == ("content_coding_invalid", 1)
