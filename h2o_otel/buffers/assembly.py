@@ -11,8 +11,6 @@ from ..counters import Counters
 __all__ = ["Assembly"]
 
 _COPIED_GROW = counters.slot("buffer_copied") + counters.COPY_REASONS.index("grow")
-# So much is reserved on a peer's word, before anything near it has arrived.
-TRUSTED_BYTES = 1_048_576
 # How many times what has arrived is reserved if that much was promised.  What is reserved and not
 # written costs addresses, no memory, while each step copies what is there.
 TRUSTED_TIMES = 8
@@ -32,7 +30,7 @@ class Assembly:
 
     Args:
         expected: the length that ``content-length`` promises, negative when it is not known.  Beyond
-            ``TRUSTED_BYTES`` no more than ``TRUSTED_AT_ONCE`` times what has arrived is reserved for it.
+            ``FIRST_BYTES`` no more than ``TRUSTED_AT_ONCE`` times what has arrived is reserved for it.
         block: where what a larger block copies is counted.
     """
 
@@ -68,7 +66,7 @@ class Assembly:
         if needed <= self._expected <= TRUSTED_AT_ONCE * needed:
             room = self._expected
         elif self._expected > needed:
-            room = min(self._expected, max(TRUSTED_TIMES * needed, TRUSTED_BYTES))
+            room = min(self._expected, max(TRUSTED_TIMES * needed, FIRST_BYTES))
         block = _mem.blank(room)
         if self.size:
             _mem.fill(block, 0, room, self._block, 0, self.size, self._room)

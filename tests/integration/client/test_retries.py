@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any, ClassVar
+from typing import Any
 
 import anyio
 import pytest
@@ -52,12 +52,10 @@ async def test_goaway_lets_requests_finish_and_replays_the_rest(serve: Any, clie
 
 
 class Refusing(Peer):
-    refusals: ClassVar[dict[str, int]] = {}
+    """Refuses the first three requests of its server."""
 
     def ended(self, stream_id: int) -> None:
-        left = self.refusals.setdefault(str(self.server.port), 3)
-        if left:
-            self.refusals[str(self.server.port)] = left - 1
+        if sum(len(peer.requests) for peer in self.server.peers) <= 3:
             self.reset(stream_id, REFUSED_STREAM)
         else:
             super().ended(stream_id)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h2o_otel import _pure
-from h2o_otel.buffers.assembly import FIRST_BYTES, TRUSTED_BYTES, Assembly
+from h2o_otel.buffers.assembly import FIRST_BYTES, Assembly
 from h2o_otel.counters import Counters
 
 
@@ -28,7 +28,7 @@ def test_pieces_in_their_order_whatever_was_promised(pieces: list[bytes], more: 
 
 
 @pytest.mark.parametrize("expected", [-1, 0, 3 * FIRST_BYTES, 10**15])
-@pytest.mark.parametrize("size", [0, 1, FIRST_BYTES, 3 * FIRST_BYTES, 2 * TRUSTED_BYTES + 1])
+@pytest.mark.parametrize("size", [0, 1, FIRST_BYTES, 3 * FIRST_BYTES, 2_097_153])
 def test_sizes(size: int, expected: int) -> None:
     body = bytes(range(251)) * (size // 251 + 1)
     body = body[:size]
@@ -44,7 +44,7 @@ def test_taken_and_empty() -> None:
     assert assembly.take() == b"second"
 
 
-@pytest.mark.parametrize(("expected", "reserved_max"), [(10**15, TRUSTED_BYTES), (20_000, 20_000), (-1, FIRST_BYTES)])
+@pytest.mark.parametrize(("expected", "reserved_max"), [(10**15, FIRST_BYTES), (20_000, 20_000), (-1, FIRST_BYTES)])
 def test_a_promise_reserves_little(expected: int, reserved_max: int) -> None:
     """A peer that promises much and sends little costs little."""
     assembly = Assembly(expected, Counters())
