@@ -86,6 +86,7 @@ URL_SCHEMES = ("http", "https")
 LOG_DROPS = ("queue_full", "write_failed", "shutdown")
 # Of a peer: longer than their limit, or not what their specification says.
 IGNORED_FIELDS = ("priority", "traceparent", "tracestate", "baggage")
+SHORTAGES = ("process_descriptors", "system_descriptors", "memory", "error")
 SIGNALS = ("metrics", "traces", "logs")
 
 # Bucket bounds.  Request durations are those of the semantic conventions, connection durations
@@ -167,6 +168,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "io_yields": (ROLES,),
     # client
     "client_decoded": (DECODED_RESULTS,),
+    "io_accept_pauses": (SHORTAGES,),
     # runtime
     "loop_busy_ns": (),
     "asgi_wait_ns": (("receive", "send"),),

@@ -24,6 +24,7 @@ import sniffio
 from .. import counters
 from ..errors import ConnectError
 from ..memory.heap import process_heap
+from .accepting import RETRY_S, PauseReport, Reserve
 from .driver import Driver
 from .loop import Handle, Loop
 from .transport import Transport
@@ -338,24 +339,57 @@ class Listener:
         addresses: where they listen: ``(host, port)`` or the path of a Unix socket.
     """
 
-    def __init__(self, loop: AnyioLoop, listener: Any, factory: Callable[[], Driver], addresses: list[Any]) -> None:
+    def __init__(self, loop: AnyioLoop, listener: Any, factory: Callable[[], Driver], addresses: list[Any], reserve: Reserve) -> None:
         self.addresses = addresses
         self._loop = loop
         self._listener = listener
         self._factory = factory
+        self._reserve = reserve
         self._scope = anyio.CancelScope()
+        self._left = anyio.Event()
 
     async def _accept(self) -> None:
         try:
             with self._scope:
-                # Connections run in the loop's group, so that they outlive the listener.
-                await self._listener.serve(self._run, self._loop.group)
+                listeners = getattr(self._listener, "listeners", None)
+                if listeners is None:
+                    await self._accept_on(self._listener)
+                    return
+                async with anyio.create_task_group() as group:
+                    for listener in listeners:
+                        group.start_soon(self._accept_on, listener)
         finally:
+            self._reserve.give_back()
             with anyio.CancelScope(shield=True):
                 await self._listener.aclose()
 
+    async def _accept_on(self, listener: Any) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except (OSError, anyio.BrokenResourceError) as error:
+                # AnyIO says on trio that the listener is broken, which it is not.
+                cause = error if isinstance(error, OSError) else error.__cause__
+                if self._reserve.short(cause if isinstance(cause, OSError) else OSError(str(error)), self._loop.now()):
+                    await self._descriptor()
+                continue
+            # Connections run in the loop's group, so that they outlive the listener.
+            self._loop.group.start_soon(self._run, stream)
+
+    async def _descriptor(self) -> None:
+        """Until one is free: when a connection has ended, or a look now and then finds one."""
+        while True:
+            with anyio.move_on_after(RETRY_S):
+                await self._left.wait()
+            self._left = anyio.Event()
+            if self._reserve.recovered():
+                return
+
     async def _run(self, stream: anyio.abc.ByteStream) -> None:
-        await AnyioTransport(self._loop, self._factory(), stream).run()
+        try:
+            await AnyioTransport(self._loop, self._factory(), stream).run()
+        finally:
+            self._left.set()
 
     def close(self) -> None:
         """Accept no more; connections live on."""
@@ -371,8 +405,9 @@ async def serve(
     path: str | os.PathLike[str] | None = None,
     backlog: int = 2048,
     reuse_port: bool = False,
+    report_pause: PauseReport | None = None,
 ) -> Listener:
-    """Accept connections, each on a driver from ``factory``.
+    """Accept connections, each on a driver from ``factory``; ``report_pause`` is told that descriptors are short.
 
     Raises:
         OSError: an address cannot be bound.
@@ -383,6 +418,6 @@ async def serve(
     else:
         listener = await anyio.create_tcp_listener(local_host=host, local_port=port, backlog=backlog, reuse_port=reuse_port)
         addresses = [one.extra(anyio.abc.SocketAttribute.local_address) for one in listener.listeners]
-    made = Listener(loop, listener, factory, addresses)
+    made = Listener(loop, listener, factory, addresses, Reserve(report_pause))
     loop.group.start_soon(made._accept, name="h2o-otel listener")
     return made

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import counters
 from ..errors import ConnectError
+from .accepting import Acceptor, PauseReport, Reserve
 from .driver import Driver
 from .sockets import Address, interleave, listen, tune
 from .transport import AsyncioTransport
@@ -182,15 +183,27 @@ class Listener:
         addresses: where they listen: ``(host, port, ...)`` or the path of a Unix socket.
     """
 
-    def __init__(self, servers: list[asyncio.Server], sockets: list[socket.socket]) -> None:
-        self._servers = servers
+    def __init__(self, acceptors: list[Acceptor], sockets: list[socket.socket], reserve: Reserve) -> None:
+        self._acceptors = acceptors
+        self._reserve = reserve
         self.sockets = sockets
         self.addresses: list[Any] = [sock.getsockname() for sock in sockets]
 
+    @property
+    def paused(self) -> bool:
+        """Whether connections wait because descriptors are short."""
+        return any(acceptor.paused for acceptor in self._acceptors)
+
+    def resume(self) -> None:
+        """Tell it that a descriptor may be free; it also looks itself every now and then."""
+        for acceptor in self._acceptors:
+            acceptor.resume()
+
     def close(self) -> None:
         """Accept no more; connections live on."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._reserve.give_back()
 
 
 async def serve(
@@ -203,6 +216,7 @@ async def serve(
     sockets: list[socket.socket] | None = None,
     backlog: int = 2048,
     reuse_port: bool = False,
+    report_pause: PauseReport | None = None,
 ) -> Listener:
     """Accept connections, each on a driver from ``factory``.
 
@@ -214,6 +228,7 @@ async def serve(
         sockets: listening sockets instead, such as those of ``io.sockets.listen``.
         backlog: connections that the system keeps until they are accepted.
         reuse_port: share the port with other processes that do so too.
+        report_pause: told, at most once a second, that descriptors are short; by default the log is.
 
     Raises:
         OSError: an address cannot be bound.
@@ -221,9 +236,12 @@ async def serve(
     loop = asyncio.get_running_loop()
     if sockets is None:
         sockets = listen(host, port, path=path, fd=fd, backlog=backlog, reuse_port=reuse_port)
-    servers = []
+    reserve = Reserve(report_pause)
+    acceptors = []
     for sock in sockets:
         # Accepted sockets inherit the option; asyncio sets it anyway, uvloop as well.
         tune(sock)
-        servers.append(await loop.create_server(factory, sock=sock, backlog=backlog))
-    return Listener(servers, sockets)
+        sock.setblocking(False)
+        sock.listen(backlog)
+        acceptors.append(Acceptor(loop, sock, factory, reserve))
+    return Listener(acceptors, sockets, reserve)

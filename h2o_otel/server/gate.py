@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from .. import counters
@@ -21,11 +22,13 @@ class Gate:
     Attributes:
         connections: that are inside.
         addresses: how many of them each client address has; kept only where its limit is set.
+        left: called when a connection is gone, whose descriptor is free in the next turn of the loop.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.connections = 0
         self.addresses: dict[str, int] = {}
+        self.left: Callable[[], object] | None = None
         self._connections_max = limits.connections_max
         self._address_max = limits.connections_per_address_max
 
@@ -51,6 +54,8 @@ class Gate:
             self.addresses[address] = held - 1
         elif held:
             del self.addresses[address]
+        if self.left is not None:
+            self.left()
 
 
 class GatedProtocol(H2Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import math
 import os
 import signal
@@ -155,9 +156,34 @@ class Server:
     async def _listen(self, sockets: list[Any] | None) -> None:
         config = self.config
         self._listener = await h2_asyncio.serve(
-            self._make_driver, config.host, config.port, path=config.uds, fd=config.fd, sockets=sockets, backlog=config.backlog
+            self._make_driver,
+            config.host,
+            config.port,
+            path=config.uds,
+            fd=config.fd,
+            sockets=sockets,
+            backlog=config.backlog,
+            report_pause=self._report_pause,
         )
+        self._gate.left = self._connection_left
         self.addresses = self._listener.addresses
+
+    def _connection_left(self) -> None:
+        listener = self._listener
+        if listener is not None and listener.paused and self._loop is not None:
+            # The loop closes the socket when it has told the connection.
+            self._loop.call_soon(listener.resume)
+
+    def _report_pause(self, reason: str, error: OSError, unsaid: int) -> None:
+        assert self.service is not None
+        fields: dict[str, Any] = {
+            "h2o.reason": reason,
+            "error.type": errno.errorcode.get(error.errno or 0, type(error).__name__),
+            "exception.message": f"{error.strerror}; new connections wait until one ends: raise ulimit -n, or lower Limits.connections_max",
+        }
+        if reason == "process_descriptors":
+            fields["h2o.limit"] = _descriptors_max()
+        self.service.log.emit("h2o.accept.paused", {**fields, "h2o.suppressed": unsaid} if unsaid else fields)
 
     def _announce(self, began: float) -> None:
         assert self.service is not None
@@ -252,6 +278,14 @@ def _watched(loop: asyncio.AbstractEventLoop, service: Service) -> Iterator[None
         yield
     finally:
         watch.remove(service)
+
+
+def _descriptors_max() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def loop_factory(name: str) -> Any:

@@ -328,6 +328,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("io", "h2o.io.write_queue.size", _U, "By", (_ROLE,), "Octets that wait on the transport."),
     _row("io", "h2o.io.pauses", _C, "{pause}", (_ROLE,), "How often the high-water mark stopped writers."),
     _row("io", "h2o.io.yields", _C, "{yield}", (_ROLE,), "Turns that were cut short so that other connections have theirs."),
+    _row("io", "h2o.io.accept.pauses", _C, "{pause}", (_reason(*counters.SHORTAGES),), "Times that accepting stopped until a descriptor was free: raise `ulimit -n`, or lower connections_max."),
     _row("io", "h2o.io.pause.duration", _H, "s", (_ROLE,), "For how long."),
     # -- runtime
     _row("runtime", "h2o.loop.lag", _H, "s", (), "Scheduling delay of the event loop: blocking code."),
@@ -485,6 +486,8 @@ EVENTS: tuple[Event, ...] = (
     Event(name="h2o.server.started", level="info", why="A worker serves.", attributes=("server.address", "server.port", "url.scheme", "process.pid")),
     Event(name="h2o.server.streams_cut", level="warning", why="The end of the server has cut streams; how many of which routes.",
           attributes=("h2o.streams.cut", "h2o.routes", "h2o.duration", "h2o.limit")),
+    Event(name="h2o.accept.paused", level="warning", why="Descriptors are short, so new connections wait; at most one line a second.",
+          attributes=("h2o.reason", "error.type", "exception.message", "h2o.limit", "h2o.suppressed")),
     Event(name="h2o.server.stopped", level="info", why="A worker ended.", attributes=("process.pid", "h2o.reason", "h2o.duration")),
     Event(name="h2o.worker.exited", level="error", why="A worker ended unasked and is restarted.", attributes=("process.pid", "h2o.exit_code", "h2o.worker.restarts")),
 )  # fmt: skip

@@ -44,6 +44,15 @@ _LIFE = Row(
                 empty="none seen",
             ),
             Panel(
+                title="Accepting paused",
+                queries=(Query(Count("h2o.io.accept.pauses", by="h2o.reason")),),
+                what="How often new connections had to wait because the process or the machine had no descriptor left.",
+                good="nothing.",
+                knob="process_descriptors: `ulimit -n`, or `Limits.connections_max` below it; against one client, "
+                "`Limits.connections_per_address_max`.",
+                empty="none seen",
+            ),
+            Panel(
                 title="GOAWAY",
                 queries=(Query(Count("h2o.goaway", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
                 good="only NO_ERROR, on deploys and at idle ends.",
