@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from h2o_otel import counters
-from h2o_otel import Client
+from h2o_otel import Client, Retry, StreamReset, counters
 from tests.support.backends import asyncio_only
 from tests.support.peer import serving
+from tests.support.peers import Peer
+from tests.support.peers import serving as peers
 from tests.support.proxies import haproxy
 from tests.support.waiting import eventually
 
@@ -82,3 +83,33 @@ async def test_requests_go_through(tmp_path: Path) -> None:
     assert len(through) == 50
     assert all((b"host", f"127.0.0.1:{proxy.port}".encode()) in scope["headers"] for scope in through)
     await eventually(lambda: not server.service.connections)
+
+
+class ActsAndFails(Peer):
+    """A backend that takes each POST, acts on it, and fails; requests of other methods are answered."""
+
+    acted: ClassVar[list[bytes]] = []
+
+    def ended(self, stream_id: int) -> None:
+        if self.requests[stream_id][b":method"] == b"POST":
+            self.acted.append(bytes(self.bodies[stream_id]))
+            self.reset(stream_id, 2)
+        else:
+            super().ended(stream_id)
+
+
+@pytest.mark.parametrize(("refused", "delivered"), [("idempotent", 1), ("always", 6)])
+async def test_post_is_delivered_once(tmp_path: Path, refused: Any, delivered: int) -> None:
+    """HAProxy says REFUSED_STREAM for what its backend has acted on; only a user who says so has it sent again."""
+    ActsAndFails.acted.clear()
+    with peers(ActsAndFails) as backend, haproxy(tmp_path, backend.port, server="no-check") as proxy:
+        url = f"http://127.0.0.1:{proxy.port}/order"
+        async with Client(retry=Retry(refused=refused)) as client:
+            # A first request's failure is answered with 502: only then is a connection used again.
+            assert (await client.get(url)).status_code == 200
+            with pytest.raises(StreamReset, match="REFUSED_STREAM") as caught:
+                await client.post(url, content=b"order 4711")
+            assert caught.value.attempts == delivered
+            assert caught.value.retry_reasons == ("REFUSED_STREAM",) * (delivered - 1)
+            assert (await client.get(url)).status_code == 200
+    assert ActsAndFails.acted == [b"order 4711"] * delivered
