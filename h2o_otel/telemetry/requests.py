@@ -68,7 +68,8 @@ class Recording:
         self.active = True
 
     def remove(self, sink: Callable[[str, tuple[str, ...], float, Any], object]) -> None:
-        self.sinks = tuple(other for other in self.sinks if other != sink)
+        # A list: Cython compiles no closures in these methods.
+        self.sinks = tuple([other for other in self.sinks if other != sink])
         self.active = bool(self.sinks)
 
     def record(self, name: str, labels: tuple[str, ...], value: float, span: Any) -> None:
