@@ -166,9 +166,9 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "io_write_queue_size": (ROLES,),
     "io_pauses": (ROLES,),
     "io_yields": (ROLES,),
+    "io_accept_pauses": (SHORTAGES,),
     # client
     "client_decoded": (DECODED_RESULTS,),
-    "io_accept_pauses": (SHORTAGES,),
     # runtime
     "loop_busy_ns": (),
     "asgi_wait_ns": (("receive", "send"),),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from ..errors import LocalProtocolError
+from ..escape import escaped
 
 __all__ = ["HeaderTypes", "Headers", "Pairs", "raw_headers"]
 
@@ -14,6 +15,8 @@ HeaderTypes = "Headers | Mapping[Any, Any] | Iterable[tuple[Any, Any]]"
 
 # Meant for the hop of HTTP/1.1 (RFC 9113 section 8.2.2); httpx users set them without thought.
 _HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+# Characters of a representation: a peer chooses how long its fields are.
+_SHOWN_MAX = 16_384
 _SENSITIVE = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
 
 
@@ -129,7 +132,7 @@ class Headers(MutableMapping[str, str]):
     def __repr__(self) -> str:
         shown = [(_text(name), "[secure]" if name in _SENSITIVE else _text(value)) for name, value in self.raw]
         as_dict = dict(shown)
-        return f"Headers({as_dict if len(as_dict) == len(shown) else shown!r})"
+        return escaped(f"Headers({as_dict if len(as_dict) == len(shown) else shown!r})", _SHOWN_MAX)
 
 
 def merged(base: Pairs, over: Pairs) -> Pairs:

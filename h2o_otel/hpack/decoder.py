@@ -294,7 +294,7 @@ class Decoder(FieldSection):
         dynamic.evict_for(entry.size)
         if dynamic.fits(entry.size):
             dynamic.insert(entry)
-        if exceeded or (self.violation is not None and self.specials is None):
+        if exceeded:
             return 0
         if entry.special:
             self._special(name, value, entry.pair, flaw)

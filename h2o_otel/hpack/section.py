@@ -140,8 +140,6 @@ class FieldSection:
         self.list_bytes += len(name.text) + n + ENTRY_OVERHEAD
         if self.list_bytes > self._list_bytes_max or self.fields > self._fields_max:
             return self._exceeded()
-        if self.violation is not None and self.specials is None:
-            return 0  # nobody will see this section
         flaw = name.flaw
         if flaw == 0:
             flaw = names.flaw_of_value(name.kind, value, n)

@@ -21,6 +21,7 @@ from hyperframe.frame import Frame, GoAwayFrame
 from .. import counters
 from ..counters import Counters
 from ..errors import ConnectionTerminated, ErrorCode, LocalProtocolError
+from ..escape import escaped
 from ..frames.types import SLOT_OF_TYPE, SettingCode
 from ..streams.states import Input
 from ..streams.stream import LOCAL, REMOTE, Stream
@@ -115,7 +116,7 @@ class ReferenceConnection(ReferenceSend):
             return
         code = int(getattr(error, "error_code", ErrorCode.PROTOCOL_ERROR))
         rule = type(error).__name__
-        text = f"{error} ({ErrorCode.label(code)}, h2 {rule})"
+        text = f"{escaped(str(error))} ({ErrorCode.label(code)}, h2 {rule})"
         self.counters.count("frame_errors", (counters.ROLES[self.role], rule))
         self.counters.count("connection_errors", (counters.ROLES[self.role], "transmit", ErrorCode.label(code)))
         if not self._h2.output_size() or not self.goaway_sent:

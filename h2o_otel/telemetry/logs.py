@@ -47,6 +47,8 @@ _ACCESS = _EVENTS["h2o.access"]
 _PATH_MAX = 4 * SHOWN_MAX
 _STACK = "exception.stacktrace"
 _STACK_MAX = 16_384
+# Of a text that is escaped already: none is cut twice.
+_ESCAPED_MAX = 16 * SHOWN_MAX
 # What processors tell each other; all else of an event are its fields.
 _HIDDEN = ("event", "_span", "_at", "_line")
 
@@ -122,7 +124,7 @@ def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any
     """Last processor: the message for any handler, and the fields for a formatter that wants them."""
     text = event["_line"]
     if _STACK in event:
-        text += "\n" + event[_STACK]
+        text += "\n" + _indented(event[_STACK])
     fields = {key: value for key, value in event.items() if key not in _HIDDEN}
     # Stdlib logging formats its first argument with the others only when there are others.
     return (text,), {"extra": {"h2o_event": event["event"], "h2o_fields": fields}}
@@ -130,13 +132,24 @@ def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any
 
 def _short(value: Any) -> str:
     # A peer's text must not forge lines or fields of the log.
-    text = escaped(str(value))
+    text = escaped(str(value), _ESCAPED_MAX)
     return text if text and " " not in text and '"' not in text else '"' + text.replace('"', '\\"') + '"'
+
+
+def _indented(stack: str) -> str:
+    """A traceback whose lines, also those of a message that came with line breaks, do not look like lines of the log."""
+    return "    " + stack.rstrip("\n").replace("\n", "\n    ")
 
 
 def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
     """``fields`` with every text escaped and bounded: handlers and exporters get nothing that is more than text."""
-    return {key: escaped(value) if isinstance(value, (str, bytes)) and key != _STACK else value for key, value in fields.items()}
+    return {key: value if key == _STACK else _clean(value) for key, value in fields.items()}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, (str, bytes)):
+        return escaped(value)
+    return [_clean(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 class _Identity:
@@ -359,8 +372,7 @@ class Formatter(logging.Formatter):
             if record.exc_info and record.exc_info[1] is not None:
                 event.update(exception_fields(record.exc_info[1]))
         if isinstance(self._renderer, structlog.dev.ConsoleRenderer) and _STACK in event:
-            # A message of several lines must not look like lines of the log.
-            event["exception"] = "    " + event.pop(_STACK).rstrip("\n").replace("\n", "\n    ")
+            event["exception"] = _indented(event.pop(_STACK))
         return str(self._renderer(None, record.levelname.lower(), event)).replace("\x7f", "\\u007f")
 
     @staticmethod

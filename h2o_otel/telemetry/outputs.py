@@ -66,12 +66,17 @@ def otlp(signal: str, endpoint: str | bool | None) -> Any:
     return exporter(endpoint=endpoint if over_grpc else f"{endpoint.rstrip('/')}/v1/{signal}")
 
 
+def _printable(document: str) -> str:
+    """A line of JSON; its writer escapes all that is not ASCII and all controls but one."""
+    return document.replace("\x7f", "\\u007f") + "\n"
+
+
 def console_spans() -> SpanExporter:
-    return ConsoleSpanExporter(out=sys.stdout, formatter=lambda span: span.to_json(indent=None) + "\n")
+    return ConsoleSpanExporter(out=sys.stdout, formatter=lambda span: _printable(span.to_json(indent=None)))
 
 
 def console_logs() -> LogRecordExporter:
-    return ConsoleLogRecordExporter(out=sys.stdout, formatter=lambda record: record.to_json(indent=None) + "\n")
+    return ConsoleLogRecordExporter(out=sys.stdout, formatter=lambda record: _printable(record.to_json(indent=None)))
 
 
 def console_metrics() -> MetricExporter:
@@ -87,7 +92,7 @@ class _Lines:
         self._last: dict[tuple[str, str], Any] = {}
 
     def __call__(self, data: MetricsData) -> str:
-        return "".join(line + "\n" for line in self._lines(data))
+        return "".join(_printable(line) for line in self._lines(data))
 
     def _lines(self, data: MetricsData) -> Iterator[str]:
         for resource in data.resource_metrics:

@@ -12,6 +12,7 @@ from typing import Any
 from .. import counters
 from ..counters import Counters
 from ..errors import ConnectError, ReadError, WriteError
+from ..escape import escaped
 
 __all__ = ["TLSHandshakeError", "TLSPump"]
 
@@ -22,6 +23,8 @@ _RECV = counters.RECV
 _HANDSHAKE_ACTIVE = counters.slot("tls_handshake_active")
 _COPIED_TLS = counters.slot("buffer_copied") + counters.COPY_REASONS.index("tls")
 # RFC 8446 section 5.1: what one record carries at most.
+# A protocol of a peer, as shown.
+_ALPN_SHOWN = 32
 _RECORD_BYTES_MAX = 16_384
 # Much is encrypted in pieces of this size: a MemoryBIO keeps for the connection's life the largest
 # block that it ever held.
@@ -160,17 +163,18 @@ class TLSPump:
             return True
         try:
             self.ssl_object.do_handshake()
+            # OpenSSL takes what the peer says, also what was not offered and what is no text (a ValueError).
+            self.alpn = self.ssl_object.selected_alpn_protocol()
         except self._want_read:
             return False
         except (self._error, OSError, ValueError) as error:
             raise self._failure(now, f"TLS handshake{self._with_peer()} failed: {error}", _reason_of(error)) from error
-        self.alpn = self.ssl_object.selected_alpn_protocol()
         self.version = (self.ssl_object.version() or "").removeprefix("TLSv")
         self.cipher = (self.ssl_object.cipher() or ("",))[0]
         self.session_reused = bool(getattr(self.ssl_object, "session_reused", False))
         if self._alpn_required and self.alpn not in self._alpn_required:
             wanted = " or ".join(self._alpn_required)
-            text = f"TLS handshake{self._with_peer()}: ALPN agreed on {self.alpn or 'nothing'}, {wanted} is required"
+            text = f"TLS handshake{self._with_peer()}: ALPN agreed on {escaped(self.alpn or 'nothing')}, {wanted} is required"
             raise self._failure(now, text, "no_application_protocol")
         self.complete = True
         self._settle(now, "")
@@ -204,7 +208,7 @@ class TLSPump:
         self.counters.count("tls_handshakes", (role, resumed, self.version, reason))
         if not reason:
             self.counters.labelled_histogram("tls_handshake_duration", (role, resumed, self.version)).record(self.duration_s)
-            self.counters.count("tls_alpn", (role, self.alpn or "none"))
+            self.counters.count("tls_alpn", (role, escaped(self.alpn or "none", _ALPN_SHOWN)))
 
     def _with_peer(self) -> str:
         return f" with {self._server_hostname}" if self._server_hostname else ""
