@@ -143,8 +143,8 @@ class Service:
             # f_back must not hold the task, which holds that traceback (a reference cycle each time).
             return _eager(coroutine, loop=loop, name=_TASK_NAME, context=context, eager_start=True)
         if self._mode != _CAPTURE:
-            task: asyncio.Task[Any] = loop.create_task(coroutine, context=context)
-            return task
+            # The same here, for the application's factory of tasks may be an eager one.
+            return loop.create_task(coroutine, context=context)
         # A Task schedules its first step with loop.call_soon: taking that step from it and running it
         # now is what eager_start does in later versions of Python.
         names = self._loop_dict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
 from typing import Any
 
@@ -127,6 +128,36 @@ async def test_task_factory_of_the_application_is_respected() -> None:
         loop.set_task_factory(None)
     assert await task == 7
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("factory", [False, True], ids=["ours", "a factory of the application's"])
+async def test_a_failure_in_the_first_step_leaves_no_cycle(factory: bool, request: pytest.FixtureRequest, caplog: Any) -> None:
+    """The traceback reaches the frames that started the task: one of them that holds it would be a reference cycle."""
+    if factory and (sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2) or "uvloop" in request.node.name):
+        pytest.skip("no eager_task_factory, or create_task() of asyncio itself makes the cycle (until 3.12.8 and 3.13.1)")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError
+
+    loop = asyncio.get_running_loop()
+    caplog.set_level("CRITICAL")
+    if factory:
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory", None))
+    try:
+        async with connected(app) as peer:
+            for first in (True, False):
+                for _ in range(50):
+                    assert (await peer.get("/")).status == 500
+                if first:
+                    caplog.clear()
+                    gc.collect()
+                    gc.disable()
+            caplog.clear()
+            found = gc.collect()
+    finally:
+        gc.enable()
+        loop.set_task_factory(None)
+    assert found < 50
 
 
 async def test_context_is_a_copy_or_the_one_given() -> None:
