@@ -106,6 +106,12 @@ class Limits:
         reached="The connection ends with rule header_block_timeout.",
         change="Raise it for clients on links where a few kilobytes take this long.",
     )
+    frame_timeout_s: float = bound(
+        10.0,
+        "The time from the first octet of a frame to its end, for all frames but DATA of an open body and those of field blocks.",
+        reached="The connection ends with rule frame_timeout.",
+        change="Raise it for clients on links that stand still for that long.",
+    )
     informational_responses_max: int = bound(
         16,
         "1xx responses before the final response to one request.",
@@ -302,6 +308,30 @@ class Limits:
         "SETTINGS frames a second in the long run.",
         reached="The burst is used up, then the connection ends with rule settings_flood.",
         change="Raise it with settings_burst.",
+    )
+    goaways_burst: int = bound(
+        10,
+        "GOAWAYs at once from a peer.",
+        reached="The connection ends with rule goaway_flood.",
+        change="Leave it; a graceful end takes two.",
+    )
+    goaways_refill_per_s: float = bound(
+        1.0,
+        "GOAWAYs a second in the long run.",
+        reached="The burst is used up, then the connection ends with rule goaway_flood.",
+        change="Leave it; a graceful end takes two.",
+    )
+    tls_records_empty_burst: int = bound(
+        32,
+        "TLS records at once that carry no octet of the connection (empty ones, key updates, session tickets) once the handshake is done.",
+        reached="The connection ends with rule tls_record_flood.",
+        change="Raise it for peers that change their keys very often.",
+    )
+    tls_records_empty_refill_per_s: float = bound(
+        1.0,
+        "Such TLS records a second in the long run.",
+        reached="The burst is used up, then the connection ends with rule tls_record_flood.",
+        change="Raise it with tls_records_empty_burst.",
     )
     empty_data_in_a_row_max: int = bound(
         10,

@@ -282,6 +282,9 @@ class RULES:
     header_block_timeout: Rule = _rule(
         CONNECTION, _E, "RFC 9113 §10.5", "the field block of stream {stream_id} is open for {actual:.1f} s, limit {limit} s"
     )
+    frame_timeout: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "{frame} on stream {stream_id} is incomplete for {actual:.1f} s, limit {limit} s"
+    )
     ping_timeout: Rule = _rule(CONNECTION, ErrorCode.NO_ERROR, "RFC 9113 §6.7", "no answer to PING after {actual:.1f} s, limit {limit} s")
     rapid_reset: Rule = _rule(
         CONNECTION, _E, "RFC 9113 §10.5", "RST_STREAM on stream {stream_id}: more than {limit} cancelled requests at once"
@@ -291,6 +294,10 @@ class RULES:
     )
     ping_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "too_many_pings: more than {limit} PINGs at once")
     settings_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "more than {limit} SETTINGS frames at once")
+    goaway_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "more than {limit} GOAWAY frames at once")
+    tls_record_flood: Rule = _rule(
+        CONNECTION, _E, "RFC 9113 §10.5", "more than {limit} TLS records without octets of the connection at once"
+    )
     empty_data_flood: Rule = _rule(
         CONNECTION, _E, "RFC 9113 §10.5", "stream {stream_id}: {actual} DATA frames without data, at most {limit}"
     )

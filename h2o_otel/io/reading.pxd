@@ -27,7 +27,7 @@ cdef class ReadingHalf(WritingHalf):
     cpdef buffer_updated(self, Py_ssize_t n)
     @cython.locals(connection=Engine, start="Py_ssize_t", kept="Py_ssize_t")
     cdef _parse(self, LentBuffer buffer, Py_ssize_t end)
-    @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace, waits=bint)
+    @cython.locals(pump=TLSPump, buffer=LentBuffer, got="Py_ssize_t", kept="Py_ssize_t", end="Py_ssize_t", started_ns="long long", decrypted_ns="long long", trace=Trace, waits=bint, barren="long long")
     cdef _decrypt(self, Py_ssize_t n)
     cpdef eof_received(self)
     @cython.locals(tail=Buffer)

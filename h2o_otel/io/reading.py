@@ -115,6 +115,7 @@ class ReadingHalf(WritingHalf):
         pump = self._pump
         if n:
             pump.feed(self.loop.cipher.view[:n])
+            pump.count(self.loop.cipher.memory, n)
         if self._state == _HANDSHAKE:
             self._shake()
         if self._state != _OPEN:
@@ -143,6 +144,10 @@ class ReadingHalf(WritingHalf):
                 self._parse(buffer, end)
                 for trace in self._traced:
                     trace.mark(_TLS_DECRYPT, started_ns, decrypted_ns)
+        if got == 0:
+            barren = pump.barren()
+            if barren:
+                self.connection.barren_records(barren, self.now)
         self.handler.batch_finished(self.now)
         self._in_batch = False
         self._flush()

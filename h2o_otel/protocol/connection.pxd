@@ -6,7 +6,7 @@ from .receive cimport ReceiveHalf
 
 cdef int _FAULT_FRAMES, _CLOSED, _RESET_SENT, _CONN_LOST, _COMPLETED, _CONNECTION_ACTIVE, _LOCAL, _REMOTE, _SEND_RST, _HPACK_DECODE
 cdef double _NEVER
-cdef tuple _ANNOUNCED
+cdef tuple _ANNOUNCED, _WITH_FIELDS
 
 cdef class Connection(ReceiveHalf):
     cdef object _collector
@@ -35,7 +35,7 @@ cdef class Connection(ReceiveHalf):
     cdef end_streams(self, str text, unsigned int code, str rule, int by, int outcome)
     @cython.locals(stream=Stream)
     cdef check_progress(self)
-    @cython.locals(elapsed=double, rate=double, owed=bint)
+    @cython.locals(elapsed=double, rate=double, owed=bint, received="long long")
     cdef receive_progress(self, Stream stream)
     @cython.locals(elapsed=double, sent="long long")
     cdef send_progress(self, Stream stream)
@@ -43,5 +43,7 @@ cdef class Connection(ReceiveHalf):
     @cython.locals(deadline=double)
     cpdef double next_deadline(self) except? -1.0
     cdef double _answers_due(self) except? -1.0
+    cdef double _frame_s(self) except? -1.0
+    cdef object _frame_late(self)
     cpdef pause_output(self)
     cpdef resume_output(self, double now)

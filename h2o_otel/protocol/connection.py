@@ -14,7 +14,7 @@ from .. import counters
 from ..counters import HPACK_DECODE, Counters
 from ..errors import ConnectionTerminated, ErrorCode, LocalProtocolError, StreamReset
 from ..frames import writer
-from ..frames.types import CLIENT_PREFACE, FrameType, SettingCode
+from ..frames.types import CLIENT_PREFACE, FrameType, SettingCode, frame_name
 from ..rules import CONNECTION, RULES, Violation, fail
 from ..streams.states import Input, State
 from ..streams.stream import INITIATORS, LOCAL, REMOTE, Stream
@@ -40,6 +40,8 @@ _DEBUG_BYTES_MAX = 200
 # In a turn, the fault of a stream counts as so many frames more: errors, events and counters are made for it.
 _FAULT_FRAMES = 15
 _NEVER = math.inf
+# Frames that carry a field block, whose deadline they are under.
+_WITH_FIELDS = (int(FrameType.HEADERS), int(FrameType.PUSH_PROMISE), int(FrameType.CONTINUATION))
 # Rules about what a peer learns from our first SETTINGS.
 _ANNOUNCED = (RULES.header_list_too_large, RULES.header_fields_too_many)
 
@@ -155,7 +157,10 @@ class Connection(ReceiveHalf):
         self.turn_end = before + self.turn_frames
         self.turn_streams = 0
         self.turn_over = False
+        self.partial_stream = 0
         pos = self.consume(buf, pos, end)
+        if pos < end and not self.turn_over and not self.need_preface:
+            self.incomplete(buf, pos, end)
         if self.frames_received > before:
             self.turn_sizes.record(self.frames_received - before)
         return pos
@@ -173,6 +178,7 @@ class Connection(ReceiveHalf):
                     return pos
                 except Violation as violation:
                     pos = self.next_frame
+                    self.frame_since = 0.0
                     if violation.rule.scope == CONNECTION:
                         self.connection_violation(violation)
                     else:
@@ -363,7 +369,7 @@ class Connection(ReceiveHalf):
         deadline = _NEVER
         if self.need_settings:
             deadline = self.opened_at + self._preface_s
-        if self.unacked_settings or self.pings or self.block_stream:
+        if self.unacked_settings or self.pings or self.block_stream or self.frame_since:
             deadline = min(deadline, self._answers_due())
         if not self.client and (self.bodies_open or self.queued):
             deadline = min(deadline, self.progress_at)
@@ -376,13 +382,15 @@ class Connection(ReceiveHalf):
         return deadline
 
     def _answers_due(self) -> float:
-        """The deadline of what the peer owes: acknowledgements, and the rest of a field block."""
+        """The deadline of what the peer owes: acknowledgements, and the rest of a field block or a frame."""
         limits = self.limits
         due = _NEVER
         if self.unacked_settings:
             due = self.unacked_settings[0][1] + limits.settings_ack_timeout_s
         if self.block_stream:
             due = min(due, self.block_since + limits.header_block_timeout_s)
+        if self.frame_since:
+            due = min(due, self.frame_since + self._frame_s())
         if self.pings:
             due = min(due, min(self.pings.values()) + limits.ping_timeout_s)
         return due
@@ -407,6 +415,8 @@ class Connection(ReceiveHalf):
             violation = fail(
                 RULES.header_block_timeout, self.block_stream, actual=now - self.block_since, limit=limits.header_block_timeout_s
             )
+        elif self.frame_since and now >= self.frame_since + self._frame_s():
+            violation = self._frame_late()
         elif self.pings and now >= min(self.pings.values()) + limits.ping_timeout_s:
             self.counters.add("ping_timeouts", self.role, 1)
             violation = fail(RULES.ping_timeout, actual=now - min(self.pings.values()), limit=limits.ping_timeout_s)
@@ -417,6 +427,27 @@ class Connection(ReceiveHalf):
             self.connection_violation(violation)
         else:
             self.close(ErrorCode.NO_ERROR, now, b"drained" if self.drained else b"idle")
+
+    def _frame_s(self) -> float:
+        """How long the incomplete frame may take from its first octet on."""
+        limits = self.limits
+        seconds: float = limits.header_block_timeout_s if self.frame_type in _WITH_FIELDS else limits.frame_timeout_s
+        return seconds
+
+    def _frame_late(self) -> Violation:
+        since, seconds = self.now - self.frame_since, self._frame_s()
+        if self.frame_type in _WITH_FIELDS:
+            return fail(RULES.header_block_timeout, self.frame_stream, actual=since, limit=seconds)
+        return fail(RULES.frame_timeout, self.frame_stream, frame=frame_name(self.frame_type), actual=since, limit=seconds)
+
+    def barren_records(self, n: int, now: float) -> None:
+        self.now = now
+        try:
+            for _ in range(n):
+                self.guards.tls_record(now)
+        except Violation as flood:
+            if not self.closed:
+                self.connection_violation(flood)
 
     def check_progress(self) -> None:
         """Reset streams whose peer neither sends the body it owes nor takes the one it asked for.
@@ -445,18 +476,20 @@ class Connection(ReceiveHalf):
         if not owed:
             stream.recv_since = 0.0
             return None
+        # Octets of a frame that is not complete are progress, too.
+        received = stream.body_received + (self.partial_bytes if stream.id == self.partial_stream else 0)
         if stream.recv_since == 0.0:
             stream.recv_since = self.now
-            stream.recv_mark = stream.body_received
+            stream.recv_mark = received
             return None
         elapsed = self.now - stream.recv_since
         if elapsed < self.limits.body_rate_grace_s:
             return None
-        rate = (stream.body_received - stream.recv_mark) / elapsed
+        rate = (received - stream.recv_mark) / elapsed
         if rate < self.limits.body_rate_min_bytes_per_s:
             return fail(RULES.body_too_slow, stream.id, actual=rate, limit=self.limits.body_rate_min_bytes_per_s)
         stream.recv_since = self.now
-        stream.recv_mark = stream.body_received
+        stream.recv_mark = received
         return None
 
     def send_progress(self, stream: Stream) -> Violation | None:

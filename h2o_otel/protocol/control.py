@@ -312,6 +312,7 @@ class ControlHalf(SendHalf):
         last = _mem.u32(buf, pos, end) & 0x7FFFFFFF
         code = _mem.u32(buf, pos + 4, end)
         self.recorder.note_code(code)
+        self.guards.goaway(self.goaway_received and last == self.goaway_last_stream_id, self.now)
         debug = _mem.to_bytes(buf, pos + 8, end, end)
         self.slots[_GOAWAY_SLOT + (self.role * 2 + counters.RECV) * _ERROR_CODES + error_slot(code)] += 1
         if self.goaway_received and last > self.goaway_last_stream_id:

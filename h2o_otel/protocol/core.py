@@ -238,6 +238,10 @@ class ConnectionCore(ConnectionState):
             outcome = _COMPLETED
         if stream.state != _HALF_CLOSED_REMOTE:
             self.guards.stream_closed(stream.recv_window)
+            if stream.id == self.partial_stream:
+                # There is no body any more whose rules the frame under way could be under.
+                self.partial_stream = 0
+                self.frame_since = self.now
         stream.step(_SEND_RST)
         stream.closed_by = by
         stream.closed_code = code

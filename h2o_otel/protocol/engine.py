@@ -80,6 +80,9 @@ class Engine:
     def connection_lost(self, error: Exception | None, now: float) -> None:
         raise NotImplementedError
 
+    def barren_records(self, n: int, now: float) -> None:
+        """The TLS below received ``n`` records that brought no octet; an engine with guards ends the connection when they are too many."""
+
     def trim(self, now: float, quiet_s: float) -> bool:
         """Give back what can be made again, once no stream was open for ``quiet_s``; false when it is too early for that."""
         return True

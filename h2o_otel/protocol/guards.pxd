@@ -1,7 +1,7 @@
 import cython
 from ..counters cimport Counters
 
-cdef int _GLITCHES, _GLITCH_KINDS
+cdef int _GLITCHES, _GLITCH_KINDS, _GOAWAY, _TLS_RECORD
 cdef tuple _GLITCH_TEXTS
 cdef long long _LATE_FRAMES
 
@@ -20,7 +20,7 @@ cdef class Guards:
     cdef Counters _counters
     cdef long long *_slots
     cdef int _glitches
-    cdef readonly Bucket resets_received, resets_sent, pings, settings, glitches
+    cdef readonly Bucket resets_received, resets_sent, pings, settings, glitches, goaways, tls_records
     cdef readonly int empty_in_a_row
     cdef readonly long long empty_data
     cdef readonly long long small_unread
@@ -41,6 +41,8 @@ cdef class Guards:
     cdef int fault_reset(self, unsigned int stream_id, double now) except -1
     cdef int ping(self, double now) except -1
     cdef int settings_frame(self, double now) except -1
+    cdef int goaway(self, bint repeated, double now) except -1
+    cdef int tls_record(self, double now) except -1
     cdef int empty_frame(self, unsigned int stream_id) except -1
     cdef int small_frame(self, unsigned int stream_id, long long overhead) except -1
     cdef int window_update(self, long long streams) except -1

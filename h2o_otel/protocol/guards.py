@@ -19,7 +19,8 @@ SMALL_DATA_BYTES = 256
 # What a peer may still say about a stream that has just closed: HEADERS, trailers, RST_STREAM, WINDOW_UPDATE.
 _LATE_FRAMES = 4
 # Kinds of glitches, as positions in ``counters.GLITCHES``, and how the text of an error names them.
-UNKNOWN_TYPE, EMPTY_DATA, RFC7540_PRIORITY, CLOSED_STREAM, AFTER_GOAWAY, UNASKED_PONG = range(6)
+UNKNOWN_TYPE, EMPTY_DATA, RFC7540_PRIORITY, CLOSED_STREAM, AFTER_GOAWAY, UNASKED_PONG, GOAWAY, TLS_RECORD = range(8)
+_GOAWAY, _TLS_RECORD = GOAWAY, TLS_RECORD
 _GLITCH_TEXTS = ("of an unknown type", "empty DATA", "PRIORITY", "on a closed stream", "on a stream after GOAWAY", "an answer to no PING")
 _GLITCHES = counters.slot("frame_glitches")
 _GLITCH_KINDS = len(GLITCHES)
@@ -80,6 +81,7 @@ class Guards:
         "empty_data",
         "empty_in_a_row",
         "glitches",
+        "goaways",
         "late_frames",
         "late_octets",
         "message_frames",
@@ -90,6 +92,7 @@ class Guards:
         "settings",
         "small_max",
         "small_unread",
+        "tls_records",
         "window_updates",
     )
 
@@ -104,6 +107,8 @@ class Guards:
         self.pings: Bucket | None = None
         self.settings: Bucket | None = None
         self.glitches: Bucket | None = None
+        self.goaways: Bucket | None = None
+        self.tls_records: Bucket | None = None
         self.empty_in_a_row = 0
         self.empty_data = 0
         self.small_unread = 0
@@ -167,6 +172,25 @@ class Guards:
             self.settings = Bucket(self._limits.settings_burst, self._limits.settings_refill_per_s)
         if not self.settings.take(now):
             raise fail(RULES.settings_flood, limit=int(self.settings.burst))
+        return 0
+
+    def goaway(self, repeated: bool, now: float) -> int:
+        """GOAWAY; ``repeated`` is one that says what the last one said."""
+        if repeated:
+            self._slots[self._glitches + _GOAWAY] += 1
+        if self.goaways is None:
+            self.goaways = Bucket(self._limits.goaways_burst, self._limits.goaways_refill_per_s)
+        if not self.goaways.take(now):
+            raise fail(RULES.goaway_flood, limit=int(self.goaways.burst))
+        return 0
+
+    def tls_record(self, now: float) -> int:
+        """A TLS record that brought nothing: empty, a key update, a session ticket."""
+        self._slots[self._glitches + _TLS_RECORD] += 1
+        if self.tls_records is None:
+            self.tls_records = Bucket(self._limits.tls_records_empty_burst, self._limits.tls_records_empty_refill_per_s)
+        if not self.tls_records.take(now):
+            raise fail(RULES.tls_record_flood, limit=int(self.tls_records.burst))
         return 0
 
     def empty_frame(self, stream_id: int) -> int:

@@ -133,7 +133,8 @@ class MessageHalf(ControlHalf):
         self.slots[_COPIED_REASSEMBLY] += end - pos
         self.block_frames = 0
         self.block_empty = 0
-        self.block_since = self.now
+        # The frame may have begun in an earlier read.
+        self.block_since = self.frame_since or self.now
 
     def on_block(self, buf: bytes, pos: int, end: int, fin: bool, stream_id: int) -> int:
         """A complete field block: a request, a response or trailers, by the stream it stands on."""

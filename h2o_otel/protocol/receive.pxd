@@ -35,6 +35,8 @@ cdef class ReceiveHalf(PushHalf):
     @cython.locals(stop="Py_ssize_t", used="Py_ssize_t", frame=bytes)
     cdef Py_ssize_t parse_each(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -1
     cdef void received(self, int type, int flags, unsigned int stream_id, Py_ssize_t length) noexcept
+    @cython.locals(n="Py_ssize_t", type=int, stream_id="unsigned int", body=bint, stream=Stream)
+    cdef incomplete(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end)
     @cython.locals(n="Py_ssize_t")
     cdef Py_ssize_t parse_preface(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end) except -2
     @cython.locals(expected=int, scope=int)

@@ -131,12 +131,41 @@ class ReceiveHalf(PushHalf):
             self.received(type, flags, stream_id, length)
             self.next_frame = stop
             self.dispatch(buf, pos + 9, stop, type, flags, stream_id)
+            self.frame_since = 0.0
             pos = stop
             if self.closed:
                 # Nothing more is parsed once a connection error was raised.
                 return end
         self.next_frame = pos
         return pos
+
+    def incomplete(self, buf: bytes, pos: int, end: int) -> None:
+        """``buf[pos:end]`` begins a frame that is not complete: whatever else is open, it has a deadline from its first octet on.
+
+        Only DATA of an open body has none, since its octets are under the rules of bodies: they count
+        in ``partial_bytes``.  Nor has what may still become that, while there is such a body.
+        """
+        n = end - pos
+        type = _mem.u8(buf, pos + 3, end) if n >= 4 else _DATA
+        stream_id = 0
+        self.partial_stream = 0
+        body = type == _DATA
+        if n >= 9:
+            stream_id = _mem.u32(buf, pos + 5, end) & 0x7FFFFFFF
+            if body:
+                stream = self.find(stream_id)
+                body = stream is not None and stream.allows(_RECV_DATA)
+                if body:
+                    self.partial_stream = stream_id
+                    self.partial_bytes = n - 9
+        elif body:
+            body = self.streams_local > 0 if self.client else self.bodies_open > 0
+        if body:
+            self.frame_since = 0.0
+        elif self.frame_since == 0.0:
+            self.frame_since = self.now
+        self.frame_type = type
+        self.frame_stream = stream_id
 
     def parse_preface(self, buf: bytes, pos: int, end: int) -> int:
         """The client's connection preface (RFC 9113 section 3.4); -1 while it is incomplete."""

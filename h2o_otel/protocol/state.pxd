@@ -37,6 +37,10 @@ cdef class ConnectionState(Engine):
     cdef readonly Guards guards
     cdef readonly FlightRecorder recorder
     # what the gauges were told last
+    cdef readonly double frame_since
+    cdef int frame_type
+    cdef unsigned int frame_stream, partial_stream
+    cdef Py_ssize_t partial_bytes
     cdef readonly long long frames_written
     cdef long long _frames_flushed, _reported_send, _reported_recv
     cdef long long _reported_streams_max

@@ -124,6 +124,12 @@ class ConnectionState(Engine):
         self.frame_chunks = not tuning.frame_batching
         self.send_frames = (self.role * 2 + counters.SEND) * _FRAME_TYPES
         self.recv_frames = (self.role * 2 + counters.RECV) * _FRAME_TYPES
+        # The frame that is incomplete since its first octet: 0 for none, and for DATA of an open body, whose octets are counted.
+        self.frame_since = 0.0
+        self.frame_type = 0
+        self.frame_stream = 0
+        self.partial_stream = 0
+        self.partial_bytes = 0
         self.frames_written = 0
         self._frames_flushed = 0
         self._flush_frames = self.counters.histogram("frame_flush_frames", self.role)

@@ -1,7 +1,8 @@
 import cython
+from .. cimport _mem
 from ..counters cimport Counters
 
-cdef int _RECORDS, _PAYLOAD, _SEND, _RECV, _HANDSHAKE_ACTIVE, _COPIED_TLS, _RECORD_BYTES_MAX, _PIECE_BYTES
+cdef int _RECORDS, _PAYLOAD, _SEND, _RECV, _HANDSHAKE_ACTIVE, _COPIED_TLS, _RECORD_BYTES_MAX, _PIECE_BYTES, _RECORD_HEADER_BYTES, _HANDSHAKE_RECORDS
 
 cdef class TLSPump:
     cdef readonly Counters counters
@@ -20,6 +21,10 @@ cdef class TLSPump:
     cdef double _started_at
     cdef bint _counted, _closed
     cdef list _ready
+    cdef unsigned int _head
+    cdef int _head_have
+    cdef Py_ssize_t _record_left
+    cdef long long _fed, _gave
 
     cpdef start(self, double now)
     cpdef bint handshake(self, double now) except -1
@@ -30,6 +35,10 @@ cdef class TLSPump:
     cdef _settle(self, double now, str reason)
     cdef _with_peer(self)
     cpdef feed(self, object data)
+    @cython.locals(pos="Py_ssize_t", left="Py_ssize_t")
+    cdef count(self, const unsigned char *buf, Py_ssize_t end)
+    @cython.locals(n="long long")
+    cdef long long barren(self) except -1
     @cython.locals(n="Py_ssize_t")
     cpdef Py_ssize_t read_into(self, object view, Py_ssize_t start, Py_ssize_t end) except -2
     @cython.locals(size="Py_ssize_t")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from .. import counters
+from .. import _mem, counters
 from ..counters import Counters
 from ..errors import ConnectError, ReadError, WriteError
 from ..escape import escaped
@@ -26,6 +26,9 @@ _COPIED_TLS = counters.slot("buffer_copied") + counters.COPY_REASONS.index("tls"
 # A protocol of a peer, as shown.
 _ALPN_SHOWN = 32
 _RECORD_BYTES_MAX = 16_384
+_RECORD_HEADER_BYTES = 5
+# What the end of a handshake takes at most as a rule; only what comes with more counts as useless.
+_HANDSHAKE_RECORDS = 8
 # Much is encrypted in pieces of this size: a MemoryBIO keeps for the connection's life the largest
 # block that it ever held.
 _PIECE_BYTES = 4 * _RECORD_BYTES_MAX
@@ -131,6 +134,12 @@ class TLSPump:
         self._write = records.write
         self._pending = records.pending
         self._ready: list[bytes] = []
+        # Records by their headers, against those that gave plaintext.
+        self._head = 0
+        self._head_have = 0
+        self._record_left = 0
+        self._fed = 0
+        self._gave = 0
         self.alpn: str | None = None
         self.version = ""
         self.cipher = ""
@@ -177,6 +186,9 @@ class TLSPump:
             text = f"TLS handshake{self._with_peer()}: ALPN agreed on {escaped(self.alpn or 'nothing')}, {wanted} is required"
             raise self._failure(now, text, "no_application_protocol")
         self.complete = True
+        # Some of the records that came with the handshake's last one may be behind it.
+        self._fed = max(0, self._fed - _HANDSHAKE_RECORDS)
+        self._gave = 0
         self._settle(now, "")
         return True
 
@@ -219,6 +231,37 @@ class TLSPump:
         """Ciphertext from the peer."""
         self._incoming.write(data)
 
+    def count(self, buf: bytes, end: int) -> None:
+        """Count the records that are complete with the ciphertext ``buf[:end]``, which is also fed."""
+        if not self.complete:
+            self._fed = 0
+        pos = 0
+        left = self._record_left
+        while True:
+            if left:
+                if left > end - pos:
+                    self._record_left = left - (end - pos)
+                    return
+                pos += left
+                left = 0
+                self._fed += 1
+            while self._head_have < _RECORD_HEADER_BYTES and pos < end:
+                # Type, version and length (RFC 8446 section 5.1); the length is what is left in the end.
+                self._head = (self._head << 8 | _mem.u8(buf, pos, end)) & 0xFFFF
+                self._head_have += 1
+                pos += 1
+            if self._head_have < _RECORD_HEADER_BYTES:
+                self._record_left = 0
+                return
+            self._head_have = 0
+            left = self._head
+
+    def barren(self) -> int:
+        """Records since the last call that gave no plaintext (empty ones, key updates, tickets), once ``read_into`` has returned 0."""
+        n = self._fed - self._gave
+        self._fed = self._gave = 0
+        return n if n > 0 else 0
+
     def read_into(self, view: memoryview, start: int, end: int) -> int:
         """Decrypt one record, or what of it has room, to ``view[start:end]``.
 
@@ -240,6 +283,7 @@ class TLSPump:
         if n == 0:
             self.close_notify_received = True
             return -1
+        self._gave += 1
         self._slots[_RECORDS + _RECV] += 1
         self._slots[_PAYLOAD + _RECV] += n
         return n

@@ -39,6 +39,7 @@ LATE = {
     "preface_timeout",
     "settings_timeout",
     "header_block_timeout",
+    "frame_timeout",
     "ping_timeout",
     "body_too_slow",
     "send_stalled",

@@ -32,6 +32,7 @@ CALM: dict[str, Any] = {
     "preface_timeout_s": 1e6,
     "settings_ack_timeout_s": 1e6,
     "header_block_timeout_s": 1e6,
+    "frame_timeout_s": 1e6,
     "ping_timeout_s": 1e6,
     "idle_timeout_s": None,
     "body_rate_grace_s": 1e6,

@@ -9,6 +9,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from h2o_otel.tls.certificates import Certificate
@@ -51,6 +53,48 @@ def read_all(pump: TLSPump) -> tuple[bytes, int]:
         if n <= 0:
             return found, n
         found += bytes(view[:n])
+
+
+APPLICATION_DATA, HANDSHAKE = 23, 22
+# A request for new keys and an answer in kind (RFC 8446 section 4.6.3).
+KEY_UPDATE = b"\x18\0\0\x01\x01"
+
+
+class RecordWriter:
+    """Writes TLS 1.3 records that OpenSSL would not: of TLS_AES_256_GCM_SHA384, for an end that has not written any itself.
+
+    Args:
+        secret: its application traffic secret, from the key log (``SSLContext.keylog_filename``).
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._take_keys()
+
+    def _take_keys(self) -> None:
+        self._sequence = 0
+        self._key = AESGCM(self._expand(b"key", 32))
+        self._iv = int.from_bytes(self._expand(b"iv", 12), "big")
+
+    def _expand(self, label: bytes, size: int) -> bytes:
+        """HKDF-Expand-Label (RFC 8446 section 7.1)."""
+        label = b"tls13 " + label
+        info = size.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0"
+        return HKDFExpand(algorithm=hashes.SHA384(), length=size, info=info).derive(self._secret)
+
+    def record(self, content: bytes, type: int = APPLICATION_DATA) -> bytes:
+        """One record, which may be empty."""
+        head = b"\x17\x03\x03" + (len(content) + 1 + 16).to_bytes(2, "big")
+        nonce = (self._iv ^ self._sequence).to_bytes(12, "big")
+        self._sequence += 1
+        return head + self._key.encrypt(nonce, content + bytes([type]), head)
+
+    def key_update(self) -> bytes:
+        """A KeyUpdate; what follows is under the next keys."""
+        record = self.record(KEY_UPDATE, HANDSHAKE)
+        self._secret = self._expand(b"traffic upd", 48)
+        self._take_keys()
+        return record
 
 
 class Issuer:
