@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -155,15 +156,14 @@ def _run(args: argparse.Namespace, leaving: list[Leaving]) -> int:
     from ..server.server import loop_factory
     from ..telemetry import TelemetryError
 
-    telemetry = server = None
+    server = None
     _open_standard_streams()
     try:
         try:
             loops = loop_factory(args.loop)
         except ModuleNotFoundError:
             return _complain("--loop uvloop: uvloop is not installed (pip install 'h2o-otel[uvloop]')", 2)
-        telemetry = _make_telemetry(args)
-        server = Server(_make_config(args, telemetry))
+        server = Server(_make_config(args, functools.partial(_make_telemetry, args)))
         if args.own_process:
             config = server.config
             leaving.append(Leaving(config.grace_s + config.limits.shutdown_cleanup_s))
@@ -181,8 +181,8 @@ def _run(args: argparse.Namespace, leaving: list[Leaving]) -> int:
             raise
         return _complain(_explain(error), 1)
     finally:
-        if telemetry is not None:
-            telemetry.shutdown(_export_budget_s(server))
+        if server is not None and server.telemetry is not None:
+            server.telemetry.shutdown(_export_budget_s(server))
     return 0
 
 

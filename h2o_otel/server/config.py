@@ -57,7 +57,8 @@ class Config:
         require_authority: requests with neither ``:authority`` nor ``host`` (health checks of some proxies) are malformed.
         eager_tasks: applications run their first step at once, in the same write as their neighbours.
         handle_signals: SIGINT and SIGTERM end the server; off where the program around it does that.
-        telemetry: a ``Telemetry``, or None for the default one.
+        telemetry: a ``Telemetry``; what makes one as soon as the application is loaded, with the providers that it
+            has set; or None for the process's own.
     """
 
     app: Application | str

@@ -47,6 +47,7 @@ class Server:
         addresses: where it listens, once it does.
         started: it accepts connections.
         due: when it has ended at the latest, on ``time.monotonic``; set when it begins to end.
+        telemetry: that it was given, once the application is loaded; None for the process's own.
         stop_began: when it began to end, on ``time.monotonic``; None before.
         on_stop: called by ``stop()``, in the thread or signal handler that calls that.
     """
@@ -57,6 +58,7 @@ class Server:
         self.addresses: list[Any] = []
         self.service: Service | None = None
         self.force_exit = False
+        self.telemetry: Any = None
         self.stop_began: float | None = None
         self.on_stop: Callable[[], None] | None = None
         self.due = math.inf
@@ -102,6 +104,8 @@ class Server:
             self._loop = asyncio.get_running_loop()
             self._tls = config.make_tls()
             app = load_app(config)
+            # Now, since the application may have set providers of its own.
+            self.telemetry = config.telemetry() if callable(config.telemetry) else config.telemetry
             lifespan = Lifespan(app, config.lifespan, {SHUTDOWN_KEY: Shutdown(self._shutdown)})
             await lifespan.startup()
             try:
@@ -136,7 +140,7 @@ class Server:
     def _make_service(self, app: Any, lifespan: Lifespan) -> Service:
         config = self.config
         counters.feeds("server")
-        telemetry = default() if config.telemetry is None else config.telemetry
+        telemetry = default() if self.telemetry is None else self.telemetry
         if config.access_log:
             telemetry.access_log = True
             lines.queue.lines_max = config.limits.log_queue_lines_max

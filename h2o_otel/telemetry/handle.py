@@ -48,6 +48,7 @@ class Telemetry:
         self.tracer_provider: Any = None
         self.meter_provider: Any = None
         self.logger_provider: Any = None
+        self.log_handler: Any = None
         self._body_sizes = body_sizes
         self._origins_max = origins_max
         self._owned: list[Any] = []

@@ -229,6 +229,10 @@ class Builder:
             handler = install_handler(style, level, stream, lines_per_s)
         except ValueError as error:
             raise TelemetryError(str(error)) from error
+        before, self._telemetry.log_handler = self._telemetry.log_handler, handler
+        if before is not None:
+            # One line for each event: the last call says how it is written.
+            logging.getLogger("h2o_otel").removeHandler(before)
         self._telemetry._closers.append(lambda: remove_handler(handler))
 
     def events(self, given: Any, lines_per_s: float, *, export: bool = True, capture: bool = False) -> None:
