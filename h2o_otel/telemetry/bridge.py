@@ -41,6 +41,8 @@ REQUEST_HISTOGRAMS = frozenset(
 
 _KINDS = {instrument.name: (instrument.kind, instrument.unit) for instrument in INSTRUMENTS}
 _HISTOGRAMS = frozenset(name for name, (kind, _) in _KINDS.items() if kind == "histogram")
+# Instruments that have a value in every process.
+_ALWAYS = ("process.thread.count", "process.cpu.time", "process.memory.usage")
 _NAMED_MAX = 5
 _NOTHING = Context()
 
@@ -57,7 +59,6 @@ class MeterBridge:
         self._meter = provider.get_meter(_sdk.METER, VERSION, schema_url=SCHEMA_URL)
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
         self._producer = Producer()
-        self._observables: Observables | None = None
         self._histograms: dict[str, Any] = {}
         self._recorded: frozenset[str] = frozenset()
         self._points: dict[tuple[str, tuple[str, ...]], tuple[Any, dict[str, Any]]] = {}
@@ -68,6 +69,9 @@ class MeterBridge:
         self._warned: set[str] = set()
         self._lock = threading.Lock()
         register_build_info(self._meter, self._begin_collection)
+        # Made now, since the SDK holds its lock while it collects.
+        self._observables = Observables(self._meter, self._producer, self.elsewhere)
+        self._observables.enabled = False
 
     def use(self, user: Any) -> None:
         """Serve ``user``, a ``Telemetry``, until ``release``."""
@@ -82,8 +86,7 @@ class MeterBridge:
 
     def _begin_collection(self) -> None:
         self.look()
-        if self._observables is not None:
-            self._observables.begin_round()
+        self._observables.begin_round()
 
     # -- what the provider needs
 
@@ -114,11 +117,10 @@ class MeterBridge:
             RECORDING.add(self.record)
         else:
             RECORDING.remove(self.record)
-        observed = used and (foreign or bool(held - _HISTOGRAMS))
-        if observed and self._observables is None:
-            self._observables = Observables(self._meter, self._producer, self.elsewhere)
-        if self._observables is not None:
-            self._observables.enabled = observed
+        self._observables.enabled = used and (foreign or bool(held - _HISTOGRAMS))
+        # Where Views drop h2o.build.info, another one has the SDK call readers of ours, who show their own value of it.
+        kept = [name for name in _ALWAYS if name not in matched]
+        self._observables.sign = kept[0] if used and "h2o.build.info" in dropped and kept else ""
         self._warn(held & (_HISTOGRAMS - REQUEST_HISTOGRAMS), "a View of the MeterProvider matches")
         if exponential:
             self._warn(_HISTOGRAMS - REQUEST_HISTOGRAMS - dropped, "a reader asks for exponential buckets of")

@@ -255,10 +255,12 @@ class Observables:
 
     Attributes:
         enabled: False silences all of them.
+        sign: the name of one that is observed nevertheless, or empty.
     """
 
     def __init__(self, meter: Meter, producer: Producer, elsewhere: Callable[[], Collection[str]] = frozenset) -> None:
         self.enabled = True
+        self.sign = ""
         self._producer = producer
         self._elsewhere = elsewhere
         self._readings: Readings | None = None
@@ -277,7 +279,9 @@ class Observables:
 
     def _callback(self, instrument: Instrument) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
-            if not self.enabled or instrument.name in self._elsewhere():
+            if not self.enabled and instrument.name != self.sign:
+                return []
+            if instrument.name in self._elsewhere():
                 return []
             if self._readings is None:
                 self._readings = self._producer.readings()

@@ -22,16 +22,17 @@ class Served:
         folder: its current folder, where ``source`` becomes ``served.py``.
         source: the application's module.
         arguments: of the command.
+        before: a command that runs it.
         environment: variables beside those of this process.
 
     Attributes:
         lines: what it has printed, to standard output and standard error.
     """
 
-    def __init__(self, folder: Path, source: str, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, source: str, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> None:
         (folder / "served.py").write_text(source)
         variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-        command = [sys.executable, "-m", "h2o_otel", "serve", *arguments]
+        command = [*before, sys.executable, "-m", "h2o_otel", "serve", *arguments]
         self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines: list[str] = []
         self._grown = threading.Condition()
