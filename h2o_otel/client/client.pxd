@@ -34,5 +34,7 @@ cdef class Client(RequestBuilder):
     cdef _open(self, Exchange exchange, Endpoint endpoint, ClientProtocol connection, double now)
     cdef Exchange _again(self, Exchange failed, Endpoint endpoint, str reason)
 
+@cython.locals(head=list, field=tuple, hosts=list)
+cdef list _fields(Endpoint endpoint, Request request, list raw)
 @cython.locals(response=Response)
 cdef Response _respond(Exchange exchange)

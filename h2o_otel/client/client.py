@@ -29,7 +29,7 @@ from .building import Endpoint, RequestBuilder
 from .connect import Connector
 from .decoders import ACCEPT_ENCODING
 from .exchange import Exchange, check_length
-from .headers import Headers
+from .headers import Headers, Pairs
 from .protocol import ClientProtocol
 from .request import Arguments, Request
 from .response import Response
@@ -262,17 +262,17 @@ class Client(RequestBuilder):
         """Send the exchange's request on ``connection``; ``exchange.stream`` stays None if the connection has just ended."""
         request = exchange.request
         raw = request.fields()
-        fields = [*endpoint.head(request.method), (b":path", request.target), *raw]
         span = exchange.span
         trace = None
-        if span is not None:
-            fields += self._tracing.inject(span, raw)
-            trace = span.trace
-            if connection.setup_span is not None:
-                span.link(connection.setup_span)
-        elif _current_context() and self._telemetry.enabled:
-            fields += current.inject(raw)
         try:
+            fields = _fields(endpoint, request, raw)
+            if span is not None:
+                fields += self._tracing.inject(span, raw)
+                trace = span.trace
+                if connection.setup_span is not None:
+                    span.link(connection.setup_span)
+            elif _current_context() and self._telemetry.enabled:
+                fields += current.inject(raw)
             if request.body.data:
                 check_length(raw, len(request.body.data))
             connection.send(exchange, fields, request.body, now, trace)
@@ -281,7 +281,7 @@ class Client(RequestBuilder):
                 # It ended without a stream to tell of it.
                 connection.finish("error")
                 return
-            error.request = request
+            exchange.describe_failure(error)
             exchange.finish(type(error).__name__, now)
             raise
         if exchange.uploading:
@@ -464,6 +464,25 @@ class Client(RequestBuilder):
     def describe(self) -> list[dict[str, Any]]:
         """A snapshot of the pool, for consoles and error reports."""
         return [] if self._pool is None else self._pool.describe()
+
+
+def _fields(endpoint: Endpoint, request: Request, raw: Pairs) -> Pairs:
+    """The fields of a request as they are sent, pseudo-header fields first.
+
+    A Host that the user gives becomes ``:authority`` (RFC 9113 section 8.3.1); where the request goes, and what
+    TLS asks for, stays as the URL says.
+    """
+    head = endpoint.head(request.method)
+    for field in raw:
+        if field[0] == b"host":
+            hosts = [field for field in raw if field[0] == b"host"]
+            if len(hosts) > 1:
+                raise LocalProtocolError(
+                    f"the request has {len(hosts)} Host fields; :authority is one", initiator="user", actual=len(hosts)
+                )
+            head = [head[0], head[1], (b":authority", field[1])]
+            return [*head, (b":path", request.target), *[field for field in raw if field[0] != b"host"]]
+    return [*head, (b":path", request.target), *raw]
 
 
 def _respond(exchange: Exchange) -> Response:

@@ -40,6 +40,7 @@ cdef class Exchange:
     cdef public Carrier protocol
     cdef public Stream stream
     cdef readonly bint streaming
+    cdef readonly bint delivered
     cdef readonly bint head
     cdef readonly bint ended
     cdef readonly bint closed
@@ -72,7 +73,7 @@ cdef class Exchange:
     @cython.locals(stream=Stream, rest="long long")
     cdef _collect(self, bytes data, long long waiting, bint end, double now)
     cdef _decode(self, bytes data, bint last, double now)
-    cdef _give_up(self, object error, double now)
+    cpdef give_up(self, object error, double now)
     @cython.locals(chunks=list)
     cdef _gather(self, double now)
     cpdef complete(self, double now)

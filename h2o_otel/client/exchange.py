@@ -109,6 +109,7 @@ class Exchange:
 
     Attributes:
         streaming: the body is credited as the reader takes it, not as it arrives.
+        delivered: the user gets the response as soon as its head is here.
         head: the final response's field section is here.
         ended: the whole response is here.
         closed: nobody will read any more.
@@ -136,6 +137,7 @@ class Exchange:
         self.request = request
         self.timeout = timeout
         self.streaming = streaming
+        self.delivered = streaming
         self.head = False
         self.ended = False
         self.closed = False
@@ -183,7 +185,7 @@ class Exchange:
             else:
                 self._collect(data, len(data), end, now)
         if not self.streaming and self.stream.body_received > self.protocol.response_bytes_max:
-            self._give_up(too_large(self.protocol.response_bytes_max, self.stream.body_received), now)
+            self.give_up(too_large(self.protocol.response_bytes_max, self.stream.body_received), now)
         if self.error is not None:
             return
         if end:
@@ -201,7 +203,7 @@ class Exchange:
                 if end:
                     self.chunks.append(data)
                 elif stream.content_length > self.protocol.response_bytes_max:
-                    self._give_up(too_large(limits.response_bytes_max, stream.content_length), now)
+                    self.give_up(too_large(limits.response_bytes_max, stream.content_length), now)
                 else:
                     rest = stream.content_length - stream.body_received
                     self._assembly = Assembly(rest + waiting, self.protocol.counters)
@@ -218,9 +220,9 @@ class Exchange:
         try:
             decoded.add(data, last)
         except H2OError as error:
-            self._give_up(error, now)
+            self.give_up(error, now)
 
-    def _give_up(self, error: H2OError, now: float) -> None:
+    def give_up(self, error: H2OError, now: float) -> None:
         """The peer's body is not one that can be had."""
         self.chunks = []
         self._assembly = None
@@ -404,7 +406,7 @@ class Exchange:
         if self.error is not None or not chunks:
             return
         if self.stream.body_received > self.protocol.response_bytes_max:
-            self._give_up(too_large(self.protocol.response_bytes_max, self.stream.body_received), now)
+            self.give_up(too_large(self.protocol.response_bytes_max, self.stream.body_received), now)
             return
         waiting = sum(map(len, chunks))
         # Taken from the end, so that each is gone once it was copied.
@@ -437,7 +439,9 @@ class Exchange:
         if self.stream is not None and self.error is None and (not self.ended or self.streaming):
             # On a stream that has ended this only returns the credit.
             self.reset(_CANCEL)
-        self.finish(None if reason is None or self.ended else _error_type(reason), now)
+        # Who has the response and leaves it has what they wanted of it, however they leave.
+        left = reason is None or self.ended or (self.delivered and self.head)
+        self.finish(None if left else _error_type(reason), now)
 
     def reset(self, code: int) -> None:
         protocol = self.protocol
@@ -607,6 +611,8 @@ def check_length(fields: list[tuple[bytes, bytes]], sent: int) -> None:
 
 
 def _error_type(error: BaseException) -> str:
-    """What telemetry calls the error: the rule that was broken, or the exception's class."""
+    """What telemetry calls the error: the rule that was broken, the peer's GOAWAY code, or the exception's class."""
     rule = getattr(error, "rule", "")
+    if rule == "goaway_received" and isinstance(error, StreamReset) and error.scope == "connection":
+        return ErrorCode.label(error.code)
     return rule if rule else type(error).__name__

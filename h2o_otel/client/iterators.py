@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import H2OError
 from .decoders import ContentDecoder, LineDecoder
 from .exchange import Exchange
 
@@ -66,8 +67,13 @@ class BytesIterator:
         piece = exchange.take() or await exchange.read()
         if not piece:
             self._done = True
-            return piece if self._decoder is None else self._decoder.flush()
-        return piece if self._decoder is None else self._decoder.decode(piece)
+        if self._decoder is None:
+            return piece
+        try:
+            return self._decoder.decode(piece) if piece else self._decoder.flush()
+        except H2OError as error:
+            exchange.give_up(error, exchange.protocol.loop.now())
+            raise exchange.failure() from error.__cause__
 
     async def aclose(self) -> None:
         """Iterate no more."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
+import idna
+
 from ..errors import LocalProtocolError
 from ..pool.origin import DEFAULT_PORTS, Origin
 
@@ -14,6 +16,8 @@ __all__ = ["URL", "Params", "encode_params"]
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | bytes
 
+# RFC 1035 section 2.3.4.
+_HOST_CHARACTERS_MAX = 253
 # RFC 3986: what may stand unencoded, "%" included because it begins what is encoded already.
 _PATH_SAFE = "/:@!$&'()*+,;=~%[]"
 _QUERY_SAFE = _PATH_SAFE + "?"
@@ -140,9 +144,12 @@ class URL:
 
 def _host(host: str, url: str) -> str:
     if host and not host.isascii():
+        # IDNA 2008 with the mapping that browsers use (UTS 46, not transitional): faß.de is not fass.de.
+        if len(host) > _HOST_CHARACTERS_MAX:
+            raise _invalid(url, f"its host has {len(host)} characters; a domain name has at most {_HOST_CHARACTERS_MAX}")
         try:
-            host = host.encode("idna").decode("ascii")
-        except UnicodeError as error:
+            host = idna.encode(host, uts46=True, transitional=False).decode("ascii")
+        except (idna.IDNAError, UnicodeError) as error:
             raise _invalid(url, f"host {host!r} is no domain name ({error})") from error
     if host and not _HOST.fullmatch(host):
         raise _invalid(url, f"host {host!r} has characters that no host has")

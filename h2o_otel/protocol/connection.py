@@ -324,14 +324,18 @@ class Connection(ReceiveHalf):
         text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"
         # Nothing was under way: many peers end so, without close_notify or with a TCP reset, and nothing is lost by it.
         idle = self.all_answered()
-        self.end_streams(text, ErrorCode.CANCEL, "connection_lost", _REMOTE, _CONN_LOST)
+        rule, code = "connection_lost", self.goaway_code
+        error_type = "" if idle and error is None else rule
+        if code:
+            # The peer has said why: that is the error, and the end of the transport its consequence.
+            rule, error_type = "goaway_received", ErrorCode.label(code)
+            text = f"the peer sent GOAWAY {error_type}, and the connection ended"
+        self.end_streams(text, code if code else ErrorCode.CANCEL, rule, _REMOTE, _CONN_LOST)
         terminated = None
         if not idle:
-            terminated = ConnectionTerminated(
-                text, rule="connection_lost", code=ErrorCode.NO_ERROR, initiator="remote", flight=self.recorder.log()
-            )
+            terminated = ConnectionTerminated(text, rule=rule, code=code, initiator="remote", flight=self.recorder.log())
             terminated.__cause__ = error
-        self.finish(terminated, "" if idle and error is None else "connection_lost")
+        self.finish(terminated, error_type)
 
     def close(self, code: int, now: float, debug: bytes = b"") -> None:
         """Send GOAWAY and end at once: open streams fail, nothing more is received (RFC 9113 section 6.8)."""

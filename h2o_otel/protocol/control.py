@@ -319,6 +319,8 @@ class ControlHalf(SendHalf):
             raise fail(RULES.goaway_last_stream_grew, actual=last, limit=self.goaway_last_stream_id)
         self.goaway_received = True
         self.goaway_last_stream_id = last
+        if self.goaway_code == 0:
+            self.goaway_code = code
         for stream in [s for s in self.streams.values() if s.local and s.id > last]:
             self.refuse(stream, last, code)
         self.handler.goaway_received(last, code, debug)

@@ -253,6 +253,7 @@ class ReferenceConnection(ReferenceSend):
         last, code = event.last_stream_id or 0, int(event.error_code or 0)
         self.counters.add("goaway", (self.role * 2 + counters.RECV) * len(counters.ERROR_CODES) + error_slot(code), 1)
         self.goaway_received = True
+        self.goaway_code = self.goaway_code or code
         self.goaway_last_stream_id = min(last, self.goaway_last_stream_id)
         for stream in [s for s in self.streams.values() if s.local and s.id > last]:
             stream.refused = True
@@ -310,12 +311,18 @@ class ReferenceConnection(ReferenceSend):
             return
         text = f"the connection was lost ({error})" if error is not None else "the peer closed the connection"
         idle = all(stream.answered() for stream in self.streams.values())
-        self._end_streams(text, ErrorCode.CANCEL, "connection_lost", REMOTE, CONN_LOST)
+        rule, code = "connection_lost", self.goaway_code
+        error_type = "" if idle and error is None else rule
+        if code:
+            # The peer has said why: that is the error, and the end of the transport its consequence.
+            rule, error_type = "goaway_received", ErrorCode.label(code)
+            text = f"the peer sent GOAWAY {error_type}, and the connection ended"
+        self._end_streams(text, code or ErrorCode.CANCEL, rule, REMOTE, CONN_LOST)
         terminated = None
         if not idle:
-            terminated = ConnectionTerminated(text, rule="connection_lost", code=ErrorCode.NO_ERROR, initiator="remote")
+            terminated = ConnectionTerminated(text, rule=rule, code=code, initiator="remote")
             terminated.__cause__ = error
-        self._finish(terminated, "" if idle and error is None else "connection_lost")
+        self._finish(terminated, error_type)
 
     def close(self, code: int, now: float, debug: bytes = b"") -> None:
         self.now = now

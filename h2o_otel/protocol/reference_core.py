@@ -62,6 +62,7 @@ class ReferenceCore(Engine):
         self.remote_streams_max = UNLIMITED
         self.next_stream_id = 1 if self.client else 2
         self.last_remote_stream_id = 0
+        self.goaway_code = 0
         self.goaway_last_stream_id = self.goaway_sent_last = _GOAWAY_ANY
         self.streams_local = self.streams_remote = 0
         # The peer has acknowledged our first SETTINGS; what streams beyond the limit, which it could not know before, hold.

@@ -70,6 +70,7 @@ cdef class ConnectionState(Engine):
     cdef public unsigned int next_stream_id
     cdef readonly unsigned int last_remote_stream_id
     cdef readonly unsigned int goaway_last_stream_id
+    cdef readonly unsigned int goaway_code
     cdef readonly unsigned int goaway_sent_last
     cdef readonly int streams_local
     cdef readonly int streams_remote

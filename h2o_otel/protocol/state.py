@@ -64,6 +64,8 @@ class ConnectionState(Engine):
         """How far the connection has come, and what both sides have set."""
         self.goaway_sent = False
         self.goaway_received = False
+        # Of the peer's GOAWAY, the first that says what went wrong.
+        self.goaway_code = 0
         self.shutting_down = False
         self.counted = False
         self.recovery = self.config.tuning.protocol_recovery

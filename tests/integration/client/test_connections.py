@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import anyio
 import pytest
+from opentelemetry.trace import StatusCode
 
 import h2o_otel
-from h2o_otel import Client, Limits, Timeout
+from h2o_otel import Client, ErrorCode, Limits, Timeout
+from h2o_otel.telemetry import configure
 from tests.support import backends, wire
 from tests.support.judged import requirement
 from tests.support.peers import Certificates, Peer, PeerServer, Silent, path_of
@@ -183,3 +186,77 @@ async def test_error_of_the_body_is_not_wrapped(client: Any) -> None:
     with pytest.raises(KeyError, match="plain"):
         async with client():
             raise KeyError("plain")
+
+
+class Scolding(Peer):
+    """Answers /half with a part of a response; then it says COMPRESSION_ERROR and hangs up."""
+
+    def ended(self, stream_id: int) -> None:
+        if path_of(self, stream_id) == b"/half":
+            self.head(stream_id)
+            self.body(stream_id, b"part")
+        elif path_of(self, stream_id) == b"/ok":
+            super().ended(stream_id)
+            return
+        self.raw(wire.goaway(stream_id, 9, b"no such entry"))
+        self.hang_up()
+
+
+@pytest.mark.parametrize("engine", ["native", "h2"])
+async def test_code_of_goaway_is_the_error(serve: Any, client: Any, engine: str) -> None:
+    server = serve(Scolding)
+    with configure("test", "traces", in_memory=True, sample_ratio=1.0, set_global=False) as telemetry:
+        async with client(telemetry=telemetry, engine=engine) as c:
+            for send in (c.post(f"{server.url}/none", content=b"x"), c.get(f"{server.url}/half")):
+                with pytest.raises(
+                    h2o_otel.StreamReset, match="the peer sent GOAWAY COMPRESSION_ERROR, and the connection ended"
+                ) as caught:
+                    await send
+                assert (caught.value.code, caught.value.rule, caught.value.scope) == (
+                    ErrorCode.COMPRESSION_ERROR,
+                    "goaway_received",
+                    "connection",
+                )
+                assert caught.value.initiator == "remote"
+            # Idempotent, on a connection that was used before: a new one is worth a try.
+            await c.get(f"{server.url}/ok")
+            with pytest.raises(h2o_otel.StreamReset) as caught:
+                await c.get(f"{server.url}/none")
+            assert caught.value.retry_reasons == ("connection_lost",)
+            await eventually(lambda: not c.describe()[0]["connections"])
+        spans = [span for span in telemetry.spans() if span.name in ("GET", "POST")]
+        assert [span.attributes.get("error.type") for span in spans] == ["COMPRESSION_ERROR"] * 2 + [None] + ["COMPRESSION_ERROR"] * 2
+        failed = [log.attributes for log in telemetry.logs() if log.event_name == "h2o.connection.failed"]
+        assert {(log["error.type"], log["h2o.error_code"]) for log in failed} == {("goaway_received", "COMPRESSION_ERROR")}
+
+
+async def leave_by_break(response: Any) -> None:
+    async for _ in response.aiter_bytes():
+        break
+
+
+async def leave_by_error(response: Any) -> None:
+    raise ZeroDivisionError
+
+
+async def leave_by_cancellation(response: Any) -> None:
+    with anyio.fail_after(0.05):
+        await response.aread()
+
+
+@pytest.mark.parametrize("leave", [leave_by_break, leave_by_error, leave_by_cancellation])
+async def test_who_leaves_a_stream_makes_no_error_span(serve: Any, client: Any, leave: Any) -> None:
+    class Endless(Peer):
+        def ended(self, stream_id: int) -> None:
+            self.head(stream_id)
+            self.body(stream_id, b"part")
+
+    server = serve(Endless)
+    with configure("test", "traces", in_memory=True, sample_ratio=1.0, set_global=False) as telemetry:
+        async with client(telemetry=telemetry) as c:
+            with contextlib.suppress(ZeroDivisionError, TimeoutError):
+                async with c.stream("GET", server.url) as response:
+                    await leave(response)
+        (span,) = [span for span in telemetry.spans() if span.name == "GET"]
+    assert (span.status.status_code, span.attributes.get("error.type")) == (StatusCode.UNSET, None)
+    assert span.attributes["h2o.stream.closed_by"] == "user"

@@ -28,6 +28,30 @@ def test_parts(text: str, target: bytes, authority: str) -> None:
     assert (url.target, url.netloc, url.origin().authority) == (target, authority, authority)
 
 
+@pytest.mark.parametrize(
+    ("host", "ascii_host"),
+    [
+        ("faß.de", "xn--fa-hia.de"),
+        ("FAẞ.de", "xn--fa-hia.de"),
+        ("βόλος.com", "xn--nxasmm1c.com"),
+        ("münchen。de", "xn--mnchen-3ya.de"),
+        ("ＥＸＡＭＰＬＥ.com", "example.com"),
+        ("１２７.０.０.１", "127.0.0.1"),
+        ("نامه‌ای.com", "xn--mgba3gch31f060k.com"),
+    ],
+)
+def test_domain_names_are_those_of_browsers(host: str, ascii_host: str) -> None:
+    """IDNA 2008 (RFC 5891) after the mapping of UTS 46, which is not transitional."""
+    assert URL(f"https://{host}/").host == ascii_host
+    assert URL(f"https://{host}:8443/").netloc == f"{ascii_host}:8443"
+
+
+@pytest.mark.parametrize("host", ["-é.de", "é..de", "é" * 64 + ".de", "\u2603.net", "é\u200d.de", "é" * 10_000])
+def test_what_is_no_domain_name(host: str) -> None:
+    with pytest.raises(LocalProtocolError, match="invalid URL"):
+        URL(f"https://{host}/")
+
+
 @pytest.mark.parametrize("text", ["ftp://h/", "http://", "http://h:x/", "http://h:70000/", "http://[::1", "http://a b/", "http://a\\b/"])
 def test_what_is_no_url(text: str) -> None:
     with pytest.raises(LocalProtocolError, match="invalid URL"):
