@@ -440,8 +440,8 @@ class Exchange:
             # On a stream that has ended this only returns the credit.
             self.reset(_CANCEL)
         # Who has the response and leaves it has what they wanted of it, however they leave.
-        left = reason is None or self.ended or (self.delivered and self.head)
-        self.finish(None if left else _error_type(reason), now)
+        left = self.ended or (self.delivered and self.head)
+        self.finish(None if reason is None or left else _error_type(reason), now)
 
     def reset(self, code: int) -> None:
         protocol = self.protocol

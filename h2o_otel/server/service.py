@@ -18,9 +18,10 @@ from typing import Any
 
 from .. import _mem
 from .. import counters as _counters
+from ..errors import ErrorCode
 from ..io.loop import AsyncioLoop
 from ..limits import Limits
-from ..streams.stream import Stream
+from ..streams.stream import REMOTE, Stream
 from ..telemetry.runtime import LoopWatch
 from ..telemetry.span import RequestSpan
 
@@ -37,6 +38,8 @@ _current_tasks: dict[Any, Any] = getattr(_tasks, "_current_tasks", {})
 # What the line about streams that were cut shows of them.
 _CUT_ROUTES_MAX = 16
 _ROUTE_MAX = 100
+# What ends a stream whose client does not want the rest.
+_LEFT = ("rst_stream_received", "connection_lost")
 _TASK_NAME = "h2o-otel request"
 _HANDLERS_RUNNING = _counters.slot("asgi_handlers")
 
@@ -219,6 +222,10 @@ class Service:
             exemplar = span if span is not None and span.sampled else None
             self.metrics.finished(metrics_index, status, route, error_type, duration, exemplar, stream.body_received, stream.body_sent)
         if span is not None:
+            if error_type in _LEFT and stream.closed_by == REMOTE and stream.closed_code == ErrorCode.CANCEL:
+                # A client that does not want the rest is no failure: the span says so, and has no status ERROR.
+                span.set("error.type", error_type)
+                error_type = None
             if stream.trace is None:
                 span.finish(status, error_type, route, 0, stream)
             else:

@@ -20,7 +20,7 @@ from h2o_otel.telemetry.lines import flush
 from tests.support import backends
 from tests.support.peer import connected
 from tests.support.waiting import eventually
-from tests.support.wire import goaway
+from tests.support.wire import goaway, rst_stream
 
 pytestmark = backends.asyncio_only
 
@@ -189,6 +189,24 @@ async def test_a_client_that_leaves_politely_is_no_warning(caplog: pytest.LogCap
     records = await left(caplog, goodbye, reset)
     assert [(record.h2o_event, record.levelname) for record in records] == [("h2o.connection.left", "INFO")] * 3
     assert max(len(record.getMessage()) for record in records) < 300
+
+
+@pytest.mark.parametrize("how", ["cancel", "close", "fail"])
+async def test_a_client_that_leaves_makes_no_error_span(how: str) -> None:
+    with in_memory("traces") as telemetry:
+        async with connected(app, engine="native", telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0)) as peer:
+            peer.request(path="/wait")
+            await peer.get("/items/5")
+            if how == "close":
+                peer._writer.transport.abort()
+            else:
+                peer.write(rst_stream(1, 8 if how == "cancel" else 2))
+            await eventually(lambda: len(telemetry.spans()) == 2)
+        (left,) = [span for span in telemetry.spans() if span.attributes["url.path"] == "/wait"]
+    error = how == "fail"
+    assert left.attributes["error.type"] == ("connection_lost" if how == "close" else "rst_stream_received")
+    assert left.attributes["h2o.stream.closed_by"] == "remote"
+    assert left.status.status_code is (trace.StatusCode.ERROR if error else trace.StatusCode.UNSET)
 
 
 async def test_the_frames_of_a_client_that_left_are_a_line_of_level_debug(caplog: pytest.LogCaptureFixture) -> None:
