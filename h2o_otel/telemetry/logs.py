@@ -190,6 +190,45 @@ class _Handover:
         return event
 
 
+class _PastOpenTelemetry(logging.Filter):
+    """On our logger: keeps events that were handed to the Logs API from the SDK's handlers of stdlib logging, which would repeat them.
+
+    ``opentelemetry-instrument`` puts such a handler onto the root logger.  All other handlers get the event from here.
+    """
+
+    active = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not self.active or not hasattr(record, "h2o_event"):
+            return True
+        handlers = _handlers()
+        others = [handler for handler in handlers if not _exports(handler)]
+        if len(others) == len(handlers):
+            return True
+        for handler in others:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        return False
+
+
+def _handlers() -> list[logging.Handler]:
+    """Those that our logger's records reach."""
+    found: list[logging.Handler] = []
+    logger: logging.Logger | None = logging.getLogger(NAME)
+    while logger is not None:
+        found += logger.handlers
+        logger = logger.parent if logger.propagate else None
+    return found
+
+
+def _exports(handler: logging.Handler) -> bool:
+    """Whether it hands records to OpenTelemetry: the SDK's, or that of opentelemetry-instrumentation-logging."""
+    return any(cls.__name__ == "LoggingHandler" and cls.__module__.startswith("opentelemetry.") for cls in type(handler).__mro__)
+
+
+_past_opentelemetry = _PastOpenTelemetry()
+
+
 class BoundLog:
     """The events of one connection (or process): its fields are bound once."""
 
@@ -324,8 +363,10 @@ class EventLog(BoundLog):
         stdlib = logging.getLogger(NAME)
         processors: list[Any] = [add_trace_ids, add_line]
         logger = (get_logger_provider() if provider is None else provider).get_logger(NAME, attributes.VERSION, attributes.SCHEMA_URL)
-        if not isinstance(logger, NoOpLogger):
+        _past_opentelemetry.active = not isinstance(logger, NoOpLogger)
+        if _past_opentelemetry.active:
             processors.append(_Handover(logger))
+            stdlib.addFilter(_past_opentelemetry)
         processors.append(render)
         wrapped = structlog.wrap_logger(stdlib, processors=processors, wrapper_class=structlog.stdlib.BoundLogger)
         super().__init__(wrapped.bind(), stdlib, RateLimit(lines_per_s, clock), processors, export_level)

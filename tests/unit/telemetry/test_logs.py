@@ -6,7 +6,7 @@ import logging
 import re
 
 import pytest
-from opentelemetry._logs import SeverityNumber
+from opentelemetry._logs import NoOpLoggerProvider, SeverityNumber
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
@@ -303,3 +303,25 @@ def test_without_a_provider_logging_still_works(fresh, caplog):
     caplog.set_level(logging.INFO, "h2o_otel")
     EventLog().bind({"h2o.connection.id": 1}).emit("h2o.goaway")
     assert caplog.records[-1].getMessage() == "h2o.goaway h2o.connection.id=1"
+
+
+def test_events_are_exported_once_beside_the_sdks_handler(caplog):
+    """opentelemetry-instrument puts a handler onto the root logger that exports every record of stdlib logging."""
+    exporter = InMemoryLogRecordExporter()
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    handler = type("LoggingHandler", (LogsHandler,), {"__module__": "opentelemetry.sdk._logs"})(provider)
+    handler.emit = lambda record: provider.get_logger(record.name).emit(body=record.getMessage())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        with caplog.at_level(logging.INFO, "h2o_otel"):
+            EventLog(provider).emit("h2o.server.started", {"server.port": 1})
+            logging.getLogger("h2o_otel").info("no event")
+    finally:
+        root.removeHandler(handler)
+        EventLog(NoOpLoggerProvider())
+    bodies = [item.log_record.body for item in exporter.get_finished_logs()]
+    assert bodies == ["h2o.server.started server.port=1", "no event"]
+    # Everybody else has the line, too.
+    assert [record.getMessage() for record in caplog.records] == bodies
