@@ -549,6 +549,13 @@ class Limits:
     )
 
     # -- connections
+    forwarded_hops_max: int = bound(
+        32,
+        "Addresses in X-Forwarded-For that are looked at, from the right.",
+        reached="The last one that was looked at is the client's.",
+        change="Leave it; there are rarely more than a few proxies.",
+        side="server",
+    )
     connections_max: int = bound(
         10_000,
         "Connections of a server at once.",

@@ -43,6 +43,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--factory", action=argparse.BooleanOptionalAction, default=False, help="APP is called and returns the application")
     parser.add_argument("--app-dir", metavar="FOLDER", help="import the application from here (the current folder)")
     _add_listener(parser.add_argument_group("where to listen"))
+    _add_proxy(parser.add_argument_group("behind a proxy"))
     _add_tls(parser.add_argument_group("TLS"))
     _add_behaviour(parser.add_argument_group("behaviour"))
     _add_telemetry(parser.add_argument_group("logs and telemetry"))
@@ -54,8 +55,24 @@ def _add_listener(group: Any) -> None:
     group.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     group.add_argument("--port", type=port_number, default=8000, help="port to listen on, 0 for any free one (%(default)s)")
     group.add_argument("--uds", metavar="PATH", help="listen on this Unix socket instead")
+    group.add_argument("--uds-mode", type=file_mode, metavar="MODE", help="permissions of the Unix socket, such as 660 (the umask's)")
     group.add_argument("--fd", type=int, metavar="NUMBER", help="listen on this inherited socket instead")
     group.add_argument("--backlog", type=int, default=2048, help="connections that wait to be accepted (%(default)s)")
+
+
+def _add_proxy(group: Any) -> None:
+    group.add_argument(
+        "--proxy-headers",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="take scheme and client address from X-Forwarded-Proto and X-Forwarded-For, if a trusted proxy sent them (on)",
+    )
+    group.add_argument(
+        "--forwarded-allow-ips",
+        metavar="LIST",
+        help="trusted proxies: addresses and networks with commas, * for all, unix or a path for Unix sockets"
+        " ($FORWARDED_ALLOW_IPS, or 127.0.0.1,::1)",
+    )
 
 
 def _add_tls(group: Any) -> None:
@@ -100,6 +117,14 @@ def port_number(text: str) -> int:
     if not 0 <= number <= 65_535:
         raise argparse.ArgumentTypeError(f"{number} is not a port (0 to 65535)")
     return number
+
+
+def file_mode(text: str) -> int:
+    """Octal digits, as ``chmod`` takes them."""
+    mode = int(text, 8)
+    if not 0 <= mode <= 0o777:
+        raise argparse.ArgumentTypeError(f"{text} is no file mode (0 to 777)")
+    return mode
 
 
 def positive_number(text: str) -> int:
@@ -232,6 +257,7 @@ def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
         host=args.host,
         port=args.port,
         uds=args.uds,
+        uds_mode=args.uds_mode,
         fd=args.fd,
         backlog=args.backlog,
         ssl_certfile=args.ssl_certfile,
@@ -240,6 +266,8 @@ def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
         ssl_ca_certs=args.ssl_ca_certs,
         loop=args.loop,
         root_path=args.root_path,
+        proxy_headers=args.proxy_headers,
+        forwarded_allow_ips=args.forwarded_allow_ips,
         lifespan=args.lifespan,
         access_log=args.access_log,
         limit_concurrency=args.limit_concurrency,

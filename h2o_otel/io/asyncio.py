@@ -212,6 +212,7 @@ async def serve(
     port: int = 0,
     *,
     path: str | os.PathLike[str] | None = None,
+    path_mode: int | None = None,
     fd: int | None = None,
     sockets: list[socket.socket] | None = None,
     backlog: int = 2048,
@@ -224,6 +225,7 @@ async def serve(
         factory: makes a fresh driver with ``role`` server.
         host, port: where to listen; port 0 lets the system choose, see ``Listener.addresses``.
         path: a Unix socket instead.
+        path_mode: its permissions.
         fd: an inherited listening socket instead.
         sockets: listening sockets instead, such as those of ``io.sockets.listen``.
         backlog: connections that the system keeps until they are accepted.
@@ -235,7 +237,7 @@ async def serve(
     """
     loop = asyncio.get_running_loop()
     if sockets is None:
-        sockets = listen(host, port, path=path, fd=fd, backlog=backlog, reuse_port=reuse_port)
+        sockets = listen(host, port, path=path, path_mode=path_mode, fd=fd, backlog=backlog, reuse_port=reuse_port)
     reserve = Reserve(report_pause)
     acceptors = []
     for sock in sockets:

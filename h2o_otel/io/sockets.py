@@ -36,6 +36,7 @@ def listen(
     port: int = 0,
     *,
     path: str | os.PathLike[str] | None = None,
+    path_mode: int | None = None,
     fd: int | None = None,
     backlog: int = _BACKLOG,
     reuse_port: bool = False,
@@ -51,7 +52,7 @@ def listen(
         sock.listen(backlog)
         return [sock]
     if path is not None:
-        return [_listen_unix(Path(path), backlog)]
+        return [_listen_unix(Path(path), backlog, path_mode)]
     try:
         infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
@@ -101,7 +102,7 @@ def _listen_tcp(family: int, address: Any, backlog: int, reuse_port: bool) -> so
     return sock
 
 
-def _listen_unix(path: Path, backlog: int) -> socket.socket:
+def _listen_unix(path: Path, backlog: int, mode: int | None) -> socket.socket:
     # A socket file outlives the process that bound it; any other kind of file is somebody's data.
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.stat().st_mode):
@@ -114,6 +115,9 @@ def _listen_unix(path: Path, backlog: int) -> socket.socket:
             sock.bind(str(path))
         except OSError as error:
             raise OSError(error.errno, f"cannot listen on {path}: {error.strerror}") from error
+        if mode is not None:
+            # Before listen(): until then nobody can connect, whatever the umask allows.
+            path.chmod(mode)
         sock.setblocking(False)
         sock.listen(backlog)
     except BaseException:

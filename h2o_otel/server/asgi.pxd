@@ -9,7 +9,7 @@ from .body cimport BodyQueue
 from .carrier cimport AsgiConnection
 from .drain cimport UploadDrain
 from .routes cimport route_of
-from .scope cimport expects_continue, make_scope
+from .scope cimport expects_continue, make_scope, was_forwarded
 from .service cimport Service
 
 cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _INTERNAL_ERROR, _CANCEL
@@ -25,6 +25,7 @@ cdef class AsgiRequest:
     cdef readonly RequestSpan span
     cdef readonly int status
     cdef readonly str error_type
+    cdef readonly object forwarded
     cdef readonly bint started, disconnected, response_done, over, body_ended
     cdef public bint waiting
     cdef bint _told, _body_taken, _continued, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
@@ -38,7 +39,9 @@ cdef class AsgiRequest:
     cdef int _metrics_index
     cdef object __weakref__
 
-    @cython.locals(service=Service, stream=Stream, tracing=Tracing)
+    cdef str scheme(self)
+    cdef tuple client(self)
+    @cython.locals(service=Service, stream=Stream, tracing=Tracing, scope=dict, base=dict)
     cdef start(self)
     cpdef _task_done(self, object task)
     cdef _app_ended(self, object error)

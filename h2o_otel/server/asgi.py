@@ -19,8 +19,9 @@ from .body import BodyQueue
 from .carrier import AsgiConnection
 from .checks import caused_by_disconnect, normalised, pushed_path
 from .drain import UploadDrain
+from .forwarded import Forwarded
 from .routes import route_of
-from .scope import expects_continue, make_scope
+from .scope import expects_continue, make_scope, was_forwarded
 
 __all__ = ["AsgiRequest"]
 
@@ -70,6 +71,7 @@ class AsgiRequest:
         "body_ended",
         "disconnected",
         "error_type",
+        "forwarded",
         "over",
         "owner",
         "response_done",
@@ -117,9 +119,28 @@ class AsgiRequest:
         self._sent = 0
         self._app_started_ns = 0
         service = owner.service
+        self.forwarded: Forwarded | None = None
+        if owner.trust is not None and stream.headers is not None and was_forwarded(stream):
+            self.forwarded = owner.trust.read(stream.headers)
         self._metrics_index = -1
         if service.metrics is not None:
-            self._metrics_index = service.metrics.started(stream.method, owner.scheme)
+            self._metrics_index = service.metrics.started(
+                stream.method, owner.scheme if self.forwarded is None else self.scheme().encode("ascii")
+            )
+
+    def scheme(self) -> str:
+        """Of the client's URL, as far as the connection or a trusted proxy knows."""
+        if self.forwarded is not None and self.forwarded.scheme is not None:
+            return self.forwarded.scheme
+        scheme: str = self.owner.template["scheme"]
+        return scheme
+
+    def client(self) -> tuple[Any, ...] | None:
+        """Address and port of the client, as far as the connection or a trusted proxy knows."""
+        if self.forwarded is not None and self.forwarded.client is not None:
+            return self.forwarded.client
+        client: tuple[Any, ...] | None = self.owner.template["client"]
+        return client
 
     # -- the application
 
@@ -128,6 +149,9 @@ class AsgiRequest:
         service = self.owner.service
         stream = self.stream
         scope = self.scope = make_scope(self.owner, stream)
+        if self.forwarded is not None:
+            scope["scheme"] = self.scheme()
+            scope["client"] = self.client()
         if stream.local:
             # Promises are made on requests of the client only (RFC 9113 section 6.6).
             scope["extensions"].pop("http.response.push", None)
@@ -139,7 +163,12 @@ class AsgiRequest:
         if tracing is not None:
             # From the read that brought it: time spent waiting for a free handler is the request's, too.
             began_ns = int(stream.headers_at * 1e9)
-            self.span = tracing.server_started(stream, stream.headers, began_ns, self.owner.span_base, service.counters)
+            base = self.owner.span_base
+            if self.forwarded is not None and base is not None:
+                base = {**base, "url.scheme": scope["scheme"]}
+                if self.forwarded.client is not None:
+                    base["client.address"] = self.forwarded.client[0]
+            self.span = tracing.server_started(stream, stream.headers, began_ns, base, service.counters)
             if self.span is not None:
                 context = self.span.context()
                 # The request has its span: FastAPI 0.165 and Starlette 1.10 must not make another one.
@@ -330,7 +359,10 @@ class AsgiRequest:
             owner.credit(stream, stream.recv_unread, owner.loop.now())
         self._body = None
         status = self.status if self._head_sent else 0
-        owner.service.report_request(stream, self._metrics_index, status, route_of(self.scope), self.error_type, self.span)
+        scheme, client = None, None
+        if owner.service.access_log:
+            scheme, client = self.scheme(), self.client()
+        owner.service.report_request(stream, self._metrics_index, status, route_of(self.scope), self.error_type, self.span, scheme, client)
         self.scope = None
         if self.response_done or not self._running:
             # A background task after a complete response counts no more, a handler without a stream does.

@@ -14,6 +14,7 @@ cdef class AsgiConnection(DriverHandler):
     cdef readonly dict template
     cdef readonly bytes scheme
     cdef readonly dict span_base
+    cdef readonly object trust
     cdef long long send_stream_max, send_connection_max
 
     cdef handler_ended(self)

@@ -7,6 +7,7 @@ from typing import Any
 from ..io.driver import Driver
 from ..io.handler import DriverHandler
 from ..streams.stream import Stream
+from .forwarded import Trust
 from .service import Service
 
 __all__ = ["AsgiConnection"]
@@ -18,6 +19,7 @@ class AsgiConnection(DriverHandler):
     Attributes:
         connection: the engine, once there is one.
         template: the part of the scope that all requests of the connection share.
+        trust: reads forwarded fields, where the peer is trusted with them.
     """
 
     def __init__(self, service: Service) -> None:
@@ -28,6 +30,7 @@ class AsgiConnection(DriverHandler):
         self.template: dict[str, Any] = {}
         self.scheme = b"http"
         self.span_base: dict[str, Any] | None = None
+        self.trust: Trust | None = None
         self.send_stream_max = service.limits.send_buffer_stream_bytes
         self.send_connection_max = service.limits.send_buffer_connection_bytes
 

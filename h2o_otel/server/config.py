@@ -14,6 +14,7 @@ from ..limits import SERVER_LIMITS, Limits
 from ..protocol.config import DEFAULT_TUNING
 from ..tls.context import ServerTLS, server_context
 from ..tuning import Tuning
+from .forwarded import Trust, allowed_by_environment
 
 __all__ = ["Config", "ConfigError", "load_app"]
 
@@ -37,6 +38,7 @@ class Config:
         app_dir: folder that a module is imported from first.
         host, port: where to listen; port 0 lets the system choose.
         uds: path of a Unix socket to listen on instead.
+        uds_mode: permissions of that socket, such as 0o660 for a proxy of its group; None leaves what the umask gives.
         fd: an inherited listening socket instead.
         backlog: connections that the system keeps until they are accepted.
         ssl_certfile, ssl_keyfile, ssl_keyfile_password: PEM files; without them the server speaks
@@ -44,6 +46,9 @@ class Config:
         ssl_ca_certs: client certificates of these authorities are required.
         loop: "auto" (uvloop where installed), "asyncio" or "uvloop"; only for ``Server.run``.
         root_path: where the application is mounted.
+        proxy_headers: X-Forwarded-For and X-Forwarded-Proto count, where the connection comes from ``forwarded_allow_ips``.
+        forwarded_allow_ips: addresses and networks with commas, "*" for everybody, "unix" or a path for Unix sockets; None
+            for the environment's ``FORWARDED_ALLOW_IPS``, or else 127.0.0.1 and ::1.
         lifespan: "auto", "on" or "off".
         access_log: one log event per request.
         date_header: add ``date`` to responses without it.
@@ -67,6 +72,7 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 8000
     uds: str | None = None
+    uds_mode: int | None = None
     fd: int | None = None
     backlog: int = 2048
     ssl_certfile: str | os.PathLike[str] | None = None
@@ -75,6 +81,8 @@ class Config:
     ssl_ca_certs: str | os.PathLike[str] | None = None
     loop: str = "auto"
     root_path: str = ""
+    proxy_headers: bool = True
+    forwarded_allow_ips: str | None = None
     lifespan: str = "auto"
     access_log: bool = False
     date_header: bool = True
@@ -96,6 +104,9 @@ class Config:
             raise ConfigError(f"loop is {self.loop!r}; there are {', '.join(LOOPS)}")
         if not 0 <= self.port <= 65_535:
             raise ConfigError(f"port is {self.port}; ports are 0 to 65535")
+        if self.uds_mode is not None and (self.uds is None or not 0 <= self.uds_mode <= 0o777):
+            raise ConfigError(f"uds_mode is {self.uds_mode:#o}; it is 0 to 0o777, and only a Unix socket (uds) has one")
+        self.make_trust()
         if self.uds is not None and self.fd is not None:
             raise ConfigError("uds and fd are both given; a server listens on one of them")
         if self.ssl_certfile is None and (self.ssl_keyfile is not None or self.ssl_ca_certs is not None):
@@ -113,6 +124,20 @@ class Config:
         if self.timeout_graceful_shutdown is None or not grace_s:
             return min(notice_s, self.grace_s)
         return self.timeout_graceful_shutdown * min(notice_s / grace_s, 1.0)
+
+    def make_trust(self) -> Trust | None:
+        """Whose forwarded fields count, None for nobody's.
+
+        Raises:
+            ConfigError: an entry of ``forwarded_allow_ips`` is no address.
+        """
+        if not self.proxy_headers:
+            return None
+        allowed = allowed_by_environment() if self.forwarded_allow_ips is None else self.forwarded_allow_ips
+        try:
+            return Trust(allowed, self.limits.forwarded_hops_max)
+        except ValueError as error:
+            raise ConfigError(f"forwarded_allow_ips is {allowed!r}: {error}") from None
 
     def make_tls(self) -> ServerTLS | None:
         """The TLS of the listener, None for cleartext.

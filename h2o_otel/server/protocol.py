@@ -89,13 +89,18 @@ class ServerProtocol(AsgiConnection):
             "server": address_of(driver.sockname),
             "extensions": {"http.response.trailers": {}, "http.response.early_hint": {}},
         }
+        trust = service.trust
+        if trust is not None and trust.connection(driver.peername, driver.sockname):
+            self.trust = trust
         self._opened_ns = _counters.clock()
         age_s = service.limits.connection_age_max_s
         if age_s is not None:
             self._age_timer = self.loop.call_at(self.loop.now() + age_s, self.shutdown)
         service.refresh()
         if service.tracing is not None:
+            # Not from :scheme, in which HAProxy writes https for cleartext.
             self.span_base = service.tracing.connection(self._id, driver.peername, driver.sockname)
+            self.span_base["url.scheme"] = self.template["scheme"]
             connection.trace_requests = service.tracing.detail
         if service.log.wants("h2o.connection.opened"):
             self.emit("h2o.connection.opened", {})

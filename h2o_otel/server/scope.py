@@ -9,12 +9,14 @@ from .. import counters as _counters
 from ..streams.stream import Stream
 from .carrier import AsgiConnection
 
-__all__ = ["expects_continue", "make_headers", "make_scope"]
+__all__ = ["expects_continue", "make_headers", "make_scope", "was_forwarded"]
 
 _METHODS: dict[bytes, str] = {method.encode(): method for method in _counters.HTTP_METHODS if method != "_OTHER"}
 _HOST = b"host"
 _COOKIE = b"cookie"
 _EXPECT = b"expect"
+_FORWARDED_FOR = b"x-forwarded-for"
+_FORWARDED_PROTO = b"x-forwarded-proto"
 
 
 def make_scope(owner: AsgiConnection, stream: Stream) -> dict[str, Any]:
@@ -74,6 +76,15 @@ def make_headers(stream: Stream) -> list[tuple[bytes, bytes]]:
         fields = [pair for pair in fields if pair[0] != _COOKIE]
         fields.insert(place, (_COOKIE, joined))
     return fields
+
+
+def was_forwarded(stream: Stream) -> bool:
+    """Whether there are fields of proxies for ``forwarded.Trust`` to read."""
+    for name, _ in stream.headers or ():
+        n = len(name)
+        if (n == 15 and name == _FORWARDED_FOR) or (n == 17 and name == _FORWARDED_PROTO):
+            return True
+    return False
 
 
 def expects_continue(stream: Stream) -> bool:

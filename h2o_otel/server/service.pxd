@@ -25,6 +25,7 @@ cdef class Service:
     cdef readonly object log
     cdef readonly bint access_log
     cdef readonly str root_path
+    cdef readonly object trust
     cdef readonly bytes raw_root_path
     cdef public dict state
     cdef readonly Counters counters
@@ -57,6 +58,6 @@ cdef class Service:
     cdef report_cut(self, Stream stream, str route)
     cdef report_exception(self, object error, Stream stream, RequestSpan span)
     @cython.locals(duration=double)
-    cdef report_request(self, Stream stream, int metrics_index, int status, str route, str error_type, RequestSpan span)
+    cdef report_request(self, Stream stream, int metrics_index, int status, str route, str error_type, RequestSpan span, str scheme, tuple client)
     @cython.locals(field=tuple)
     cpdef tuple date_field(self, double now)

@@ -24,6 +24,7 @@ from ..limits import Limits
 from ..streams.stream import REMOTE, Stream
 from ..telemetry.runtime import LoopWatch
 from ..telemetry.span import RequestSpan
+from .forwarded import Trust
 
 __all__ = ["CREATE_TASK", "EAGER", "Service"]
 
@@ -53,6 +54,7 @@ class Service:
         limits: every bound.
         telemetry: see ``h2o_otel.telemetry``.
         root_path: where the application is mounted.
+        trust: whose forwarded fields count, None for nobody's.
         state: what lifespan startup left; each request gets a shallow copy.
         date: add a ``date`` field to responses without one.
         server_header: value of a ``server`` field to add, or None.
@@ -75,6 +77,7 @@ class Service:
         telemetry: Any,
         *,
         root_path: str = "",
+        trust: Trust | None = None,
         state: dict[str, Any] | None = None,
         date: bool = True,
         server_header: str | None = None,
@@ -88,6 +91,7 @@ class Service:
         self.metrics: Any = None
         self.refresh()
         self.root_path = root_path
+        self.trust = trust
         self.raw_root_path = root_path.encode("utf-8")
         self.state = state
         self.counters = _counters.local()
@@ -214,9 +218,20 @@ class Service:
         )
 
     def report_request(
-        self, stream: Stream, metrics_index: int, status: int, route: str | None, error_type: str | None, span: RequestSpan | None
+        self,
+        stream: Stream,
+        metrics_index: int,
+        status: int,
+        route: str | None,
+        error_type: str | None,
+        span: RequestSpan | None,
+        scheme: str | None,
+        client: tuple[Any, ...] | None,
     ) -> None:
-        """The request is over: metrics, span and access log.  ``status`` is 0 where no response began."""
+        """The request is over: metrics, span and access log.  ``status`` is 0 where no response began.
+
+        ``scheme`` and ``client`` are those of the access log.
+        """
         duration = stream.closed_at - stream.headers_at
         if self.metrics is not None and metrics_index >= 0:
             exemplar = span if span is not None and span.sampled else None
@@ -232,7 +247,10 @@ class Service:
                 # The write that takes the response's last octets along is part of the picture.
                 self.loop.call_soon(partial(_finish_span, span, status, error_type, route, stream))
         if self.access_log:
-            self.log.access(span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent)
+            address = "" if client is None else client[0]
+            self.log.access(
+                span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent, address, scheme or ""
+            )
 
     # -- responses
 

@@ -90,7 +90,8 @@ def server_request(stream: Any, base: dict[str, Any] | None) -> dict[str, Any]:
     label = fields["http.request.method"] = method_label(method)
     if label == "_OTHER":
         fields["http.request.method_original"] = _text(method)
-    fields["url.scheme"] = _text(stream.scheme or b"http")
+    if "url.scheme" not in fields:
+        fields["url.scheme"] = _text(stream.scheme or b"http")
     path, question, query = _text(stream.path or b"").partition("?")
     fields["url.path"] = path
     if question:

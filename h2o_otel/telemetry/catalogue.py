@@ -482,7 +482,7 @@ EVENTS: tuple[Event, ...] = (
           attributes=(*_PEER, "http.request.method", "url.path", "http.route", "error.type", "exception.type", "exception.message", "exception.stacktrace"), limited=True),
     Event(name="h2o.access", level="info", why="One line per request, when the access log is on.",
           attributes=(*_PEER, "http.request.method", "url.path", "http.response.status_code", "h2o.duration", "http.request.body.size",
-                      "http.response.body.size", "h2o.stream.id", "user_agent.original")),
+                      "http.response.body.size", "client.address", "url.scheme", "h2o.stream.id", "user_agent.original")),
     Event(name="h2o.server.started", level="info", why="A worker serves.", attributes=("server.address", "server.port", "url.scheme", "process.pid")),
     Event(name="h2o.server.streams_cut", level="warning", why="The end of the server has cut streams; how many of which routes.",
           attributes=("h2o.streams.cut", "h2o.routes", "h2o.duration", "h2o.limit")),

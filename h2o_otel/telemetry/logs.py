@@ -285,7 +285,16 @@ class BoundLog:
         _count(_EMITTED)
 
     def access(
-        self, span: Any, method: bytes | str, path: bytes | str, status: int, duration_s: float, received: int = 0, sent: int = 0
+        self,
+        span: Any,
+        method: bytes | str,
+        path: bytes | str,
+        status: int,
+        duration_s: float,
+        received: int = 0,
+        sent: int = 0,
+        client: str = "",
+        scheme: str = "",
     ) -> None:
         """The access log's line of one request, for the queue's thread to write; the query is not part of it.  Never raises."""
         try:
@@ -300,6 +309,10 @@ class BoundLog:
                 "http.request.body.size": received,
                 "http.response.body.size": sent,
             }
+            if client:
+                fields["client.address"] = client
+            if scheme:
+                fields["url.scheme"] = scheme
             context = span.span_context() if span is not None else trace_api.get_current_span().get_span_context()
             identity = _Identity(context) if context.is_valid else None
             lines.queue.put(functools.partial(self._write, _ACCESS, fields, identity, time_ns()))

@@ -67,7 +67,13 @@ class Peer:
         self._task: asyncio.Task[None] | None = None
 
     async def connect(self, port: int) -> Peer:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+        return self._begin(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def connect_unix(self, path: str) -> Peer:
+        return self._begin(*await asyncio.open_unix_connection(path))
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Peer:
+        self._reader, self._writer = reader, writer
         self.h2.local_settings = h2.settings.Settings(
             client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._window}
         )

@@ -243,3 +243,18 @@ async def test_failed_spans_carry_the_frames_of_their_stream_and_of_the_connecti
     assert connection.name == "h2o.connection"
     assert any("stream=3" in line for line in connection.attributes["h2o.flight"])
     telemetry.shutdown()
+
+
+@pytest.mark.parametrize("believed", [True, False])
+async def test_span_has_client_and_scheme_that_a_trusted_proxy_names(believed: bool) -> None:
+    telemetry = in_memory("traces")
+    fields = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "https")]
+    async with connected(app, telemetry=telemetry, proxy_headers=believed) as peer:
+        await peer.get(headers=fields)
+        # The scheme is never that of :scheme: HAProxy writes https there for cleartext.
+        await peer.open([(":method", "GET"), (":scheme", "https"), (":authority", "x"), (":path", "/")], end=True).done()
+        await eventually(lambda: len(telemetry.spans()) == 2)
+    first, second = (span.attributes for span in telemetry.spans())
+    assert (first["client.address"], first["url.scheme"]) == (("192.0.2.1", "https") if believed else ("127.0.0.1", "http"))
+    assert (second["client.address"], second["url.scheme"]) == ("127.0.0.1", "http")
+    assert first["network.peer.address"] == "127.0.0.1"
