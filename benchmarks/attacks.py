@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import shlex
 import socket
 import struct
 import subprocess
@@ -53,8 +54,14 @@ def block(path: bytes, method: bytes = b"GET") -> bytes:
     return literal(b":method", method) + literal(b":scheme", b"http") + literal(b":path", path) + literal(b":authority", b"a")
 
 
-def get(stream_id: int, path: bytes = b"/") -> bytes:
-    return frame(1, 5, stream_id, block(path))
+def long(name: bytes, value: bytes) -> bytes:
+    """A literal whose value has 127 octets or more, up to 16,510."""
+    rest = len(value) - 127
+    return b"\x00" + bytes([len(name)]) + name + bytes([127, rest & 127 | 128, rest >> 7]) + value
+
+
+def get(stream_id: int, path: bytes = b"/", fields: bytes = b"") -> bytes:
+    return frame(1, 5, stream_id, block(path) + fields)
 
 
 def post(stream_id: int) -> bytes:
@@ -89,12 +96,37 @@ ATTACKS: dict[str, Callable[[], Iterator[bytes]]] = {
     "priorities": lambda: begun(b"", frame(2, 0, 3, b"\0\0\0\5\x0f") * 50),
     "unknown frames": lambda: begun(b"", frame(0xFA, 0, 1, bytes(16)) * 50),
     "malformed requests": lambda: (get(n, b"no-slash") for n in streams()),
+    "long priorities": lambda: (get(n, b"/", long(b"priority", b"a, " * 2500 + b"u=1")) for n in streams()),
+    "long updates": lambda: begun(b"", (frame(16, 0, 0, b"\0\0\0\1" + b"a, " * 2500 + b"u=1")) * 4),
+    "nameless fields": lambda: (get(n, b"/", bytes(3) * 5400) for n in streams()),
+    "upper case": lambda: (get(n, b"/", literal(b"X", b"") * 3000) for n in streams()),
+    "goaways": lambda: begun(b"", frame(7, 0, 0, bytes(8)) * 50),
+    "access log": lambda: (b"".join(get(n + 2 * i) for i in range(50)) for n in itertools.count(1, 100)),
+    "descriptors": lambda: begun(b"", b""),
     "honest requests": lambda: (b"".join(get(n + 2 * i) for i in range(50)) for n in itertools.count(1, 100)),
 }
 
 
+# What a server is started with for the attacks that are about it.
+OPTIONS = {"access log": ("--access-log",)}
+DESCRIPTORS = {"descriptors": 64}
+
+
+def hold(port: int) -> None:
+    """More connections than the server has descriptors, each opened again when it is closed, for ever."""
+    held: list[socket.socket] = []
+    while True:
+        with contextlib.suppress(OSError):
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=1))
+            held[-1].sendall(PREFACE + frame(4))
+        if len(held) > 300:
+            held.pop(0).close()
+
+
 def attack(name: str, port: int) -> None:
     """Flood for ever."""
+    if name in DESCRIPTORS:
+        hold(port)
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
             sock.sendall(PREFACE + frame(4))
@@ -111,8 +143,8 @@ def attack(name: str, port: int) -> None:
                             raise OSError
 
 
-async def latencies(url: str, seconds: float) -> list[float]:
-    """Of requests that are due every ``INTERVAL_S``; failures count as the whole time."""
+async def latencies(url: str, seconds: float, connected: Callable[[], object] = lambda: None) -> list[float]:
+    """Of requests that are due every ``INTERVAL_S``, once ``connected`` was called; failures count as the whole time."""
     from h2o_otel import Client, TransportError
 
     found: list[float] = []
@@ -126,6 +158,7 @@ async def latencies(url: str, seconds: float) -> list[float]:
 
     async with Client() as client, asyncio.TaskGroup() as group:
         await client.get(url)
+        connected()
         began = time.monotonic()
         for i in range(int(seconds / INTERVAL_S)):
             due = began + i * INTERVAL_S
@@ -147,14 +180,19 @@ def measure(name: str, port: int, pid: int, seconds: float) -> dict[str, Any]:
     url = f"http://127.0.0.1:{port}/"
     before = p95(asyncio.run(latencies(url, seconds)))
     memory = rss_mb(pid)
-    attacker = subprocess.Popen([sys.executable, __file__, "--attack", name, "--port", str(port)])
-    try:
+    attackers: list[subprocess.Popen[bytes]] = []
+
+    def begin() -> None:
+        attackers.append(subprocess.Popen([sys.executable, __file__, "--attack", name, "--port", str(port)]))
         time.sleep(0.3)
-        during = p95(asyncio.run(latencies(url, seconds)))
+
+    try:
+        during = p95(asyncio.run(latencies(url, seconds, begin)))
         peak = rss_mb(pid)
     finally:
-        attacker.kill()
-        attacker.wait()
+        for attacker in attackers:
+            attacker.kill()
+            attacker.wait()
     after = p95(asyncio.run(latencies(url, seconds)))
     peace = max(before, after)
     return {
@@ -163,7 +201,19 @@ def measure(name: str, port: int, pid: int, seconds: float) -> dict[str, Any]:
         "peace_p95_ms": round(peace * 1e3, 2),
         "ratio": round(during / peace, 2),
         "grown_mb": round(peak - memory, 1),
+        "kept_mb": round(rss_mb(pid) - memory, 1),
     }
+
+
+def against(name: str, folder: Path, seconds: float) -> dict[str, Any]:
+    """One attack on a fresh server."""
+    port = common.free_port()
+    command = [sys.executable, "-m", "h2o_otel", "serve", "application:app", "--port", str(port), "--loop", "asyncio"]
+    command += OPTIONS.get(name, ())
+    if name in DESCRIPTORS:
+        command = ["sh", "-c", f"ulimit -n {DESCRIPTORS[name]}; exec {shlex.join(command)}"]
+    with common.running(command, port, folder) as server:
+        return measure(name, port, server.pid, seconds)
 
 
 def main() -> None:
@@ -178,20 +228,16 @@ def main() -> None:
         attack(arguments.attack, arguments.port)
         return
     print(f"{common.machine()}")
-    print(f"{'attack':<20} {'p95 under it':>13} {'in peace':>10} {'ratio':>7} {'memory':>9}")
+    print(f"{'attack':<20} {'p95 under it':>13} {'in peace':>10} {'ratio':>7} {'memory':>9} {'kept':>9}")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "application.py").write_text(APPLICATION)
-        port = common.free_port()
-        command = [sys.executable, "-m", "h2o_otel", "serve", "application:app", "--port", str(port), "--loop", "asyncio"]
-        with common.running(command, port, folder) as server:
-            for attack_name in ATTACKS:
-                if arguments.only in attack_name:
-                    row = measure(attack_name, port, server.pid, arguments.seconds)
-                    rows.append(row)
-                    text = f"{row['attack']:<20} {row['p95_ms']:>10.2f} ms {row['peace_p95_ms']:>7.2f} ms"
-                    print(f"{text} {row['ratio']:>7.2f} {row['grown_mb']:>+6.1f} MB", flush=True)
+        for attack_name in ATTACKS:
+            if arguments.only in attack_name:
+                rows.append(row := against(attack_name, folder, arguments.seconds))
+                text = f"{row['attack']:<20} {row['p95_ms']:>10.2f} ms {row['peace_p95_ms']:>7.2f} ms"
+                print(f"{text} {row['ratio']:>7.2f} {row['grown_mb']:>+6.1f} MB {row['kept_mb']:>+6.1f} MB", flush=True)
     common.save(arguments.json, {"machine": common.machine(), "rows": rows})
 
 

@@ -49,7 +49,7 @@ _PASSING = frozenset(
 # A descriptor may also become free without a word to us.
 RETRY_S = 0.05
 _LINE_INTERVAL_S = 1.0
-_PER_TURN_MAX = 64
+_PER_TURN_MAX = 16
 
 PauseReport = Callable[[str, OSError, int], object]
 """Told of a pause: what is short, the error, and how many pauses went unreported since the last report."""
