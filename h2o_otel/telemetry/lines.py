@@ -74,6 +74,8 @@ class LineQueue:
         self._starting = threading.Lock()
         self._asleep = False
         self._thread: threading.Thread | None = None
+        self._progress = 0
+        self._stuck_at = -1
         self.closed = False
         """The process ends: whoever has a line writes it himself."""
 
@@ -105,14 +107,20 @@ class LineQueue:
         return threading.current_thread() is self._thread
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until every line put before is written; false where that takes longer than ``timeout_s``."""
+        """Wait until every line put before is written; false where that takes longer than ``timeout_s``.
+
+        Whoever nobody reads is waited for once: while nothing was written since, the next call gives up at once.
+        """
         if self._thread is None or self.mine:
             return True
+        if self._stuck_at == self._progress:
+            return not self._waiting
         mark = _Mark(self.write_out)
         self._append(mark)
         self._hurry.set()
         done = mark.reached.wait(timeout_s)
         self._hurry.clear()
+        self._stuck_at = -1 if done else self._progress
         return done
 
     def close(self, timeout_s: float = _EXIT_FLUSH_S) -> None:
@@ -127,7 +135,8 @@ class LineQueue:
         if thread is not None:
             self._hurry.set()
             self._wake.set()
-            thread.join(timeout_s)
+            # It looks every few milliseconds whether the process ends.
+            thread.join(_EXIT_FLUSH_S)
 
     # -- the thread
 
@@ -158,6 +167,10 @@ class LineQueue:
                 dropped(WRITE_FAILED)
             if time.monotonic() > until:
                 return
+
+    def progressed(self) -> None:
+        """Something was written, or given up."""
+        self._progress += 1
 
     def write_out(self) -> None:
         """Have every handler write what it has formatted."""
@@ -234,6 +247,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 count += 1
             if not self._write(b"".join(texts[:count])):
                 dropped(SHUTDOWN if self._lines.closed else WRITE_FAILED, count)
+            self._lines.progressed()
             del texts[:count]
 
     def _write(self, octets: bytes) -> bool:

@@ -149,6 +149,10 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody():
             handler.handle(record("x" * 1000))
         assert lost("queue_full") > 0
         assert not queue.flush(0.01)
+        # Who nobody reads is waited for once: a second call asks for nothing while nothing was written.
+        waiting = len(queue._waiting)
+        assert not queue.flush(PATIENCE_S)
+        assert len(queue._waiting) == waiting
         queue.close(0.01)
         assert queue._thread is not None
         queue._thread.join(PATIENCE_S)
