@@ -16,7 +16,7 @@ from ..client import Client
 from ..limits import CLIENT_LIMITS, Limits
 from ..server import Config, Server
 from ..server.protocol import ServerProtocol
-from ..telemetry.runtime import LoopWatch, unwatch_gc, watch_gc
+from ..telemetry.runtime import unwatch_gc, watch_gc, watch_loop
 from ..tls.certificates import Authority
 from .figures import Meter
 from .load import LATENCY_S, Load
@@ -85,7 +85,8 @@ class Demo:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupted.set)
-        watch = LoopWatch(loop)
+        # The servers on this loop share it.
+        watch = watch_loop(loop)
         watch_gc()
         try:
             async with AsyncExitStack() as stack:
