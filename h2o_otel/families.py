@@ -186,6 +186,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
 FEEDERS: dict[str, str] = {
     "http_server_active_requests": "server",
     "client_decoded": "client",
+    "tls_handshake_active": "tls",
     "tls_records": "tls",
     "tls_payload": "tls",
     "loop_busy_ns": "loop",

@@ -109,6 +109,9 @@ def _add_telemetry(group: Any) -> None:
     group.add_argument(
         "--telemetry", choices=("off", "metrics", "traces", "detail"), default="metrics", help="what is recorded (%(default)s)"
     )
+    group.add_argument(
+        "--body-sizes", action=argparse.BooleanOptionalAction, default=False, help="record the sizes of request and response bodies (off)"
+    )
     group.add_argument("--prometheus-port", type=port_number, metavar="PORT", help="serve /metrics on this port of 127.0.0.1")
 
 
@@ -244,6 +247,7 @@ def _make_telemetry(args: argparse.Namespace) -> Any:
         log_format=args.log_format,
         log_level=args.log_level,
         access_log=args.access_log,
+        body_sizes=args.body_sizes,
     )
 
 
@@ -280,7 +284,7 @@ def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
 
 
 async def _serve(server: Server, args: argparse.Namespace) -> None:
-    serving = asyncio.ensure_future(server.serve())
+    serving = asyncio.ensure_future(server.serve(own_process=True))
     started = asyncio.ensure_future(server.started.wait())
     await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
     started.cancel()

@@ -87,15 +87,15 @@ class Server:
         with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
             runner.run(self._serve(None, freeze=self.config.tuning.memory_gc_freeze))
 
-    async def serve(self, sockets: list[Any] | None = None) -> None:
+    async def serve(self, sockets: list[Any] | None = None, *, own_process: bool = False) -> None:
         """Serve on the running loop until ``stop()`` or a signal.
-
-        The process is the caller's: its garbage collector is left alone (``Tuning.memory_gc_freeze`` is for ``run``).
 
         Args:
             sockets: listening sockets, instead of those of the configuration.
+            own_process: the process is for this server alone, so that ``Tuning.memory_gc_freeze`` holds as in ``run``;
+                otherwise the garbage collector is the caller's.
         """
-        await self._serve(sockets, freeze=False)
+        await self._serve(sockets, freeze=own_process and self.config.tuning.memory_gc_freeze)
 
     async def _serve(self, sockets: list[Any] | None, freeze: bool) -> None:
         began = time.monotonic()

@@ -58,6 +58,7 @@ class Instrument:
         bounds: bucket bounds of a histogram.
         stability: "stable", "rc" or "dev" in the semantic conventions, "own" for ours.
         why: what somebody who tunes the runtime wants it for.
+        moved_by: what it takes to move it, where no traffic between clients and a server does; "" for all others.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Instrument:
     scale: float = 1.0
     bounds: tuple[float, ...] = ()
     stability: str = "own"
+    moved_by: str = ""
 
     @property
     def prometheus(self) -> str:
@@ -171,6 +173,7 @@ def _row(
     family: str | None = "",
     scale: float = 1.0,
     stability: str = "own",
+    moved_by: str = "",
 ) -> Instrument:
     """``family`` is derived from the name unless it is given; None when it is read at collection."""
     if family == "":
@@ -188,6 +191,7 @@ def _row(
         scale=scale,
         bounds=bounds,
         stability=stability,
+        moved_by=moved_by,
     )
 
 
@@ -214,9 +218,10 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("buffers", "h2o.buffer.pool.idle", _U, "By", (_POOL,), "Memory parked for reuse: what trimming can give back."),
     _row("buffers", "h2o.buffer.pool.allocated", _C, "By", (_POOL,), "Pressure on the allocator."),
     _row("buffers", "h2o.buffer.pool.evicted", _C, "By", (_POOL,), "Trimming is too eager where it follows allocated."),
-    _row("buffers", "h2o.buffer.pool.leaked", _C, "{buffer}", (_POOL,), "Buffers finalised without release: a bug; alert."),
+    _row("buffers", "h2o.buffer.pool.leaked", _C, "{buffer}", (_POOL,), "Buffers finalised without release: a bug; alert.", moved_by="a bug of this runtime"),
     _row("buffers", "h2o.buffer.pool.requested", _U, "By", (_POOL,), "What holders asked for: in use beyond it is waste inside the size classes."),
-    _row("buffers", "h2o.buffer.pool.contended", _C, "{wait}", (), "Waits for the depot that threads share: their own caches are too small."),
+    _row("buffers", "h2o.buffer.pool.contended", _C, "{wait}", (), "Waits for the depot that threads share: their own caches are too small.",
+         moved_by="loops in several threads that meet"),
     _row("buffers", "h2o.buffer.pool.held", _H, "s", (_POOL,), "Age of buffers when they come back, one in 16 of output: blocks that are held for long are not scratch."),
     _row("buffers", "h2o.buffer.copied", _C, "By", (_reason(*counters.COPY_REASONS),), "Octets copied by reason; over transferred octets it is the copy ratio."),
     # -- hpack
@@ -305,7 +310,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
          "The C allocator's own view: allocated from the system against used; the difference is fragmentation.", family=None),
     _row("memory", "cpython.gc.collections", _C, "{collection}", (_GENERATION,), "How often the collector runs.", family=None, stability=_DEV),
     _row("memory", "cpython.gc.collected_objects", _C, "{object}", (_GENERATION,), "Cyclic garbage: find the cycle.", family=None, stability=_DEV),
-    _row("memory", "cpython.gc.uncollectable_objects", _C, "{object}", (_GENERATION,), "A leak.", family=None, stability=_DEV),
+    _row("memory", "cpython.gc.uncollectable_objects", _C, "{object}", (_GENERATION,), "A leak.", family=None, stability=_DEV,
+         moved_by="an extension module in C whose objects cannot be finalised"),
     _row("memory", "h2o.gc.pause.duration", _H, "s", (_GENERATION,), "A culprit of tail latency: what is frozen, and thresholds."),
     _row("memory", "h2o.gc.frozen", _G, "{object}", (), "Containers of the loaded application that the collector does not look at (memory_gc_freeze).", family=None),
     _row("memory", "h2o.memory.python.blocks", _G, "{block}", (), "Blocks that the interpreter has allocated.", family=None),

@@ -48,16 +48,17 @@ def _labels(dimensions: tuple[tuple[str, ...], ...]) -> list[tuple[str, ...]]:
     return found
 
 
-def _feeder(family: str, labels: tuple[str, ...]) -> str:
-    """What has to be in use before a zero of this series says anything; empty when it always does."""
+def _feeders(family: str, labels: tuple[str, ...]) -> frozenset[str]:
+    """What has to be in use before a zero of this series says anything."""
     dimensions = counters.SLOTS[family]
-    return labels[0] if dimensions and dimensions[0] is counters.ROLES else counters.FEEDERS.get(family, "")
+    role = labels[:1] if dimensions and dimensions[0] is counters.ROLES else ()
+    return frozenset((*role, *filter(None, [counters.FEEDERS.get(family)])))
 
 
-def _series(family: str) -> list[tuple[tuple[str, ...], str | None]]:
+def _series(family: str) -> list[tuple[tuple[str, ...], frozenset[str] | None]]:
     """The labels of each series of ``family``, with what makes its zero worth a point; None when nothing does."""
     labels = _labels(counters.SLOTS[family])
-    return [(values, _feeder(family, values) if len(labels) <= ZEROS_MAX else None) for values in labels]
+    return [(values, _feeders(family, values) if len(labels) <= ZEROS_MAX else None) for values in labels]
 
 
 _SLOTS = [(i, counters.slot(i.family), _series(i.family)) for i in INSTRUMENTS if i.source == "slots"]
@@ -86,13 +87,13 @@ def read(snapshot: Snapshot, process: Readings | None = None) -> Readings:
     """Values by instrument name and labels, scaled to the instrument's unit; series that nothing feeds are left out."""
     found: Readings = {}
     slots = snapshot.slots
-    fed = {"", *counters.feeders()}
+    fed = counters.feeders()
     for instrument, start, series in _SLOTS:
         scale = instrument.scale
         values: dict[tuple[str, ...], Any] = {}
-        for i, (labels, feeder) in enumerate(series, start):
+        for i, (labels, needed) in enumerate(series, start):
             value = slots[i]
-            if value or feeder in fed:
+            if value or (needed is not None and needed <= fed):
                 values[labels] = value if scale == 1.0 else value * scale
         found[instrument.name] = values
     for instrument, start, all_labels in _HISTOGRAMS:

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import h2o_otel
+from h2o_otel.telemetry.catalogue import INSTRUMENTS
+from h2o_otel.tls.certificates import Authority
+from tests.support.collector import http_collector
 from tests.support.programs import free_port
 from tests.support.served import Served
 from tests.support.waiting import PATIENCE_S
@@ -65,6 +68,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
     def start(source: str, *arguments: str, **environment: str) -> Served:
+        # Of an option that is given twice, the second counts.
         process = Served(tmp_path, source, "served:app", "--port", "0", *arguments, **environment)
         started.append(process)
         return process
@@ -101,4 +105,53 @@ def test_a_handler_that_blocks_shows_as_lag_and_as_busy(serve: Callable[..., Ser
 def test_with_telemetry_off_no_loop_is_watched(serve: Callable[..., Served]) -> None:
     server = serve(BLOCKING, "--telemetry", "off")
     get(server.port(), "/")
+    assert server.end() == 0
+
+
+@pytest.mark.time_limit(150)
+def test_every_instrument_moves_in_a_served_process(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """The clients are inside; what only something else can move says so in the catalogue."""
+    authority = Authority(tmp_path)
+    leaf = authority.issue("localhost", "127.0.0.1")
+    port, metrics = free_port(), free_port()
+    names = {i.prometheus + ("_count" if i.kind == "histogram" else ""): i for i in INSTRUMENTS}
+    wanted = {name for name, instrument in names.items() if not instrument.moved_by}
+    moved: set[str] = set()
+    with http_collector() as collector:
+        server = serve(
+            "from tests.support.every_instrument import app\n",
+            *("--port", str(port), "--ssl-certfile", str(leaf.certificate), "--ssl-keyfile", str(leaf.key), "--lifespan", "on"),
+            *("--prometheus-port", str(metrics), "--telemetry", "traces", "--access-log", "--body-sizes", "--log-format", "json"),
+            CA=str(authority.certificate),
+            CERTIFICATE=str(leaf.certificate),
+            KEY=str(leaf.key),
+            PORT=str(port),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_METRIC_EXPORT_INTERVAL="1000",
+        )
+        server.port()
+        deadline = time.monotonic() + 100
+        # Gauges come and go: it is enough to have met them once.
+        while wanted - moved and time.monotonic() < deadline:
+            moved |= {series.partition("{")[0] for series, value in scrape(metrics).items() if value}
+            time.sleep(0.1)
+        status = server.end(seconds=60)
+    assert sorted(names[name].name for name in wanted - moved) == []
+    assert (status, [line for line in server.lines if line.startswith("Traceback")]) == (0, []), server.text[-3000:]
+
+
+def test_marked_instruments_are_few() -> None:
+    """A mark excuses an instrument from the test above: each is here by name."""
+    marked = {instrument.name for instrument in INSTRUMENTS if instrument.moved_by}
+    assert marked == {"h2o.buffer.pool.leaked", "h2o.buffer.pool.contended", "cpython.gc.uncollectable_objects"}
+
+
+def test_what_nothing_feeds_is_not_exported(serve: Callable[..., Served]) -> None:
+    """A server in cleartext without clients says nothing of TLS and of clients."""
+    metrics = free_port()
+    server = serve(BLOCKING, "--prometheus-port", str(metrics))
+    get(server.port(), "/")
+    samples = scrape(metrics)
+    assert total(samples, "h2o_streams_total", 'h2o_role="server"') == 1
+    assert [series for series in samples if 'h2o_role="client"' in series or series.startswith(("h2o_tls_", "http_client"))] == []
     assert server.end() == 0
