@@ -136,6 +136,7 @@ NOT_DRIVEN = {
     "fields_ignored": "no peer of the demo sends one that is too long",
     "hpack_parallel_batches": "off by default",
     "hpack_table_growths": "decoders of the demo advertise what encoders begin with",
+    "io_accept_pauses": "descriptors are not short",
     "log_dropped": "lines are written as fast as they come",
     "memory_objects": "the stream pool is off by default",
     "memory_sheds": "memory is not short",

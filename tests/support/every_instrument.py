@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
+import socket
+import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from h2o_otel import Client, Config, Limits, Server, Tuning
+from h2o_otel import Client, Config, H2OError, Limits, Server, Tuning, counters
 from h2o_otel.client.urls import URL
 from h2o_otel.demo.load import Load
 from h2o_otel.demo.peers import FrameClient, frame, request_block, window_update
@@ -125,9 +129,10 @@ async def short_memory(url: str) -> None:
 
 
 async def transfer(url: str) -> None:
-    """A download that is long enough to measure."""
-    async with make_client() as client:
-        await client.get(f"{url}/large")
+    """Downloads that are long enough to measure, into windows that begin small."""
+    async with make_client(Limits(stream_window_bytes=65_535, connection_window_bytes=65_535)) as client:
+        for _ in range(3):
+            await client.get(f"{url}/large")
 
 
 async def lost_lines(url: str) -> None:
@@ -139,10 +144,30 @@ async def lost_lines(url: str) -> None:
         lines.queue.lines_max = before
 
 
+async def short_descriptors(url: str) -> None:
+    """A connection for which the server finds no descriptor; others notice it, too, so it is enough to have met that once."""
+    address = URL(url)
+    while not counters.collect().value("io_accept_pauses"):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        sock = socket.socket()
+        sock.setblocking(False)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno() + 1, hard))
+        try:
+            with contextlib.suppress(OSError):
+                await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
+            await asyncio.sleep(0.02)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            sock.close()
+        await asyncio.sleep(AGAIN_S)
+
+
 async def _again(move: Callable[[str], Awaitable[None]], url: str) -> None:
     while True:
         try:
             await move(url)
+        except (H2OError, OSError) as error:
+            sys.stderr.write(f"{move.__name__}: {error!r}\n")
         except Exception:
             traceback.print_exc()
         await asyncio.sleep(AGAIN_S)
@@ -194,6 +219,7 @@ class Application:
             else:
                 writer.close()
                 break
+        self._tasks.append(asyncio.create_task(short_descriptors(SERVED)))
         await Load(SERVED, 20.0, make_client, 1, ca=CA, upstream=stock_url).run()
 
 
