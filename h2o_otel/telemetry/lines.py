@@ -35,6 +35,7 @@ _FILE_BYTES = 65_536
 _POLL_MS = 50
 _FORK_FLUSH_S = 0.1
 _EXIT_FLUSH_S = 1.0
+_STUCK_S = 0.1
 
 Work = Callable[[], object]
 
@@ -47,12 +48,16 @@ class _Mark:
     """A place in the queue that a caller of ``flush`` waits for."""
 
     def __init__(self, write_out: Work) -> None:
-        self.reached = threading.Event()
+        self._reached = threading.Event()
         self._write_out = write_out
 
     def __call__(self) -> None:
         self._write_out()
-        self.reached.set()
+        self._reached.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Until the thread has come here and has written what was before it."""
+        return self._reached.wait(timeout_s)
 
 
 class LineQueue:
@@ -109,16 +114,16 @@ class LineQueue:
     def flush(self, timeout_s: float) -> bool:
         """Wait until every line put before is written; false where that takes longer than ``timeout_s``.
 
-        Whoever nobody reads is waited for once: while nothing was written since, the next call gives up at once.
+        A reader that stands still is waited for once: while nothing was written since, the next call waits a moment only.
         """
         if self._thread is None or self.mine:
             return True
         if self._stuck_at == self._progress:
-            return not self._waiting
+            timeout_s = min(timeout_s, _STUCK_S)
         mark = _Mark(self.write_out)
         self._append(mark)
         self._hurry.set()
-        done = mark.reached.wait(timeout_s)
+        done = mark.wait(timeout_s)
         self._hurry.clear()
         self._stuck_at = -1 if done else self._progress
         return done
@@ -165,6 +170,7 @@ class LineQueue:
                 return  # close() has emptied it
             except Exception:
                 dropped(WRITE_FAILED)
+            self._progress += 1
             if time.monotonic() > until:
                 return
 

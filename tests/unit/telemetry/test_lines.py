@@ -138,7 +138,7 @@ def test_a_closed_stream_gets_nothing_though_its_number_is_in_use_again():
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes of a chosen size are Linux's")
-def test_a_pipe_that_nobody_reads_holds_up_nobody():
+def test_a_pipe_that_nobody_reads_holds_up_nobody(monkeypatch):
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     with open(writing, "w") as stream, open(reading, "rb"):
@@ -149,10 +149,12 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody():
             handler.handle(record("x" * 1000))
         assert lost("queue_full") > 0
         assert not queue.flush(0.01)
-        # Who nobody reads is waited for once: a second call asks for nothing while nothing was written.
-        waiting = len(queue._waiting)
+        # Who does not read was waited for once.
+        waited = []
+        monkeypatch.setattr(lines._Mark, "wait", lambda mark, timeout_s: waited.append(timeout_s))
         assert not queue.flush(PATIENCE_S)
-        assert len(queue._waiting) == waiting
+        assert waited == [lines._STUCK_S]
+        monkeypatch.undo()
         queue.close(0.01)
         assert queue._thread is not None
         queue._thread.join(PATIENCE_S)
