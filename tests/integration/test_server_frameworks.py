@@ -162,6 +162,40 @@ async def test_starlette_streams_end_with_their_clients(middleware: bool) -> Non
         await eventually(lambda: not peer.server.service.tasks)
 
 
+@pytest.mark.parametrize("middleware", [True, False])
+@pytest.mark.parametrize("how", ["reset", "close"])
+@pytest.mark.parametrize("framework", ["starlette", "sse-starlette"])
+async def test_stream_that_waits_for_its_next_event_ends_with_its_client(framework: str, how: str, middleware: bool, caplog: Any) -> None:
+    """At once, in whatever it waits: the grace is for others."""
+    events = Events()
+
+    async def body() -> AsyncIterator[str]:
+        try:
+            yield "first"
+            await asyncio.sleep(3600)
+        finally:
+            events.append("ended")
+
+    async def stream(request: Request) -> Response:
+        if framework == "starlette":
+            return StreamingResponse(body(), media_type="text/event-stream")
+        sse: Any = pytest.importorskip("sse_starlette")
+        response: Response = sse.EventSourceResponse(body())
+        return response
+
+    app = Starlette(routes=[Route("/", stream)], middleware=[Middleware(Timing)] if middleware else [])
+    async with connected(app, limits=Limits(disconnect_grace_s=1800.0)) as peer:
+        answer = peer.request()
+        await eventually(lambda: b"first" in answer.body)
+        if how == "reset":
+            peer.cancel(answer)
+        else:
+            await peer.close()
+        await events.until("ended")
+        await eventually(lambda: not peer.server.service.handlers)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_starlette_files(tmp_path: Any) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(bytes(range(256)) * 4000)

