@@ -41,6 +41,7 @@ cdef class Exchange:
     cdef public Stream stream
     cdef readonly bint streaming
     cdef readonly bint delivered
+    cdef public bint decoding
     cdef readonly bint head
     cdef readonly bint ended
     cdef readonly bint closed

@@ -109,6 +109,7 @@ class Exchange:
 
     Attributes:
         streaming: the body is credited as the reader takes it, not as it arrives.
+        decoding: whoever takes the body decodes it, and says how that ended.
         delivered: the user gets the response as soon as its head is here.
         head: the final response's field section is here.
         ended: the whole response is here.
@@ -138,6 +139,7 @@ class Exchange:
         self.timeout = timeout
         self.streaming = streaming
         self.delivered = streaming
+        self.decoding = False
         self.head = False
         self.ended = False
         self.closed = False
@@ -354,7 +356,7 @@ class Exchange:
         if self._taken == len(self.chunks):
             self.chunks = []
             self._taken = 0
-            if self.ended:
+            if self.ended and not self.decoding:
                 self.finish(None, self.ended_at)
         if self.streaming:
             self.protocol.credit(self.stream, len(data))
@@ -370,7 +372,8 @@ class Exchange:
             if self.error is not None:
                 raise self.failure()
             if self.ended:
-                self.finish(None, self.ended_at)
+                if not self.decoding:
+                    self.finish(None, self.ended_at)
                 return b""
             try:
                 await self._wait(_DATA, self.protocol.loop.now())

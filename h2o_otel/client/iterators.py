@@ -37,6 +37,8 @@ class BytesIterator:
         self._size = size
         self._rest = bytearray(content)
         self._done = exchange is None
+        if exchange is not None and decoder is not None:
+            exchange.decoding = True
 
     def __aiter__(self) -> BytesIterator:
         return self
@@ -70,7 +72,11 @@ class BytesIterator:
         if self._decoder is None:
             return piece
         try:
-            return self._decoder.decode(piece) if piece else self._decoder.flush()
+            if piece:
+                return self._decoder.decode(piece)
+            rest = self._decoder.flush()
+            exchange.finish(None, exchange.ended_at)
+            return rest
         except H2OError as error:
             exchange.give_up(error, exchange.protocol.loop.now())
             raise exchange.failure() from error.__cause__

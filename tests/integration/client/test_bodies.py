@@ -15,6 +15,7 @@ import pytest
 import h2o_otel
 from h2o_otel import Limits, Timeout
 from h2o_otel.limits import CLIENT_LIMITS
+from h2o_otel.telemetry import configure
 from tests.support.peers import Peer, path_of
 from tests.support.waiting import eventually, still
 
@@ -279,3 +280,24 @@ async def test_error_in_a_coded_body_comes_once_all_is_here(serve: Any, client: 
         with pytest.raises(h2o_otel.RemoteProtocolError, match="the body is not gzip") as caught:
             await c.get(server.url)
         assert (caught.value.rule, caught.value.attempts) == ("content_coding_invalid", 1)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_broken_coding_is_the_error_of_the_request(serve: Any, client: Any, whole: bool) -> None:
+    class Broken(Peer):
+        def ended(self, stream_id: int) -> None:
+            self.respond(stream_id, b"garbage", fields=[(b"content-encoding", b"gzip")])
+
+    async def pieces(c: Any) -> None:
+        async with c.stream("GET", server.url) as response:
+            async for _ in response.aiter_bytes():
+                pass
+
+    server = serve(Broken)
+    with configure("test", "traces", in_memory=True, sample_ratio=1.0, set_global=False) as telemetry:
+        async with client(telemetry=telemetry) as c:
+            with pytest.raises(h2o_otel.RemoteProtocolError, match="the body is not gzip") as caught:
+                await (c.get(server.url) if whole else pieces(c))
+            assert caught.value.request.method == "GET"
+        (span,) = [span for span in telemetry.spans() if span.name == "GET"]
+    assert span.attributes["error.type"] == "content_coding_invalid"
