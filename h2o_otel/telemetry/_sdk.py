@@ -23,6 +23,7 @@ from opentelemetry import trace
 from opentelemetry._logs import _internal as logs_internal
 from opentelemetry.context import Context
 from opentelemetry.metrics import _internal as metrics_internal
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
@@ -70,6 +71,7 @@ __all__ = [
     "id_calls",
     "make_current",
     "parts_of",
+    "propagators_of",
     "starters",
     "temporality",
 ]
@@ -539,6 +541,17 @@ def preferences(exporter: Any) -> tuple[Any, Any]:
     return exporter._preferred_temporality, exporter._preferred_aggregation
 
 
+# -- propagation
+
+
+def propagators_of(textmap: Any) -> Sequence[Any]:
+    """The propagators that ``textmap`` puts together, or itself alone."""
+    if type(textmap) is CompositePropagator:
+        found: Sequence[Any] = textmap._propagators
+        return found
+    return [textmap]
+
+
 # -- the end
 
 
@@ -639,6 +652,7 @@ def check() -> list[str]:
         worker.join(5.0)
         want(not worker.is_alive(), "BatchProcessor._shutdown, ._worker_awaken, ._worker_thread")
     close_exporter(batch)
+    want(list(propagators_of(CompositePropagator([]))) == [], "CompositePropagator._propagators")
     loggers = LoggerProvider(shutdown_on_exit=False)
     want(parts_of([loggers]) == [], "LoggerProvider._multi_log_record_processor._log_record_processors")
     periodic = PeriodicExportingMetricReader(metrics_export.ConsoleMetricExporter(), math.inf)

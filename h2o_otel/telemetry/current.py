@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry import baggage as _baggage
 from opentelemetry import trace as _trace_api
 
-from . import _sdk, propagation
+from . import _sdk, propagation, textmap
 
 __all__ = ["current_context", "inject"]
 
@@ -17,19 +17,23 @@ current_context = _sdk.current_context
 
 
 def inject(headers: Iterable[tuple[bytes, bytes]] = ()) -> list[tuple[bytes, bytes]]:
-    """The fields to add to a request: traceparent, tracestate and baggage of the current context, unless ``headers`` has them."""
+    """The fields that carry the current context on, by default W3C trace context and baggage, without those that ``headers`` has."""
     added: list[tuple[bytes, bytes]] = []
     context: Any = current_context()
     if not context or context.get(_sdk.SUPPRESS_KEY):
         return added
+    propagator = textmap.get_textmap()
+    carries = textmap.kind_of(propagator)
+    if carries & textmap.OTHER:
+        return textmap.inject(propagator, context, headers)
     parent, _, baggage = propagation.read_headers(headers)
     span = _trace_api.get_current_span(context).get_span_context()
-    if parent is None and span.is_valid:
+    if parent is None and span.is_valid and carries & textmap.TRACE:
         flags = int(span.trace_flags) & 3
         added.append((propagation.TRACEPARENT, propagation.format_traceparent(span.trace_id, span.span_id, flags)))
         if span.trace_state:
             added.append((propagation.TRACESTATE, span.trace_state.to_header().encode("ascii")))
-    entries = _baggage.get_all(context) if baggage is None else None
+    entries = _baggage.get_all(context) if baggage is None and carries & textmap.BAGGAGE else None
     if entries:
         value = propagation.format_baggage(entries)
         if value:

@@ -65,6 +65,7 @@ Environment, honoured also by `h2o-otel serve`:
 | `OTEL_{TRACES,METRICS,LOGS}_EXPORTER` | `otlp`, `console`, `none`, for metrics `prometheus`; they overrule `otlp=True`, not an endpoint |
 | `OTEL_EXPORTER_PROMETHEUS_HOST`, `..._PORT` | of the endpoint that `OTEL_METRICS_EXPORTER=prometheus` opens (127.0.0.1, 9464) |
 | `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_BLRP_*`, `OTEL_METRIC_EXPORT_*` | as in the SDK |
+| `OTEL_PROPAGATORS` | as specified, as is `set_global_textmap()`; others than W3C's cost a call for each request |
 | `OTEL_METRICS_EXEMPLAR_FILTER` | `trace_based` or `always_off` |
 | `H2O_OTEL_TELEMETRY` | the level of `default()` |
 

@@ -1,10 +1,12 @@
 cdef int _OFF, _ON, _CUSTOM, _RATIO, _NO_BOUND
-cdef object _U64_MAX
+cdef object _U64_MAX, _get_textmap
 
 cdef class Sampling:
     cdef readonly bint detail
     cdef object _provider, _access, _sampler, _trace_ids, _span_ids, _halves
-    cdef int _random_flag
+    cdef int _random_flag, _carries
+    cdef object _textmap
+    cdef int _propagator(self) except -1
     cdef list _bounds
     cdef int _root, _remote_on, _remote_off, _local_on, _local_off
     cdef int _rule(self, object rule) except -1

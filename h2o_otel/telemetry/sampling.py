@@ -6,13 +6,14 @@ from typing import Any
 
 from opentelemetry import trace as _trace_api
 
-from . import _sdk, attributes
+from . import _sdk, attributes, textmap
 
 __all__ = ["Sampling"]
 
 # A sampler's rule for one kind of parent; RATIO and above is an index into Sampling._bounds.
 OFF, ON, CUSTOM, RATIO = range(4)
 _OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
+_get_textmap = textmap.get_textmap
 _NO_BOUND = 2**31 - 1
 _U64_MAX = 2**64 - 1
 
@@ -42,6 +43,9 @@ class Sampling:
         self._clips = False
         self._attributes_max = 0
         self._random_flag = 0
+        # The propagator of the process, and what it carries (``textmap.kind_of``).
+        self._textmap: Any = None
+        self._carries = textmap.TRACE | textmap.BAGGAGE
         self._bounds: list[int] = []
         self._root = _OFF
         self._remote_on = _OFF
@@ -74,6 +78,14 @@ class Sampling:
         self._local_off = self._rule(rules.local_off)
         self._access = access
         return True
+
+    def _propagator(self) -> int:
+        """What the propagator of the process carries; an application may set another one at any time."""
+        found = _get_textmap()
+        if found is not self._textmap:
+            self._carries = textmap.kind_of(found)
+            self._textmap = found
+        return self._carries
 
     def _rule(self, rule: int) -> int:
         if rule == _sdk.OFF:

@@ -111,7 +111,7 @@ class RequestSpan:
         self._state: Any = None
         # The OpenTelemetry context in which a client's request was made, when there is anything in it.
         self._outer: Any = None
-        self._baggage: bytes | None = None
+        self._baggage: bytes | Context | None = None
         self._stream: Any = None
         self._connection: dict[str, Any] | None = None
         self._attributes: dict[str, Any] | None = None
@@ -219,7 +219,12 @@ class RequestSpan:
         """The OpenTelemetry context with this span current and the peer's baggage in it."""
         current = self._open() if self.sampled else self
         context: Context = _mem.one_entry(_CONTEXT, _SPAN_KEY, current)
-        if self._baggage is not None:
+        if self._baggage is None:
+            return context
+        if not isinstance(self._baggage, bytes):
+            # What the application's own propagator has read.
+            context = _trace_api.set_span_in_context(current, self._baggage)  # type: ignore[arg-type]
+        else:
             for name, value in propagation.parse_baggage(self._baggage).items():
                 context = _baggage.set_baggage(name, value, context)
         return context

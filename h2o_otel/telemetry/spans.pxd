@@ -7,7 +7,7 @@ from .sampling cimport Sampling
 from .span cimport RequestSpan, count, span_of
 
 cdef object _SERVER, _CLIENT, _INTERNAL, _EMPTY, _SUPPRESS_KEY, _NO_STATE, _current_context
-cdef int _OFF, _ON, _CUSTOM, _RATIO, _SPANS, _UNSAMPLED
+cdef int _OFF, _ON, _CUSTOM, _RATIO, _TRACE, _BAGGAGE, _OTHER, _SPANS, _UNSAMPLED
 
 @cython.final
 cdef class Tracing(Sampling):
@@ -15,13 +15,14 @@ cdef class Tracing(Sampling):
     cdef object _decide(self, RequestSpan span, int rule, str name, object fields, Counters block=*)
     cdef object _unsampled(self, Counters block)
     cdef object _ask(self, RequestSpan span, str name, object fields)
-    @cython.locals(span=RequestSpan, parsed=tuple, rule=int)
+    @cython.locals(span=RequestSpan, parsed=tuple, rule=int, carries=int)
     cpdef object server_started(self, Stream stream, object headers, long long start_ns, dict connection=*, Counters block=*)
     @cython.locals(span=RequestSpan)
     cpdef object connection_ended(self, dict connection, long long start_ns, long long end_ns, str error_type, dict fields=*)
     @cython.locals(span=RequestSpan, begun=dict, rule=int)
     cpdef object client_started(self, str method, object url, str server_address, int server_port, long long start_ns, int resend_count=*, Counters block=*)
-    @cython.locals(added=list)
+    cdef bint _take_extracted(self, RequestSpan span, object headers) except -1
+    @cython.locals(added=list, carries=int)
     cpdef list inject(self, RequestSpan span, object headers=*)
     @cython.locals(span=RequestSpan)
     cpdef object connection_started(self, str server_address, int server_port, long long start_ns)

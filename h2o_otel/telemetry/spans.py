@@ -20,7 +20,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanKind
 from .. import _mem
 from .. import counters as _counters
 from ..counters import Counters, Trace
-from . import _sdk, attributes, propagation
+from . import _sdk, attributes, propagation, textmap
 from .sampling import CUSTOM, OFF, ON, RATIO, Sampling
 from .span import NO_STATE, ConnectionSpan, RequestSpan, count, span_failed, span_of
 
@@ -30,6 +30,7 @@ _SERVER = SpanKind.SERVER
 _CLIENT = SpanKind.CLIENT
 _INTERNAL = SpanKind.INTERNAL
 _OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
+_TRACE, _BAGGAGE, _OTHER = textmap.TRACE, textmap.BAGGAGE, textmap.OTHER
 _SPANS = _counters.slot("telemetry_spans")
 _UNSAMPLED = _counters.SPAN_RESULTS.index("unsampled")
 _SUPPRESS_KEY = _sdk.SUPPRESS_KEY
@@ -141,19 +142,25 @@ class Tracing(Sampling):
             return None
         span = span_of(self, _SERVER, start_ns)
         rule = self._root
-        parent, state, baggage = propagation.read_headers(headers)
-        if parent is not None:
-            parsed = propagation.parse_traceparent(parent)
-            if parsed is not None:
-                span._take_trace_id(parsed[0])
-                span._parent_id = parsed[1]
-                span._parent_flags = parsed[2]
-                span._parent_remote = True
-                span._state = state
+        carries = self._propagator()
+        if carries & _OTHER:
+            if self._take_extracted(span, headers):
                 rule = self._remote_on if span._parent_flags & 1 else self._remote_off
-            else:
-                propagation.ignored("traceparent", None)
-        span._baggage = baggage
+        else:
+            parent, state, baggage = propagation.read_headers(headers)
+            if parent is not None and carries & _TRACE:
+                parsed = propagation.parse_traceparent(parent)
+                if parsed is not None:
+                    span._take_trace_id(parsed[0])
+                    span._parent_id = parsed[1]
+                    span._parent_flags = parsed[2]
+                    span._parent_remote = True
+                    span._state = state
+                    rule = self._remote_on if span._parent_flags & 1 else self._remote_off
+                else:
+                    propagation.ignored("traceparent", None)
+            if carries & _BAGGAGE:
+                span._baggage = baggage
         if rule == _OFF:
             span._flags = span._parent_flags & 2 if span._parent_id else self._random_flag
             self._unsampled(block)
@@ -170,6 +177,23 @@ class Tracing(Sampling):
         elif not span.sampled:
             span._stream = None
         return span
+
+    def _take_extracted(self, span: RequestSpan, headers: Any) -> bool:
+        """Have the application's propagator read the fields of a request; whether there is a parent in them."""
+        context = textmap.extract(self._textmap, headers)
+        if context is None:
+            return False
+        # The application gets all of it: baggage, and what the propagator may have put beside.
+        span._baggage = context
+        parent = _trace_api.get_current_span(context).get_span_context()
+        if not parent.is_valid:
+            return False
+        span._take_trace_id(parent.trace_id)
+        span._parent_id = parent.span_id
+        span._parent_flags = int(parent.trace_flags) & 3
+        span._parent_remote = True
+        span._state = parent.trace_state
+        return True
 
     def connection_ended(
         self, connection: dict[str, Any], start_ns: int, end_ns: int, error_type: str, fields: dict[str, Any] | None = None
@@ -249,18 +273,21 @@ class Tracing(Sampling):
         return span
 
     def inject(self, span: RequestSpan | None, headers: Iterable[tuple[bytes, bytes]] = ()) -> list[tuple[bytes, bytes]]:
-        """The fields to add to a request: traceparent, tracestate and baggage, unless ``headers`` has them."""
+        """The fields to add to a request, by default traceparent, tracestate and baggage, unless ``headers`` has them."""
         added: list[tuple[bytes, bytes]] = []
         if span is None:
             return added
+        carries = self._propagator()
+        if carries & _OTHER:
+            return textmap.inject(self._textmap, span._outer or _EMPTY, headers, span.span_context())
         parent, _, baggage = propagation.read_headers(headers)
-        if parent is None:
+        if parent is None and carries & _TRACE:
             span._identify()
             added.append((propagation.TRACEPARENT, _mem.traceparent(span._high, span._low, span._id, span._flags)))
             state = span._trace_state()
             if state is not _NO_STATE and state:
                 added.append((propagation.TRACESTATE, state.to_header().encode("ascii")))
-        if baggage is None and span._outer is not None:
+        if baggage is None and span._outer is not None and carries & _BAGGAGE:
             entries = _baggage.get_all(span._outer)
             if entries:
                 value = propagation.format_baggage(entries)
