@@ -30,13 +30,25 @@ ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / "build" / "pythons"
 MINORS = ((3, 11), (3, 12), (3, 13), (3, 14))
 SECONDS_MAX = 180
-# What depends on the interpreter comes first: event loops, tasks, sockets, the collector; parsers later.
+# What depends on the interpreter most comes first, and is short, so that even a busy machine runs it on
+# each: import, loops, tasks, the collector, one client and server.  Parsers come last.
 PARTS = {
-    "loops": ["tests/unit/io", "tests/unit/server", "tests/unit/memory", "tests/unit/tls"],
-    "client": ["tests/unit/client", "tests/unit/pool", "tests/integration/test_client.py", "tests/integration/test_client_budgets.py"],
-    "package": ["tests/unit/test_rules.py", "tests/unit/test_public.py", "tests/unit/test_declarations.py", "tests/unit/test_counters.py"],
-    "telemetry": ["tests/unit/telemetry", "tests/telemetry", "tests/integration/test_server_frameworks.py"],
+    "first": [
+        "tests/unit/test_rules.py",
+        "tests/unit/test_public.py",
+        "tests/unit/io/test_transport.py",
+        "tests/unit/io/test_asyncio.py",
+        "tests/unit/server/test_tasks.py",
+        "tests/unit/server/test_disconnect.py",
+        "tests/unit/memory/test_growth.py",
+        "tests/unit/memory/test_gcwatch.py",
+        "tests/integration/test_client.py",
+    ],
+    "io": ["tests/unit/io", "tests/unit/memory", "tests/unit/tls"],
     "engine": ["tests/unit/protocol", "tests/unit/streams", "tests/unit/frames", "tests/unit/buffers", "tests/unit/hpack"],
+    "server": ["tests/unit/server", "tests/integration/test_server_frameworks.py"],
+    "client": ["tests/unit/client", "tests/unit/pool", "tests/integration/test_client_budgets.py"],
+    "telemetry": ["tests/unit/telemetry", "tests/telemetry", "tests/unit/test_declarations.py", "tests/unit/test_counters.py"],
 }
 WHOLE = {"the suite": ["tests"]}
 PROBE = """
