@@ -118,14 +118,15 @@ class AsgiRequest:
         self._content_length = -1
         self._sent = 0
         self._app_started_ns = 0
-        service = owner.service
+        # From here on by attributes: their types are known where this is compiled, those of the arguments are not.
+        service = self.owner.service
         self.forwarded: Forwarded | None = None
-        if owner.trust is not None and stream.headers is not None and was_forwarded(stream):
-            self.forwarded = owner.trust.read(stream.headers)
+        if self.owner.trust is not None and was_forwarded(self.stream):
+            self.forwarded = self.owner.trust.read(self.stream.headers or ())
         self._metrics_index = -1
         if service.metrics is not None:
             self._metrics_index = service.metrics.started(
-                stream.method, owner.scheme if self.forwarded is None else self.scheme().encode("ascii")
+                self.stream.method or b"", self.owner.scheme if self.forwarded is None else self.scheme().encode("ascii")
             )
 
     def scheme(self) -> str:

@@ -11,7 +11,7 @@ cdef object _unquote
 cpdef dict make_scope(AsgiConnection owner, Stream stream)
 @cython.locals(fields=list, name=bytes, cookies=int, hosts=int, authority=bytes, pair=tuple)
 cdef list make_headers(Stream stream)
-@cython.locals(name=bytes, n="Py_ssize_t")
+@cython.locals(fields=list, pair=tuple, name=bytes, n="Py_ssize_t")
 cpdef bint was_forwarded(Stream stream) except -1
 @cython.locals(name=bytes, value=bytes)
 cpdef bint expects_continue(Stream stream) except -1

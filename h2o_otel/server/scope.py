@@ -80,7 +80,9 @@ def make_headers(stream: Stream) -> list[tuple[bytes, bytes]]:
 
 def was_forwarded(stream: Stream) -> bool:
     """Whether there are fields of proxies for ``forwarded.Trust`` to read."""
-    for name, _ in stream.headers or ():
+    fields: list[tuple[bytes, bytes]] = stream.headers or []
+    for pair in fields:
+        name = pair[0]
         n = len(name)
         if (n == 15 and name == _FORWARDED_FOR) or (n == 17 and name == _FORWARDED_PROTO):
             return True
