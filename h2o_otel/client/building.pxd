@@ -26,7 +26,7 @@ cdef class RequestBuilder:
     cdef object _telemetry, _pool
     cdef dict _endpoints
     @cython.locals(request=Request)
-    cdef Request _build(self, object method, object url, object content, object data, object json, object params, object headers, object timeout)
+    cdef Request _build(self, object method, object url, object content, object data, object json, object params, object headers, object timeout, object retry)
     @cython.locals(endpoint=Endpoint, end="Py_ssize_t")
     cdef Request _known(self, str method, str url, object timeout)
     cdef Request _merged(self, str method, object url, object params, object timeout)

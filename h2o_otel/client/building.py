@@ -96,16 +96,17 @@ class RequestBuilder:
         retry: Retry | None = None,
     ) -> Request:
         """A request with this client's defaults, for ``send``; arguments as for ``request``."""
-        request = self._build(method, url, content, data, json, params, headers, timeout)
-        request.retry = retry
-        return request
+        return self._build(method, url, content, data, json, params, headers, timeout, retry)
 
-    def _build(self, method: str, url: Any, content: Any, data: Any, json: Any, params: Any, headers: Any, timeout: Any) -> Request:
+    def _build(
+        self, method: str, url: Any, content: Any, data: Any, json: Any, params: Any, headers: Any, timeout: Any, retry: Retry | None
+    ) -> Request:
         request = None
         if params is None and self.params is None and type(url) is str:
             request = self._known(method, url, timeout)
         if request is None:
             request = self._merged(method, url, params, timeout)
+        request.retry = retry
         if headers is not None:
             request.raw = merged(request.raw, raw_headers(headers))
         request.describe(content, data, json)

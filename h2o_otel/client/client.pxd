@@ -23,6 +23,7 @@ cdef class Client(RequestBuilder):
     cdef Tracing _tracing
     cdef Loop _loop
     cdef object _group
+    cdef list _without_host
     cdef object __weakref__
     cdef _start(self, Loop loop)
     cdef _check(self)
@@ -32,9 +33,10 @@ cdef class Client(RequestBuilder):
     cdef _observe(self, Exchange exchange, Endpoint endpoint, int resend_count)
     @cython.locals(request=Request, raw=list, fields=list, span=RequestSpan)
     cdef _open(self, Exchange exchange, Endpoint endpoint, ClientProtocol connection, double now)
+    @cython.locals(head=list, field=tuple)
+    cdef list _fields(self, Endpoint endpoint, Request request, list raw)
     cdef Exchange _again(self, Exchange failed, Endpoint endpoint, str reason)
 
-@cython.locals(head=list, field=tuple, hosts=list)
-cdef list _fields(Endpoint endpoint, Request request, list raw)
+cdef list _renamed(list head, Request request, list raw)
 @cython.locals(response=Response)
 cdef Response _respond(Exchange exchange)

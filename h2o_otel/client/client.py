@@ -124,6 +124,7 @@ class Client(RequestBuilder):
         self._asyncio_loop: Any = None
         self._loop: Any = None
         self._group: Any = None
+        self._without_host: Pairs | None = None
 
     # -- life
 
@@ -213,8 +214,7 @@ class Client(RequestBuilder):
             self._check()
         if arguments is not None:
             method, url, content, data, json, params, headers, timeout, retry = arguments
-            request = self._build(method, url, content, data, json, params, headers, timeout)
-            request.retry = retry
+            request = self._build(method, url, content, data, json, params, headers, timeout, retry)
         assert request is not None
         exchange = self._begin(request, streaming)
         if exchange.stream is None:
@@ -265,7 +265,7 @@ class Client(RequestBuilder):
         span = exchange.span
         trace = None
         try:
-            fields = _fields(endpoint, request, raw)
+            fields = self._fields(endpoint, request, raw)
             if span is not None:
                 fields += self._tracing.inject(span, raw)
                 trace = span.trace
@@ -286,6 +286,22 @@ class Client(RequestBuilder):
             raise
         if exchange.uploading:
             exchange.start_upload(spawn(self._loop, exchange.upload(request.body), contextvars.copy_context()))
+
+    def _fields(self, endpoint: Endpoint, request: Request, raw: Pairs) -> Pairs:
+        """The fields of a request as they are sent, pseudo-header fields first.
+
+        A Host that the user gives becomes ``:authority`` (RFC 9113 section 8.3.1); where the request goes, and what
+        TLS asks for, stays as the URL says.
+        """
+        head = endpoint.head(request.method)
+        if raw is not self._without_host:
+            for field in raw:
+                if field[0] == b"host":
+                    return _renamed(head, request, raw)
+            if raw is self.headers.raw:
+                # The client's own fields, which are replaced and never changed: they are looked at once.
+                self._without_host = raw
+        return [*head, (b":path", request.target), *raw]
 
     async def _send_slowly(self, exchange: Exchange) -> Response:
         """The way of a request that must wait for its connection, or that is to be replayed; ends in a response or an error."""
@@ -466,23 +482,13 @@ class Client(RequestBuilder):
         return [] if self._pool is None else self._pool.describe()
 
 
-def _fields(endpoint: Endpoint, request: Request, raw: Pairs) -> Pairs:
-    """The fields of a request as they are sent, pseudo-header fields first.
-
-    A Host that the user gives becomes ``:authority`` (RFC 9113 section 8.3.1); where the request goes, and what
-    TLS asks for, stays as the URL says.
-    """
-    head = endpoint.head(request.method)
-    for field in raw:
-        if field[0] == b"host":
-            hosts = [field for field in raw if field[0] == b"host"]
-            if len(hosts) > 1:
-                raise LocalProtocolError(
-                    f"the request has {len(hosts)} Host fields; :authority is one", initiator="user", actual=len(hosts)
-                )
-            head = [head[0], head[1], (b":authority", field[1])]
-            return [*head, (b":path", request.target), *[field for field in raw if field[0] != b"host"]]
-    return [*head, (b":path", request.target), *raw]
+def _renamed(head: Pairs, request: Request, raw: Pairs) -> Pairs:
+    """The fields of a request with a Host."""
+    hosts = [field for field in raw if field[0] == b"host"]
+    if len(hosts) > 1:
+        raise LocalProtocolError(f"the request has {len(hosts)} Host fields; :authority is one", initiator="user", actual=len(hosts))
+    others = [field for field in raw if field[0] != b"host"]
+    return [head[0], head[1], (b":authority", hosts[0][1]), (b":path", request.target), *others]
 
 
 def _respond(exchange: Exchange) -> Response:

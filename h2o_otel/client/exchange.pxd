@@ -73,6 +73,8 @@ cdef class Exchange:
     cpdef data_received(self, bytes data, bint end, double now)
     @cython.locals(stream=Stream, rest="long long")
     cdef _collect(self, bytes data, long long waiting, bint end, double now)
+    @cython.locals(fields=list, field=tuple)
+    cdef bint _is_coded(self) except -1
     cdef _decode(self, bytes data, bint last, double now)
     cpdef give_up(self, object error, double now)
     @cython.locals(chunks=list)

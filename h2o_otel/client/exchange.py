@@ -200,7 +200,7 @@ class Exchange:
         stream = self.stream
         limits = self.protocol.limits
         if self._decoded is None:
-            decoder = decoder_of(stream.headers, limits)
+            decoder = decoder_of(stream.headers, limits) if self._is_coded() else None
             if decoder is None:
                 if end:
                     self.chunks.append(data)
@@ -214,6 +214,14 @@ class Exchange:
                 return
             self._decoded = DecodedBody(decoder, limits)
         self._decode(data, False, now)
+
+    def _is_coded(self) -> bool:
+        """Whether the response names a content coding."""
+        fields: list[tuple[bytes, bytes]] = self.stream.headers
+        for field in fields:
+            if field[0] == b"content-encoding":
+                return True
+        return False
 
     def _decode(self, data: bytes, last: bool, now: float) -> None:
         """More of the body, or its ``last``, to be decoded; what is wrong with it ends the exchange."""
