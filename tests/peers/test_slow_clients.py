@@ -21,6 +21,7 @@ SHORT = Limits(
     preface_timeout_s=0.5,
     settings_ack_timeout_s=0.5,
     header_block_timeout_s=0.5,
+    frame_timeout_s=0.5,
     idle_timeout_s=0.8,
     tls_handshake_timeout_s=0.5,
     body_rate_grace_s=0.5,
@@ -77,17 +78,22 @@ async def test_field_block_that_never_ends(caplog: pytest.LogCaptureFixture) -> 
         assert under.detected() == {("header_block_timeout", "closed"): 1}
 
 
-@pytest.mark.parametrize("frame", [wire.HEADERS, wire.PING, 0xFA])
-async def test_frame_that_never_ends(frame: int, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("beside", ["nothing", "a long poll"])
+@pytest.mark.parametrize(("frame", "rule"), [(wire.HEADERS, "header_block_timeout"), (wire.PING, "frame_timeout"), (0xFA, "frame_timeout")])
+async def test_frame_that_never_ends(frame: int, rule: str, beside: str, caplog: pytest.LogCaptureFixture) -> None:
+    """However its octets come, and whatever else is open."""
     length = 8 if frame == wire.PING else 16_000
-    async with siege(caplog, limits=SHORT, lines=0) as under:
+    async with siege(caplog, limits=PATIENT) as under:
         await under.attacker.greet()
-        await under.attacker.send(wire.frame(frame, 4, 0 if frame == wire.PING else 1, length=length))
+        if beside != "nothing":
+            await under.attacker.send(request(1, b"/wait"))
+        await under.attacker.send(wire.frame(frame, 4, 0 if frame == wire.PING else 3, length=length))
         if frame == wire.PING:
             await under.attacker.closed()
         else:
             await dribble(under.attacker, b"\x00")
-        assert under.attacker.goaway() == ("NO_ERROR", "idle")
+        assert under.attacker.goaway()[0] == "ENHANCE_YOUR_CALM"
+        assert under.detected() == {(rule, "closed"): 1}
 
 
 IDLERS: dict[str, bytes] = {
