@@ -296,6 +296,8 @@ class ControlHalf(SendHalf):
         self.slots[_GOAWAY_SLOT + (self.role * 2 + counters.SEND) * _ERROR_CODES + error_slot(code)] += 1
         self.goaway_sent = True
         self.goaway_sent_last = last_stream_id
+        if last_stream_id != STREAM_ID_MAX:
+            self.guards.goaway_sent()
 
     def begin_drain(self, reason: bytes) -> None:
         """End gracefully of our own accord: no new streams, then the last one is named, then the end (RFC 9113 section 6.8)."""

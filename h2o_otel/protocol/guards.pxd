@@ -48,6 +48,11 @@ cdef class Guards:
     cdef int window_update(self, long long streams) except -1
     cdef int priority(self, long long streams) except -1
     cdef int glitch(self, int kind, double now) except -1
+    cdef int _spend(self, int kind, double now) except -1
+    cdef goaway_sent(self)
+    cdef int frame_after_goaway(self, long long data_bytes, double now) except -1
+    @cython.locals(cost="long long")
+    cdef bint _under_way(self, long long data_bytes) noexcept
     cdef void stream_closed(self, long long window) noexcept
     cdef int late_frame(self, long long data_bytes, double now) except -1
     cdef int control_frame(self, bint paused) except -1

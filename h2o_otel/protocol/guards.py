@@ -229,6 +229,9 @@ class Guards:
     def glitch(self, kind: int, now: float) -> int:
         """A legal frame that is of no use."""
         self._slots[self._glitches + kind] += 1
+        return self._spend(kind, now)
+
+    def _spend(self, kind: int, now: float) -> int:
         if self.glitches is None:
             self.glitches = Bucket(self._limits.glitches_burst, self._limits.glitches_refill_per_s)
         if not self.glitches.take(now):
@@ -243,16 +246,34 @@ class Guards:
 
     def late_frame(self, data_bytes: int, now: float) -> int:
         """A frame on a closed stream; ``data_bytes`` is the length of DATA, -1 for other frames."""
+        if self._under_way(data_bytes):
+            return 0
+        return self.glitch(CLOSED_STREAM, now)
+
+    def goaway_sent(self) -> None:
+        """Our GOAWAY leaves streams out, and the peer goes on with them until it has read it: as much as its windows let out."""
+        self.late_frames = self._late_frames_max
+        self.late_octets = self._late_octets_max
+
+    def frame_after_goaway(self, data_bytes: int, now: float) -> int:
+        """A frame on a stream that our GOAWAY leaves out, which is ignored; ``data_bytes`` as in ``late_frame``."""
+        self._slots[self._glitches + AFTER_GOAWAY] += 1
+        if self._under_way(data_bytes):
+            return 0
+        return self._spend(AFTER_GOAWAY, now)
+
+    def _under_way(self, data_bytes: int) -> bool:
+        """Whether the peer may have sent such a frame before it knew better; then one less is to come."""
         if data_bytes < 0:
             if self.late_frames > 0:
                 self.late_frames -= 1
-                return 0
+                return True
         else:
             cost = max(data_bytes, SMALL_DATA_BYTES)
             if cost <= self.late_octets:
                 self.late_octets -= cost
-                return 0
-        return self.glitch(CLOSED_STREAM, now)
+                return True
+        return False
 
     def control_frame(self, paused: bool) -> int:
         """An answer was queued; while the transport is full they pile up (CVE-2019-9514)."""

@@ -19,7 +19,6 @@ from ..streams.stream import LOCAL, REMOTE, Stream
 from .config import ConnectionConfig
 from .control import ControlHalf
 from .core import COMPLETED, PROGRESS_INTERVAL_S
-from .guards import AFTER_GOAWAY
 from .handler import Handler
 
 __all__ = ["MessageHalf"]
@@ -185,7 +184,8 @@ class MessageHalf(ControlHalf):
     def open_request(self, fields: Decoder, fin: bool, stream_id: int) -> Stream | None:
         """A new stream of the client; None when our GOAWAY said that it would be ignored, or when it is refused."""
         if self.goaway_sent and stream_id > self.goaway_sent_last:
-            self.guards.glitch(AFTER_GOAWAY, self.now)
+            self.streams_refused += 1
+            self.guards.frame_after_goaway(-1, self.now)
             return None
         if stream_id != self.last_remote_stream_id + 2:
             self.skipped_from, self.skipped_to = self.last_remote_stream_id, stream_id
@@ -333,7 +333,7 @@ class MessageHalf(ControlHalf):
                 raise fail(RULES.stream_id_even if type == _HEADERS else RULES.stream_idle, stream_id, frame=frame_name(type))
         elif stream_id > self.last_remote_stream_id:
             if self.goaway_sent and stream_id > self.goaway_sent_last:
-                return self.guards.glitch(AFTER_GOAWAY, self.now)
+                return self.guards.frame_after_goaway(data_bytes, self.now)
             if type == _HEADERS:
                 raise fail(RULES.stream_id_even, stream_id, frame=frame_name(type))
             raise fail(RULES.stream_idle, stream_id, frame=frame_name(type))

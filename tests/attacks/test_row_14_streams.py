@@ -10,6 +10,7 @@ import pytest
 from h2o_otel.limits import SERVER_LIMITS
 from tests.attacks.bounds import stopped, within_limits
 from tests.support.engine import Peer, serving
+from tests.support.judged import requirement
 from tests.support.wire import PREFACE, headers, ping, priority, request_block, rst_stream, settings, settings_ack, window_update
 
 GET = request_block()
@@ -34,6 +35,7 @@ def refused(peer: Peer) -> list[int]:
 
 
 class TestRow14Streams:
+    @requirement("9113-5.1.2-2")
     def test_attack_beyond_what_is_held(self) -> None:
         """Refused without any other consequence, and nothing is kept of them."""
         server, peer = meeting()
@@ -59,6 +61,7 @@ class TestRow14Streams:
         peer.sends(*(rst_stream(n, 8) for n in list(server.streams)))
         assert (server.held_bytes, server.fields_bytes) == (0, 0)
 
+    @requirement("9113-5.1.2-2")
     def test_attack_after_the_acknowledgement(self) -> None:
         """Who has read the limit and exceeds it all the same uses up the tokens of its faults."""
         server, peer = meeting(streams_max=1)
@@ -71,6 +74,7 @@ class TestRow14Streams:
         peer.sends(*burst(1, first=2001))
         stopped(peer, "made_you_reset")
 
+    @requirement("9113-6.5.3-5")
     def test_attack_that_never_acknowledges(self) -> None:
         server, peer = meeting()
         peer.sends(*burst(1000))
@@ -96,6 +100,7 @@ class TestRow14Streams:
         peer.sends(settings_ack(), *burst(101, first=1001, block=LARGE))
         assert [error.rule for error in peer.errors()][-1] == "made_you_reset"
 
+    @requirement("9113-6.5.3-4")
     def test_honest_burst_before_the_limit_is_known(self) -> None:
         """What Envoy sends on a new connection, in one write."""
         server, peer = serving(handshake=False)
@@ -127,6 +132,7 @@ class TestRow14Streams:
         assert peer.read("streams", "server", "refused") == 499
         assert not server.closed
 
+    @requirement("9113-5.1.2-4")
     def test_honest_client_and_a_limit_that_is_lowered(self) -> None:
         """Binding from its acknowledgement on; what is open goes on (RFC 9113 section 6.5.3)."""
         server, peer = serving()

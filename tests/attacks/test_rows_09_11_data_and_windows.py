@@ -274,6 +274,19 @@ class TestRow26Glitches:
             peer.sends(*(frame(0xFA, 0, 0, b"x") for _ in range(150)))
         assert not server.closed
 
+    def test_honest_requests_that_cross_our_goaway(self) -> None:
+        """Sent before the client could know that they would be ignored: 250 of them, with bodies."""
+        server, peer = serving(replace(SERVER_LIMITS, glitches_burst=10, glitches_refill_per_s=0.0))
+        server.finish_shutdown(peer.now)
+        for n in range(250):
+            peer.sends(headers(2 * n + 1, POST), *(data(2 * n + 1, bytes(1000)) for _ in range(4)), window_update(2 * n + 1, 1000))
+        assert not server.closed
+        assert peer.read("frame_glitches", "server", "after_goaway") == 250 * 6
+        # Whoever goes on and on has read it.
+        for n in range(250, 2000):
+            peer.sends(headers(2 * n + 1, POST))
+        stopped(peer, "glitch_flood")
+
     def test_honest_bodies_under_way_when_they_are_abandoned(self) -> None:
         """As much as the windows let out, of more streams than are remembered: it was sent before the resets arrived."""
         server, peer = serving()

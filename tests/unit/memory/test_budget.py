@@ -101,6 +101,7 @@ def test_streams_are_refused_while_memory_is_short() -> None:
     peer.sees()
     peer.gets(rst_stream(1, ErrorCode.REFUSED_STREAM), rst_stream(3, ErrorCode.REFUSED_STREAM))
     assert snapshot(peer).value("memory_sheds", "refuse_stream") == 2
+    assert snapshot(peer).value("streams", "server", "refused") == 2
     assert not peer.counted("frame_errors")
     # What was under way on a refused stream is no fault, and the connection lives on.
     peer.sends(data(3, b"late", end_stream=True))
