@@ -159,7 +159,7 @@ class ConnectionState(Engine):
         self.goaway_sent_last = 2**31 - 1
         self.streams_local = 0
         self.streams_remote = 0
-        # Streams that this side refused or, after its GOAWAY, ignored; and what the open ones beyond the limit hold (``MessageHalf.may_hold``).
+        # Streams that this side refused or, after its GOAWAY, ignored; what the open ones beyond the limit hold (``may_hold``).
         self.streams_refused = 0
         self.held_bytes = 0
         self.reset_streams: dict[int, int] = {}
