@@ -107,7 +107,9 @@ class ContentDecoder:
                     return
                 yield self._checked(part)
         except zlib.error as error:
-            raise RemoteProtocolError(f"the body is not {'+'.join(self.codings)} ({error})", rule="content_coding_invalid") from error
+            # The client keeps this error, and with it the cause: without the traceback, whose frames have what was received.
+            cause = error.with_traceback(None)
+            raise RemoteProtocolError(f"the body is not {'+'.join(self.codings)} ({error})", rule="content_coding_invalid") from cause
 
     def _checked(self, part: bytes) -> bytes:
         self._made += len(part)
