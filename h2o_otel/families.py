@@ -78,6 +78,7 @@ OBJECT_TYPES = ("stream",)
 DECODED_RESULTS = ("complete", "invalid", "truncated", "too_large")
 OBJECT_RESULTS = ("hit", "miss", "held")
 SHED_REASONS = ("refuse_stream", "shrink_window", "drop_idle")
+PRESSURES = ("memory", "connections", "handlers")
 CONNECT_PHASES = ("dns", "tcp", "tls", "settings")
 SPAN_RESULTS = ("recorded", "dropped", "unsampled")
 SELF_COSTS = ("collect", "spans", "logs")
@@ -151,6 +152,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     # memory
     "memory_usage": (MEMORY_COMPONENTS,),
     "memory_sheds": (SHED_REASONS,),
+    "pressure": (PRESSURES,),
     "memory_trimmed": (),
     "memory_objects": (OBJECT_TYPES, OBJECT_RESULTS),
     "memory_interned_lookups": (HIT_OR_MISS,),

@@ -441,37 +441,61 @@ class Limits:
         change="Set it above the idle time of a proxy in front, so that the proxy closes first.",
         side="server",
     )
+    body_stall_timeout_s: float | None = bound(
+        90.0,
+        "How long a client may pause in a request body that the application waits for; None for ever.",
+        reached="The request is answered with 408, or its stream ends with rule body_stalled where the response has begun.",
+        change="Raise it for clients that stream with longer pauses.",
+        side="server",
+    )
     body_rate_min_bytes_per_s: int = bound(
         240,
-        "The rate at which a request body has to arrive.",
-        reached="The stream ends with rule body_too_slow.",
-        change="Lower it for very slow devices.",
+        "The rate at which a request body has to arrive while a resource is short (pressure_percent).",
+        reached="The request is answered with 408, or its stream ends with rule body_too_slow where the response has begun.",
+        change="Lower it for very slow devices, 0 to never ask for a rate.",
         side="server",
     )
     body_rate_grace_s: float = bound(
         5.0,
-        "The time over which the rate of a request body is measured.",
-        reached="The stream ends with rule body_too_slow where the rate was too low.",
-        change="Raise it to allow longer pauses.",
+        "The time over which the rate of a request body is measured while a resource is short.",
+        reached="The request is answered with 408, or its stream ends with rule body_too_slow, where the rate was too low.",
+        change="Raise it to allow longer pauses while a resource is short.",
         side="server",
     )
-    send_stall_timeout_s: float = bound(
-        30.0,
-        "How long a peer may take nothing of a body that waits for it.",
-        reached="The stream ends with rule send_stalled.",
+    send_stall_timeout_s: float | None = bound(
+        90.0,
+        "How long a client may take nothing of a response body that waits for it; None for ever.",
+        reached="The stream ends with rule send_stalled; a connection that has no other and does not read is closed.",
         change="Raise it for readers that pause longer.",
+        side="server",
+    )
+    send_stall_pressure_s: float = bound(
+        30.0,
+        "How long a client may take nothing of a response body while a resource is short (pressure_percent).",
+        reached="The stream ends with rule send_stalled; a connection that has no other and does not read is closed.",
+        change="Raise it for readers that pause longer, lower it to free memory sooner.",
+        side="server",
     )
     send_rate_min_bytes_per_s: int = bound(
         256,
-        "The rate at which a peer has to take a body that waits for it.",
+        "The rate at which a client has to take a response body while a resource is short (pressure_percent).",
         reached="The stream ends with rule send_too_slow.",
-        change="Lower it for very slow devices.",
+        change="Lower it for very slow devices, 0 to never ask for a rate.",
+        side="server",
     )
     send_rate_grace_s: float = bound(
         10.0,
-        "The time over which the rate of taking a body is measured.",
+        "The time over which the rate of taking a body is measured while a resource is short.",
         reached="The stream ends with rule send_too_slow where the rate was too low.",
-        change="Raise it to allow longer pauses.",
+        change="Raise it to allow longer pauses while a resource is short.",
+        side="server",
+    )
+    pressure_percent: int = bound(
+        75,
+        "From which part of the memory bound, of connections_max or of running_handlers_max on a resource is short.",
+        reached="Bodies have to make progress: body_rate_min_bytes_per_s, send_stall_pressure_s and send_rate_min_bytes_per_s hold.",
+        change="Lower it to end slow peers earlier, 0 to ask for progress always, 100 to ask for it never.",
+        side="server",
     )
     close_drain_s: float = bound(
         1.0,

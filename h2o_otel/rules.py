@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .errors import ErrorCode
 
-__all__ = ["CONNECTION", "RULES", "STREAM", "Fault", "Rule", "Violation", "all_rules", "fail"]
+__all__ = ["CONNECTION", "RULES", "STREAM", "Fault", "Rule", "Violation", "all_rules", "bound_of", "fail"]
 
 STREAM = "stream"
 CONNECTION = "connection"
@@ -38,6 +38,53 @@ class Rule(NamedTuple):
     def is_abuse(self) -> bool:
         """Whether the rule guards against denial of service: RFC 9113 section 10.5, and peers that hold a connection without using it."""
         return "§10.5" in self.section or self.token in ("preface_timeout", "settings_timeout")
+
+    @property
+    def bound(self) -> str:
+        """The field of ``Limits`` that a user sets to allow more; "" where the rule is the protocol's."""
+        return _BOUNDS.get(self.token, "")
+
+
+# Rules that hold a bound of ours, and the field of ``Limits`` that it is.
+_BOUNDS = {
+    "body_stalled": "body_stall_timeout_s",
+    "body_too_slow": "body_rate_min_bytes_per_s",
+    "continuation_empty": "continuation_empty_max",
+    "continuation_flood": "continuation_frames_max",
+    "control_queue_flood": "control_queue_frames_max",
+    "empty_data_flood": "empty_data_max",
+    "frame_timeout": "frame_timeout_s",
+    "frame_too_large": "frame_bytes_max",
+    "glitch_flood": "glitches_burst",
+    "goaway_flood": "goaways_burst",
+    "header_block_timeout": "header_block_timeout_s",
+    "header_block_too_large": "header_list_bytes_max",
+    "header_fields_too_many": "header_fields_max",
+    "header_list_too_large": "header_list_bytes_max",
+    "hpack_size_updates": "hpack_size_updates_max",
+    "informational_too_large": "header_list_bytes_max",
+    "informational_too_many": "informational_responses_max",
+    "made_you_reset": "resets_sent_burst",
+    "ping_flood": "pings_burst",
+    "ping_timeout": "ping_timeout_s",
+    "preface_timeout": "preface_timeout_s",
+    "priority_flood": "priority_frames_per_stream_max",
+    "rapid_reset": "resets_received_burst",
+    "send_stalled": "send_stall_timeout_s",
+    "send_too_slow": "send_rate_min_bytes_per_s",
+    "settings_entries": "settings_entries_max",
+    "settings_flood": "settings_burst",
+    "settings_timeout": "settings_ack_timeout_s",
+    "small_data_flood": "small_data_bytes_min",
+    "streams_exceeded": "streams_max",
+    "tls_record_flood": "tls_records_empty_burst",
+    "window_update_flood": "window_updates_per_data",
+}
+
+
+def bound_of(token: str) -> str:
+    """``Rule.bound`` of the rule with this token; "" for what is no rule."""
+    return _BOUNDS.get(token, "")
 
 
 class Fault:
@@ -309,6 +356,12 @@ class RULES:
     glitch_flood: Rule = _rule(CONNECTION, _E, "RFC 9113 §10.5", "more than {limit} useless frames at once, the last one {kind}")
     control_queue_flood: Rule = _rule(
         CONNECTION, _E, "RFC 9113 §10.5", "{actual} answers wait for a peer that does not read, at most {limit}"
+    )
+    body_stalled: Rule = _rule(
+        STREAM,
+        ErrorCode.CANCEL,
+        "RFC 9113 §10.5",
+        "stream {stream_id}: nothing of the body has arrived for {actual:.1f} s, limit {limit} s",
     )
     body_too_slow: Rule = _rule(
         STREAM,

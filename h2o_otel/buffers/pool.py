@@ -29,6 +29,7 @@ __all__ = [
     "BufferPool",
     "DoubleReleaseError",
     "PoolStatistics",
+    "limit_depot",
     "local_pool",
     "local_pools",
 ]
@@ -174,6 +175,10 @@ class _Depot:
         self._bytes_max = bytes_max
         self.bytes = 0
 
+    def limit(self, bytes_max: int) -> None:
+        with self._lock:
+            self._bytes_max = bytes_max
+
     def enter(self, block: Counters) -> None:
         """Take the lock; having to wait for it is counted."""
         if not self._lock.acquire(blocking=False):
@@ -213,6 +218,11 @@ class _Depot:
 
 
 _SHARED = _Depot(DEPOT_BYTES_MAX)
+
+
+def limit_depot(bytes_max: int) -> None:
+    """Bound what all threads of the process together keep idle; more that is there already stays until it is lent."""
+    _SHARED.limit(bytes_max)
 
 
 class BufferPool:

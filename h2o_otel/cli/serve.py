@@ -16,8 +16,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..limits import SERVER_LIMITS
+from ..limits import SERVER_LIMITS, Limits
 from ..tuning import Tuning
+from . import _limits
 from ._leaving import Leaving, flush_standard_streams
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def register(subparsers: Any) -> None:
         "serve",
         help="serve an ASGI application over HTTP/2",
         description="Serve an ASGI application over HTTP/2: over TLS with a certificate, otherwise in cleartext with prior knowledge.",
-        epilog=f"Every option is also read from the environment: --root-path is {_ENVIRONMENT}ROOT_PATH.",
+        epilog=f"Every option is also read from the environment: --root-path is {_ENVIRONMENT}ROOT_PATH,"
+        f" --limit idle_timeout_s=60 is {_limits.ENVIRONMENT}IDLE_TIMEOUT_S=60.",
     )
     parser.add_argument("app", metavar="MODULE:APP", help="the application, such as main:app")
     parser.add_argument("--factory", action=argparse.BooleanOptionalAction, default=False, help="APP is called and returns the application")
@@ -46,6 +48,7 @@ def register(subparsers: Any) -> None:
     _add_proxy(parser.add_argument_group("behind a proxy"))
     _add_tls(parser.add_argument_group("TLS"))
     _add_behaviour(parser.add_argument_group("behaviour"))
+    _limits.add_options(parser.add_argument_group("limits"))
     _add_telemetry(parser.add_argument_group("logs and telemetry"))
     _read_environment(parser, os.environ)
     parser.set_defaults(run=run)
@@ -155,7 +158,8 @@ def _read_environment(parser: argparse.ArgumentParser, environment: Mapping[str,
     """Variables become defaults; argparse converts and the choices are checked as on the command line."""
     for action in parser._actions:
         name = _ENVIRONMENT + action.dest.upper()
-        if not action.option_strings or action.dest == "help" or name not in environment:
+        # Each limit has a variable of its own, see ``_limits``.
+        if not action.option_strings or action.dest in ("help", "limit") or name not in environment:
             continue
         text = environment[name]
         if isinstance(action, argparse.BooleanOptionalAction):
@@ -191,14 +195,15 @@ def _run(args: argparse.Namespace, leaving: list[Leaving]) -> int:
             loops = loop_factory(args.loop)
         except ModuleNotFoundError:
             return _complain("--loop uvloop: uvloop is not installed (pip install 'h2o-otel[uvloop]')", 2)
-        server = Server(_make_config(args, functools.partial(_make_telemetry, args)))
+        limits = _limits.limits_of(args.limit, os.environ)
+        server = Server(_make_config(args, functools.partial(_make_telemetry, args, limits), limits))
         if args.own_process:
             config = server.config
             leaving.append(Leaving(config.grace_s + config.limits.shutdown_cleanup_s))
             server.on_stop = leaving[0].begin
         with asyncio.Runner(loop_factory=loops) as runner:
             runner.run(_serve(server, args))
-    except (ConfigError, TelemetryError) as error:
+    except (ConfigError, TelemetryError, _limits.LimitsError) as error:
         return _complain(str(error), 2)
     except LifespanError as error:
         return _complain(str(error), 1)
@@ -238,7 +243,7 @@ def _open_standard_streams() -> None:
         sys.stderr = open(2, "w", closefd=False)
 
 
-def _make_telemetry(args: argparse.Namespace) -> Any:
+def _make_telemetry(args: argparse.Namespace, limits: Limits = SERVER_LIMITS) -> Any:
     from ..telemetry import configure
 
     return configure(
@@ -248,10 +253,13 @@ def _make_telemetry(args: argparse.Namespace) -> Any:
         log_level=args.log_level,
         access_log=args.access_log,
         body_sizes=args.body_sizes,
+        log_lines_per_s=limits.log_lines_per_s,
+        log_queue_lines_max=limits.log_queue_lines_max,
+        origins_max=limits.origins_labelled_max,
     )
 
 
-def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
+def _make_config(args: argparse.Namespace, telemetry: Any, limits: Limits = SERVER_LIMITS) -> Config:
     from ..server import Config
 
     return Config(
@@ -280,6 +288,7 @@ def _make_config(args: argparse.Namespace, telemetry: Any) -> Config:
         engine=args.engine,
         tuning=Tuning() if args.tuning is None else args.tuning,
         telemetry=telemetry,
+        limits=limits,
     )
 
 

@@ -161,7 +161,7 @@ ALERTS = (
         lasts="5m",
         severity="warning",
         summary="{{ $labels.job }} stops {{ $labels.h2o_abuse_kind }} {{ $value }} times per second",
-        action="The events h2o.abuse.detected have the addresses; block them in front of the service.",
+        action="The events h2o.request.refused and h2o.connection.failed have the addresses; block them in front of the service.",
         dashboard="h2o-connections",
     ),
     Alert(

@@ -147,10 +147,16 @@ class Driver(ReadingHalf):
         try:
             if self._state == _OPEN:
                 self._in_batch = True
+                if self._writing_paused:
+                    self.connection.unsent = self.transport.unacknowledged()
                 self.connection.tick(self.now)
                 self.handler.batch_finished(self.now)
                 self._in_batch = False
-                self._flush()
+                if self.connection.out_size() or self.connection.queued or self.connection.closed:
+                    self._flush()
+                else:
+                    # Nothing came of it, so it is no activity that the housekeeper has to clean up after.
+                    self._arm()
             elif self.now < self._deadline:
                 self._arm()
             elif self._state == _HANDSHAKE:

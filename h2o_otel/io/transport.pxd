@@ -2,6 +2,7 @@ import cython
 
 cdef int _IOV_MAX
 cdef bint _WRITEV
+cdef long _SOCKET_QUEUE
 
 cdef class Transport:
     cdef public bint greedy
@@ -11,6 +12,8 @@ cdef class Transport:
     cpdef close(self)
     cpdef abort(self)
     cpdef Py_ssize_t buffered(self) except -1
+    @cython.locals(waiting="Py_ssize_t")
+    cpdef Py_ssize_t unacknowledged(self) except -1
     cpdef pause_reading(self)
     cpdef resume_reading(self)
     cpdef extra(self, str name)

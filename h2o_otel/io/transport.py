@@ -9,7 +9,18 @@ its own, ``pause_writing`` excepted.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
+
+try:
+    import fcntl
+    import termios
+except ImportError:
+    # Not a POSIX system.
+    _SOCKET_QUEUE = 0
+else:
+    # SIOCOUTQ of Linux, by its other name: what a socket has sent and the peer has not acknowledged, and what it has not sent.
+    _SOCKET_QUEUE = termios.TIOCOUTQ if sys.platform == "linux" else 0
 
 __all__ = ["AsyncioTransport", "Transport"]
 
@@ -46,6 +57,10 @@ class Transport:
     def buffered(self) -> int:
         """Octets written and not yet taken by the system."""
         return 0
+
+    def unacknowledged(self) -> int:
+        """Octets written that the peer's system has not taken, as far as this one tells: it shows whether a slow peer reads on."""
+        return self.buffered()
 
     def pause_reading(self) -> None:
         """Call ``get_buffer`` no more until ``resume_reading``."""
@@ -137,6 +152,16 @@ class AsyncioTransport(Transport):
 
     def buffered(self) -> int:
         return int(self.transport.get_write_buffer_size())
+
+    def unacknowledged(self) -> int:
+        waiting = self.buffered()
+        if self._fd >= 0 and _SOCKET_QUEUE:
+            try:
+                waiting += int.from_bytes(fcntl.ioctl(self._fd, _SOCKET_QUEUE, bytes(4)), sys.byteorder)
+            except OSError:
+                # A kind of socket that does not tell.
+                pass
+        return waiting
 
     def pause_reading(self) -> None:
         self.transport.pause_reading()

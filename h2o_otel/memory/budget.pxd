@@ -11,7 +11,12 @@ cdef class Budget:
     cdef readonly long long bytes_max
     cdef readonly int level
     cdef readonly long long used_bytes
-    cdef long long _shrink_bytes, _refuse_bytes, _others_bytes
+    cdef readonly bint short
+    cdef readonly object watchers
+    cdef long long _shrink_bytes, _refuse_bytes, _pressure_bytes, _eased_bytes, _others_bytes
     cdef double _read_at
     @cython.locals(used="long long", i=int)
     cpdef int check(self, double now) except -1
+    cdef _change(self, bint short)
+
+cpdef long long eased(long long threshold) except? -1

@@ -9,6 +9,8 @@ and how, is for the layers.
 from __future__ import annotations
 
 import threading
+import weakref
+from typing import Any
 
 from .. import counters
 from ..counters import Counters
@@ -31,6 +33,7 @@ __all__ = [
     "TLS",
     "TLS_BYTES",
     "Budget",
+    "eased",
     "local_budget",
 ]
 
@@ -61,20 +64,48 @@ class Budget:
         block: counters of the thread.
         bytes_max: of the whole process, None for no bound.
         shrink_percent, refuse_percent: of ``bytes_max``, from where on each level holds.
+        pressure_percent: of ``bytes_max``, above which memory is short; it is short until a tenth less is used.
 
     Attributes:
         level: ``RELAXED``, ``SHRINK`` or ``REFUSE``, as of the last ``check``.
         used_bytes: of the whole process, as of then.
+        short: whether memory is short, as of then.
+        watchers: their ``memory_changed()`` is called when ``short`` has changed; held weakly.
     """
 
-    __slots__ = ("_others_bytes", "_read_at", "_refuse_bytes", "_shrink_bytes", "_slots", "bytes_max", "counters", "level", "used_bytes")
+    __slots__ = (
+        "_eased_bytes",
+        "_others_bytes",
+        "_pressure_bytes",
+        "_read_at",
+        "_refuse_bytes",
+        "_shrink_bytes",
+        "_slots",
+        "bytes_max",
+        "counters",
+        "level",
+        "short",
+        "used_bytes",
+        "watchers",
+    )
 
-    def __init__(self, block: Counters, bytes_max: int | None = None, shrink_percent: int = 75, refuse_percent: int = 90) -> None:
+    def __init__(
+        self,
+        block: Counters,
+        bytes_max: int | None = None,
+        shrink_percent: int = 75,
+        refuse_percent: int = 90,
+        pressure_percent: int = 75,
+    ) -> None:
         self.counters = block
         self._slots = self.counters.slots
         self.bytes_max = -1 if bytes_max is None else bytes_max
         self._shrink_bytes = self.bytes_max * shrink_percent // 100
         self._refuse_bytes = self.bytes_max * refuse_percent // 100
+        self._pressure_bytes = self.bytes_max * pressure_percent // 100
+        self._eased_bytes = eased(self._pressure_bytes)
+        self.short = False
+        self.watchers: weakref.WeakSet[Any] = weakref.WeakSet()
         self.level = _RELAXED
         self.used_bytes = 0
         self._others_bytes = 0
@@ -92,7 +123,22 @@ class Budget:
             used += self._slots[_USAGE + i]
         self.used_bytes = used
         self.level = _REFUSE if used >= self._refuse_bytes else _SHRINK if used >= self._shrink_bytes else _RELAXED
+        if used > self._pressure_bytes:
+            if not self.short:
+                self._change(True)
+        elif self.short and used <= self._eased_bytes:
+            self._change(False)
         return self.level
+
+    def _change(self, short: bool) -> None:
+        self.short = short
+        for watcher in list(self.watchers):
+            watcher.memory_changed()
+
+
+def eased(threshold: int) -> int:
+    """A resource that is short above ``threshold`` is not any more at or below this: at the threshold itself it would flap."""
+    return threshold - threshold // 10
 
 
 def others_bytes(block: Counters) -> int:
@@ -107,11 +153,11 @@ def others_bytes(block: Counters) -> int:
 _thread = threading.local()
 
 
-def local_budget(block: Counters, bytes_max: int | None, shrink_percent: int, refuse_percent: int) -> Budget:
+def local_budget(block: Counters, bytes_max: int | None, shrink_percent: int, refuse_percent: int, pressure_percent: int = 75) -> Budget:
     """The budget of the calling thread for ``block`` and these bounds, made on first use."""
-    key = (bytes_max, shrink_percent, refuse_percent)
+    key = (bytes_max, shrink_percent, refuse_percent, pressure_percent)
     found: Budget | None = getattr(_thread, "budget", None)
     if found is None or found.counters is not block or _thread.key != key:
-        found = _thread.budget = Budget(block, bytes_max, shrink_percent, refuse_percent)
+        found = _thread.budget = Budget(block, bytes_max, shrink_percent, refuse_percent, pressure_percent)
         _thread.key = key
     return found

@@ -2,13 +2,13 @@ import cython
 from ..counters cimport Counters
 from ..frames cimport writer
 from ..streams.stream cimport Stream
-from .receive cimport ReceiveHalf
+from .progress cimport ProgressHalf
 
 cdef int _FAULT_FRAMES, _CLOSED, _RESET_SENT, _CONN_LOST, _COMPLETED, _CONNECTION_ACTIVE, _LOCAL, _REMOTE, _SEND_RST, _HPACK_DECODE
 cdef double _NEVER
 cdef tuple _ANNOUNCED, _WITH_FIELDS
 
-cdef class Connection(ReceiveHalf):
+cdef class Connection(ProgressHalf):
     cdef object _collector
     cdef bytes _rest
     cdef bint _receiving
@@ -33,12 +33,9 @@ cdef class Connection(ReceiveHalf):
     cdef bint all_answered(self) except -1
     @cython.locals(stream=Stream, ending=int)
     cdef end_streams(self, str text, unsigned int code, str rule, int by, int outcome)
-    @cython.locals(stream=Stream)
-    cdef check_progress(self)
-    @cython.locals(elapsed=double, rate=double, owed=bint, received="long long")
-    cdef receive_progress(self, Stream stream)
-    @cython.locals(elapsed=double, sent="long long")
-    cdef send_progress(self, Stream stream)
+    cdef close_unread(self)
+    cdef double answers_since(self, double sent_at) except? -1.0
+    cdef double patience(self, double timeout_s) except? -1.0
     cdef finish(self, object error, str error_type)
     @cython.locals(deadline=double)
     cpdef double next_deadline(self) except? -1.0

@@ -17,12 +17,12 @@ from ..frames import writer
 from ..frames.types import CLIENT_PREFACE, FrameType, SettingCode, frame_name
 from ..rules import CONNECTION, RULES, Violation, fail
 from ..streams.states import Input, State
-from ..streams.stream import INITIATORS, LOCAL, REMOTE, Stream
+from ..streams.stream import INITIATORS, LOCAL, REMOTE
 from .config import ConnectionConfig
-from .core import COMPLETED, CONN_LOST, PROGRESS_INTERVAL_S, RESET_SENT
+from .core import COMPLETED, CONN_LOST, RESET_SENT
 from .events import Event, EventCollector
 from .handler import Handler
-from .receive import ReceiveHalf
+from .progress import ProgressHalf
 
 __all__ = ["Connection"]
 
@@ -46,7 +46,7 @@ _WITH_FIELDS = (int(FrameType.HEADERS), int(FrameType.PUSH_PROMISE), int(FrameTy
 _ANNOUNCED = (RULES.header_list_too_large, RULES.header_fields_too_many)
 
 
-class Connection(ReceiveHalf):
+class Connection(ProgressHalf):
     """An endpoint of HTTP/2 (RFC 9113).
 
     Args:
@@ -57,7 +57,7 @@ class Connection(ReceiveHalf):
 
     def __init__(self, config: ConnectionConfig, handler: Handler | None = None, block: Counters | None = None) -> None:
         self._collector = EventCollector() if handler is None else None
-        ReceiveHalf.__init__(self, config, self._collector if handler is None else handler, block)
+        ProgressHalf.__init__(self, config, self._collector if handler is None else handler, block)
         self._rest = b""
         self._receiving = False
         self._pressed = 0
@@ -220,19 +220,9 @@ class Connection(ReceiveHalf):
             self.write_rst(stream_id, rule.code)
             self.remember_reset(stream_id, _LOCAL)
             self.guards.stream_closed(self.local_initial_window)
+            self.handler.request_refused(stream_id, rule.token, violation)
             return
-        error = StreamReset(
-            violation.fault(),
-            rule=rule.token,
-            code=rule.code,
-            scope="stream",
-            stream_id=stream_id,
-            initiator="local",
-            limit=violation.fields.get("limit"),
-            actual=violation.fields.get("actual"),
-            flight=self.recorder.log(),
-        )
-        self.reset_for(stream, rule.code, error, _LOCAL, _RESET_SENT)
+        self.break_off(stream, violation)
 
     def connection_violation(self, violation: Violation) -> None:
         """The peer broke a rule of the connection: GOAWAY with the reason, and nothing more is parsed."""
@@ -372,7 +362,7 @@ class Connection(ReceiveHalf):
             return _NEVER
         deadline = _NEVER
         if self.need_settings:
-            deadline = self.opened_at + self._preface_s
+            deadline = self.opened_at + self.patience(self._preface_s)
         if self.unacked_settings or self.pings or self.block_stream or self.frame_since:
             deadline = min(deadline, self._answers_due())
         if not self.client and (self.bodies_open or self.queued):
@@ -390,14 +380,28 @@ class Connection(ReceiveHalf):
         limits = self.limits
         due = _NEVER
         if self.unacked_settings:
-            due = self.unacked_settings[0][1] + limits.settings_ack_timeout_s
+            due = self.answers_since(self.unacked_settings[0][1]) + self.patience(limits.settings_ack_timeout_s)
         if self.block_stream:
             due = min(due, self.block_since + limits.header_block_timeout_s)
         if self.frame_since:
             due = min(due, self.frame_since + self._frame_s())
         if self.pings:
-            due = min(due, min(self.pings.values()) + limits.ping_timeout_s)
+            due = min(due, self.answers_since(min(self.pings.values())) + limits.ping_timeout_s)
         return due
+
+    def answers_since(self, sent_at: float) -> float:
+        """From when on the peer owes the answer to what was sent at ``sent_at``: many clients read only once they have sent a body."""
+        return max(sent_at, self.uploading_at)
+
+    def patience(self, timeout_s: float) -> float:
+        """How long SETTINGS and their acknowledgement may take.
+
+        A server that is busy with our request may say nothing meanwhile; how long that may take is up to the request's own timeouts.
+        """
+        if not self.client or not self.streams:
+            return timeout_s
+        stall_s = self.limits.body_stall_timeout_s
+        return _NEVER if stall_s is None else max(timeout_s, stall_s)
 
     def tick(self, now: float) -> None:
         """Let time pass: what waited too long ends the connection."""
@@ -411,9 +415,11 @@ class Connection(ReceiveHalf):
             self.drained = True
             self.finish_shutdown(now)
             return
-        if self.need_settings and now >= self.opened_at + limits.preface_timeout_s:
+        if self.need_settings and now >= self.opened_at + self.patience(limits.preface_timeout_s):
             violation = fail(RULES.preface_timeout, actual=now - self.opened_at, limit=limits.preface_timeout_s)
-        elif self.unacked_settings and now >= self.unacked_settings[0][1] + limits.settings_ack_timeout_s:
+        elif self.unacked_settings and now >= self.answers_since(self.unacked_settings[0][1]) + self.patience(
+            limits.settings_ack_timeout_s
+        ):
             violation = fail(RULES.settings_timeout, actual=now - self.unacked_settings[0][1], limit=limits.settings_ack_timeout_s)
         elif self.block_stream and now >= self.block_since + limits.header_block_timeout_s:
             violation = fail(
@@ -421,11 +427,12 @@ class Connection(ReceiveHalf):
             )
         elif self.frame_since and now >= self.frame_since + self._frame_s():
             violation = self._frame_late()
-        elif self.pings and now >= min(self.pings.values()) + limits.ping_timeout_s:
+        elif self.pings and now >= self.answers_since(min(self.pings.values())) + limits.ping_timeout_s:
             self.counters.add("ping_timeouts", self.role, 1)
             violation = fail(RULES.ping_timeout, actual=now - min(self.pings.values()), limit=limits.ping_timeout_s)
         elif self.streams:
-            self.check_progress()
+            if self.check_progress():
+                self.close_unread()
             return
         if violation is not None:
             self.connection_violation(violation)
@@ -453,76 +460,11 @@ class Connection(ReceiveHalf):
             if not self.closed:
                 self.connection_violation(flood)
 
-    def check_progress(self) -> None:
-        """Reset streams whose peer neither sends the body it owes nor takes the one it asked for.
-
-        Progress is counted in octets of body, so a dribble of frames does not count as one.
-        """
-        self.progress_at = self.now + PROGRESS_INTERVAL_S
-        for stream in list(self.streams.values()):
-            violation = self.receive_progress(stream) or self.send_progress(stream)
-            if violation is not None and not self.closed:
-                self.stream_violation(violation)
-
-    def receive_progress(self, stream: Stream) -> Violation | None:
-        """The peer owes body while the application has used all there was and the window is open.
-
-        Extended CONNECT, CONNECT and responses that have begun beside an open-ended request are free to pause.
-        """
-        owed = (
-            stream.body_open
-            and stream.recv_unread == 0
-            and stream.recv_window > 0
-            and stream.protocol is None
-            and stream.method != b"CONNECT"
-            and (stream.content_length >= 0 or not stream.headers_sent)
-        )
-        if not owed:
-            stream.recv_since = 0.0
-            return None
-        # Octets of a frame that is not complete are progress, too.
-        received = stream.body_received + (self.partial_bytes if stream.id == self.partial_stream else 0)
-        if stream.recv_since == 0.0:
-            stream.recv_since = self.now
-            stream.recv_mark = received
-            return None
-        elapsed = self.now - stream.recv_since
-        if elapsed < self.limits.body_rate_grace_s:
-            return None
-        rate = (received - stream.recv_mark) / elapsed
-        if rate < self.limits.body_rate_min_bytes_per_s:
-            return fail(RULES.body_too_slow, stream.id, actual=rate, limit=self.limits.body_rate_min_bytes_per_s)
-        stream.recv_since = self.now
-        stream.recv_mark = received
-        return None
-
-    def send_progress(self, stream: Stream) -> Violation | None:
-        """Body is queued, and it is the peer (its window or its socket) that holds it up.
-
-        A stream whose own window is open waits for the connection, and perhaps for other streams in
-        front of it (RFC 9218 section 10): there progress is what the connection sends.
-        """
-        if not stream.queued or not (stream.send_window <= 0 or self.send_window <= 0 or self.paused):
-            stream.send_since = 0.0
-            return None
-        if stream.send_since == 0.0:
-            stream.send_since = self.now
-            stream.send_mark = stream.body_sent
-            stream.send_total_mark = self.bodies_sent
-            return None
-        elapsed = self.now - stream.send_since
-        sent = stream.body_sent - stream.send_mark if stream.send_window <= 0 else self.bodies_sent - stream.send_total_mark
-        limits = self.limits
-        if sent == 0:
-            if elapsed >= limits.send_stall_timeout_s:
-                return fail(RULES.send_stalled, stream.id, actual=elapsed, limit=limits.send_stall_timeout_s)
-        elif elapsed >= limits.send_rate_grace_s:
-            if sent / elapsed < limits.send_rate_min_bytes_per_s:
-                return fail(RULES.send_too_slow, stream.id, actual=sent / elapsed, limit=limits.send_rate_min_bytes_per_s)
-            stream.send_since = self.now
-            stream.send_mark = stream.body_sent
-            stream.send_total_mark = self.bodies_sent
-        return None
+    def close_unread(self) -> None:
+        """Nothing is open, and the peer reads nothing, not even that its last stream has ended: do not wait for the idle time."""
+        self.write_goaway(self.last_remote_stream_id, ErrorCode.NO_ERROR, b"the connection is not read")
+        self.closed = True
+        self.finish(None, RULES.send_stalled.token)
 
     def pause_output(self) -> None:
         """The transport is full: bodies are queued instead of framed until ``resume_output``."""
@@ -531,6 +473,7 @@ class Connection(ReceiveHalf):
     def resume_output(self, now: float) -> None:
         """The transport has room again."""
         self.paused = False
+        self.unsent = 0
         self.answers_gone()
         self.pump(now)
 

@@ -14,7 +14,7 @@ cdef int _SETTINGS, _PING, _GOAWAY, _ACK, _RECV_RST
 cdef int _STREAM_LIMIT, _CONTROL_QUEUE, _SETTINGS_VALUE, _SETTING_NAMES, _GOAWAY_SLOT, _ERROR_CODES
 cdef long long _WINDOW_MAX
 cdef int _RETUNES, _FIELDS_IGNORED
-cdef bytes _PROBE
+cdef bytes _PROBE, _QUESTION
 
 cdef class ControlHalf(SendHalf):
     cdef readonly bint need_settings
@@ -40,6 +40,7 @@ cdef class ControlHalf(SendHalf):
     cdef apply_local(self, unsigned int code, unsigned int value)
     cdef note_local(self, dict changes)
     cdef int on_ping(self, const unsigned char *buf, Py_ssize_t pos, Py_ssize_t end, int flags) except -1
+    cdef ask_whether_read(self)
     cdef probe(self, Stream stream)
     @cython.locals(tuner=WindowTuner, unread="long long", stream=Stream)
     cdef probe_returned(self)

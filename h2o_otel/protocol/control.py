@@ -42,6 +42,7 @@ DRAIN_WAIT_S = 1.0
 _RETUNES = counters.slot("flow_control_retunes")
 _FIELDS_IGNORED = counters.slot("fields_ignored") + counters.IGNORED_FIELDS.index("priority")
 _PROBE = b"\x00h2o-bdp"
+_QUESTION = b"h2o-read"
 
 
 class ControlHalf(SendHalf):
@@ -233,6 +234,9 @@ class ControlHalf(SendHalf):
             if self.tuner.probing and payload == _PROBE:
                 self.probe_returned()
                 return 0
+            if self.asked_at and payload == _QUESTION:
+                self.asked_at = 0.0
+                return 0
             sent = self.pings.pop(payload, None)
             if sent is not None:
                 self.counters.histogram("ping_rtt", self.role).record(self.now - sent)
@@ -243,6 +247,13 @@ class ControlHalf(SendHalf):
         writer.write_ping(self.out, payload, True)
         self.sent(_PING, _ACK, 0, 8)
         return self.answer_queued()
+
+    def ask_whether_read(self) -> None:
+        """Ask by PING whether a client that takes no body reads the connection at all; no deadline depends on the answer."""
+        if not self.closed and not self.paused and not self.asked_at:
+            writer.write_ping(self.out, _QUESTION, False)
+            self.sent(_PING, 0, 0, 8)
+            self.asked_at = self.now
 
     # -- windows
 

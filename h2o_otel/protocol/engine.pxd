@@ -6,7 +6,7 @@ cdef class Engine:
     cdef public bint started, closed, turn_over, trace_requests
     cdef public list traced
     cdef public dict streams
-    cdef public long long requests, queued
+    cdef public long long requests, queued, unsent
     cdef public object remote_settings
 
     cpdef Py_ssize_t receive_into(self, bytearray buffer, Py_ssize_t start, Py_ssize_t end, double now) except -1

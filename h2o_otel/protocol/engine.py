@@ -32,6 +32,7 @@ class Engine:
         requests: streams that either side has opened on the connection.
         queued: octets of bodies that are not framed yet.
         remote_settings: what the peer has set.
+        unsent: octets that were written and that the peer has not acknowledged, as of the driver's last look at a full transport.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class Engine:
         self.streams: dict[int, Stream] = {}
         self.requests = 0
         self.queued = 0
+        self.unsent = 0
         self.remote_settings = INITIAL
 
     # -- octets and time, which a driver brings

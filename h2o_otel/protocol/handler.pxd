@@ -7,6 +7,9 @@ cdef class Handler:
     cpdef data_received(self, Stream stream, bytes data, bint end_stream)
     cpdef trailers_received(self, Stream stream)
     cpdef stream_reset(self, Stream stream, object error)
+    cpdef str short_of(self)
+    cpdef bint body_overdue(self, Stream stream, object violation) except -1
+    cpdef request_refused(self, unsigned int stream_id, str rule, object violation)
     cpdef stream_writable(self, Stream stream)
     cpdef stream_closed(self, Stream stream)
     cpdef push_received(self, Stream stream, Stream promised)

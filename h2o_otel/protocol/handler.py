@@ -8,6 +8,7 @@ verb.  An implementation may call any verb of the connection from any of them (e
 from __future__ import annotations
 
 from ..errors import ConnectionTerminated, StreamReset
+from ..rules import Violation
 from ..streams.stream import Stream
 
 __all__ = ["Handler"]
@@ -36,6 +37,17 @@ class Handler:
 
     def stream_reset(self, stream: Stream, error: StreamReset) -> None:
         """The stream ended early, by the peer, by a rule, or because the connection ended; once per stream, before ``stream_closed``."""
+
+    def short_of(self) -> str:
+        """The resource that is short, beside memory, so that bodies have to make progress; "" while none is."""
+        return ""
+
+    def body_overdue(self, stream: Stream, violation: Violation) -> bool:
+        """The request's body does not come, and no response has begun: true where the layer above has answered and ended the stream."""
+        return False
+
+    def request_refused(self, stream_id: int, rule: str, violation: Violation | None) -> None:
+        """A request was reset before it became a stream; ``violation`` is the reason where it is a fault of the peer."""
 
     def stream_writable(self, stream: Stream) -> None:
         """Queued body went below the stream's low-water mark: producers may go on."""

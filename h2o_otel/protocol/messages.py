@@ -204,6 +204,7 @@ class MessageHalf(ControlHalf):
             return self.refuse_for_memory(stream_id)
         if beyond and not self.may_hold(fields.list_bytes):
             self.decline(stream_id, _REFUSED_STREAM)
+            self.handler.request_refused(stream_id, "streams_held", None)
             return None
         stream = self.new_stream(stream_id, False)
         if beyond:
@@ -249,6 +250,7 @@ class MessageHalf(ControlHalf):
         """No memory for another stream, which is no fault of the peer: REFUSED_STREAM says that it may ask again (RFC 9113 section 8.7)."""
         self.slots[_MEMORY_REFUSED] += 1
         self.decline(stream_id, _REFUSED_STREAM)
+        self.handler.request_refused(stream_id, "memory_refused", None)
         return None
 
     def decline(self, stream_id: int, code: int) -> None:

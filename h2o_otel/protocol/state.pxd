@@ -48,7 +48,8 @@ cdef class ConnectionState(Engine):
     cdef readonly int traced_open
     # requests whose body has not ended, and when progress of bodies is looked at next
     cdef readonly int bodies_open
-    cdef readonly double progress_at
+    cdef readonly double progress_at, strict_at, uploading_at
+    cdef double asked_at
     cdef public double now
     # state of the connection
     cdef readonly bint goaway_sent, goaway_received, shutting_down, counted

@@ -1,9 +1,9 @@
 """What a connection knows: its settings, codecs, streams, windows and memory, as they are in the beginning.
 
-The connection is one object in eight files, each a subclass of the one before: ``state`` (this),
+The connection is one object in nine files, each a subclass of the one before: ``state`` (this),
 ``core`` (what both halves do with it), ``send`` (verbs and framing), ``control`` (the connection
 as a whole), ``messages`` (requests and responses received), ``push`` (promises), ``receive``
-(frames of the peer), ``connection`` (life cycle and public surface).
+(frames of the peer), ``progress`` (bodies that make none), ``connection`` (life cycle and public surface).
 """
 
 from __future__ import annotations
@@ -150,6 +150,12 @@ class ConnectionState(Engine):
         self.stream_low_water = limits.send_buffer_stream_bytes // 2
         self.bodies_open = 0
         self.progress_at = 0.0
+        # Since when bodies have to make progress because a resource is short, 0.0 while none is.
+        self.strict_at = 0.0
+        # When a request body was open last, of a client that may be too busy sending it to read our SETTINGS and PINGs.
+        self.uploading_at = 0.0
+        # When a client that takes no body was asked by PING whether it reads at all, 0.0 once it has answered.
+        self.asked_at = 0.0
         self.local_streams_max = limits.push_promises_max if self.client else limits.streams_max
         self.remote_streams_max = UNLIMITED
         self._reported_streams_max = 0
@@ -194,7 +200,13 @@ class ConnectionState(Engine):
         self.unread = 0
         self.fields_bytes = 0
         self.budget = (
-            local_budget(self.counters, process_bytes_max(limits), limits.memory_shrink_percent, limits.memory_refuse_percent)
+            local_budget(
+                self.counters,
+                process_bytes_max(limits),
+                limits.memory_shrink_percent,
+                limits.memory_refuse_percent,
+                limits.pressure_percent,
+            )
             if self.config.tuning.memory_budget
             else None
         )

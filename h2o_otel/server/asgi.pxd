@@ -50,6 +50,7 @@ cdef class AsgiRequest:
     cdef _give_up(self)
     cdef bint _content_complete(self)
     cdef _uncount(self)
+    cdef refuse(self, int status, bytes text, str reason)
     @cython.locals(owner=AsgiConnection, now=double)
     cdef reply(self, int status, bytes text)
     @cython.locals(n="Py_ssize_t")
@@ -58,6 +59,8 @@ cdef class AsgiRequest:
     cdef reset(self, object error)
     cdef notify_shutdown(self)
     cdef cut(self)
+    cdef _cancel_later(self)
+    cdef bint overdue(self, str rule) except -1
     cpdef _expire(self)
     cdef writable(self)
     @cython.locals(owner=AsgiConnection, stream=Stream, status=int)

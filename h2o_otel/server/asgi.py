@@ -231,7 +231,7 @@ class AsgiRequest:
                 return
             unfinished = True
             error = RuntimeError("the application returned without completing its response")
-        told = self._told and (unfinished or caused_by_disconnect(error))
+        told = (self._told and unfinished) or ((self._told or self.disconnected) and caused_by_disconnect(error))
         if not cancelled and not told:
             self.owner.service.report_exception(error, self.stream, self.span)
         if self.response_done:
@@ -261,6 +261,11 @@ class AsgiRequest:
         if self._counted:
             self._counted = False
             self.owner.handler_ended()
+
+    def refuse(self, status: int, text: bytes, reason: str) -> None:
+        """Answer without the application, for a limit of the server (``reason``)."""
+        self.error_type = reason
+        self.reply(status, text)
 
     def reply(self, status: int, text: bytes) -> None:
         """Answer without the application, if nothing was answered yet."""
@@ -316,9 +321,26 @@ class AsgiRequest:
                 self._task.cancel("the client disconnected")
                 return
             # Others are woken by receive() or send(), or may be in the middle of a commit.
-            service = self.owner.service
-            grace = service.limits.disconnect_grace_s
-            self._timer = service.loop.call_at(service.loop.now() + grace, self._expire)
+            self._cancel_later()
+
+    def _cancel_later(self) -> None:
+        """The application has been told that nobody waits for it; it is cancelled after a grace time."""
+        service = self.owner.service
+        self._timer = service.loop.call_at(service.loop.now() + service.limits.disconnect_grace_s, self._expire)
+
+    def overdue(self, rule: str) -> bool:
+        """The body does not come: answer 408 and tell the application that its client is gone; false once a response has begun."""
+        if self._head_sent or self.response_done or self.over:
+            return False
+        self.error_type = rule
+        self.stream.awaited = False
+        # Before the answer, which may close the stream: what still runs keeps its place among the handlers.
+        self.disconnected = True
+        self.reply(408, b"Request Timeout")
+        self._wake_everybody()
+        if self._running:
+            self._cancel_later()
+        return True
 
     def notify_shutdown(self) -> None:
         """The server ends: ``receive()`` gives ``http.disconnect`` from now on, ``send()`` works as before."""
@@ -365,7 +387,7 @@ class AsgiRequest:
             scheme, client = self.scheme(), self.client()
         owner.service.report_request(stream, self._metrics_index, status, route_of(self.scope), self.error_type, self.span, scheme, client)
         self.scope = None
-        if self.response_done or not self._running:
+        if (self.response_done and not self.disconnected) or not self._running:
             # A background task after a complete response counts no more, a handler without a stream does.
             self._uncount()
 
@@ -389,10 +411,13 @@ class AsgiRequest:
             self._receivers.append(waiter)
             self._waits += 1
             began = _mem.now_ns()
+            # Only now does the client owe its body.
+            self.stream.awaited = True
             try:
                 await waiter
             finally:
                 self._waits -= 1
+                self.stream.awaited = False
                 self.owner.service.counters.slots[_WAIT_RECEIVE] += _mem.now_ns() - began
             message = self._take()
         return message

@@ -13,6 +13,10 @@ from ..limits import Limits
 __all__ = ["Gate", "GatedProtocol"]
 
 
+def _ignore(*_: object) -> None:
+    """Nobody asked to be told."""
+
+
 class Gate:
     """Counts the connections of a server.
 
@@ -21,6 +25,8 @@ class Gate:
 
     Attributes:
         connections: that are inside.
+        changed: called with the number of connections when one has come or gone.
+        refused: called with an address, and the limit that refused a connection from it.
         addresses: how many of them each client address has; kept only where its limit is set.
         left: called when a connection is gone, whose descriptor is free in the next turn of the loop.
     """
@@ -29,6 +35,8 @@ class Gate:
         self.connections = 0
         self.addresses: dict[str, int] = {}
         self.left: Callable[[], object] | None = None
+        self.changed: Callable[[int], None] = _ignore
+        self.refused: Callable[[str, str], None] = _ignore
         self._connections_max = limits.connections_max
         self._address_max = limits.connections_per_address_max
 
@@ -36,19 +44,24 @@ class Gate:
         """Count one more from ``address``; false, and counted as rejected, where that is too many."""
         held = self.addresses.get(address, 0)
         if self.connections >= self._connections_max:
-            counters.local().count("connection_rejected", ("connections_max",))
-            return False
+            return self._refuse(address, "connections_max")
         if self._address_max is not None and address:
             if held >= self._address_max:
-                counters.local().count("connection_rejected", ("connections_per_address_max",))
-                return False
+                return self._refuse(address, "connections_per_address_max")
             self.addresses[address] = held + 1
         self.connections += 1
+        self.changed(self.connections)
         return True
+
+    def _refuse(self, address: str, limit: str) -> bool:
+        counters.local().count("connection_rejected", (limit,))
+        self.refused(address, limit)
+        return False
 
     def leave(self, address: str) -> None:
         """One that had entered is gone."""
         self.connections -= 1
+        self.changed(self.connections)
         held = self.addresses.get(address, 0)
         if held > 1:
             self.addresses[address] = held - 1

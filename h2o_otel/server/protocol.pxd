@@ -4,11 +4,13 @@ from ..protocol.engine cimport Engine
 from ..streams.stream cimport Stream
 from .asgi cimport AsgiRequest
 from .carrier cimport AsgiConnection
+from .routes cimport route_of
 from .service cimport Service
+from ..memory.budget cimport eased
 
 cdef dict _ASGI
 cdef int _HANDLERS_WAITING
-cdef double _GOAWAY_WAIT_S
+cdef double _GOAWAY_WAIT_S, _SHORTAGE_S
 cdef bytes _GOAWAY_PING
 cdef unsigned int _CANCEL, _REFUSED_STREAM
 
@@ -22,6 +24,10 @@ cdef class ServerProtocol(AsgiConnection):
     cdef dict _waiting
     cdef long long _id, _opened_ns
     cdef object _log
+    cdef int _pressure_above
+    cdef bint _short
+    cdef object _shortage_timer
+    cdef object _refusals
     cdef object __weakref__
 
     cpdef emit(self, str name, dict fields)
@@ -33,6 +39,12 @@ cdef class ServerProtocol(AsgiConnection):
     cpdef trailers_received(self, Stream stream)
     @cython.locals(request=AsgiRequest)
     cpdef stream_reset(self, Stream stream, object error)
+    cpdef str short_of(self)
+    @cython.locals(request=AsgiRequest)
+    cpdef bint body_overdue(self, Stream stream, object violation) except -1
+    cpdef request_refused(self, unsigned int stream_id, str rule, object violation)
+    @cython.locals(request=AsgiRequest)
+    cdef _refused(self, unsigned int stream_id, Stream stream, str rule, object reason, object limit, object actual)
     @cython.locals(request=AsgiRequest)
     cpdef stream_writable(self, Stream stream)
     @cython.locals(request=AsgiRequest)
@@ -44,6 +56,9 @@ cdef class ServerProtocol(AsgiConnection):
     cdef _begin(self, AsgiRequest request)
     cdef _unwait(self, AsgiRequest request)
     cdef handler_ended(self)
+    cdef _begin_shortage(self)
+    cpdef _report_shortage(self)
+    cdef _end_shortage(self)
     cdef _resume_soon(self)
     cdef head_waits(self, object request)
     cpdef _heads_due(self)

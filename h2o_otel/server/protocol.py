@@ -11,9 +11,14 @@ from typing import Any
 from .. import counters as _counters
 from ..errors import ConnectionTerminated, ErrorCode, StreamReset
 from ..io.driver import Driver
+from ..memory.budget import eased
+from ..rules import Violation
 from ..streams.stream import Stream
 from .asgi import AsgiRequest
 from .carrier import AsgiConnection
+from .pressure import HANDLERS, threshold
+from .refusals import Refusals, limit_fields, request_fields
+from .routes import route_of
 from .service import Service
 
 __all__ = ["ServerProtocol"]
@@ -24,6 +29,8 @@ _HANDLERS_WAITING = _counters.slot("asgi_handlers") + 1
 _CANCEL = int(ErrorCode.CANCEL)
 _REFUSED_STREAM = int(ErrorCode.REFUSED_STREAM)
 _GOAWAY_WAIT_S = 1.0
+# Handlers that are short for less are a burst.
+_SHORTAGE_S = 1.0
 _GOAWAY_PING = b"h2o-otel"
 
 
@@ -61,6 +68,10 @@ class ServerProtocol(AsgiConnection):
         self._id = 0
         self._opened_ns = 0
         self._log: Any = None
+        self._pressure_above = threshold(limits, self.running_max)
+        self._short = False
+        self._shortage_timer: Any = None
+        self._refusals: Refusals | None = None
 
     # -- the connection
 
@@ -125,7 +136,8 @@ class ServerProtocol(AsgiConnection):
             if shown and self.service.log.wants("h2o.connection.frames"):
                 self.emit("h2o.connection.frames", shown)
             return
-        self.emit("h2o.connection.failed", {**fields, **shown})
+        limit = limit_fields(error.rule, self.service.limits, error.limit, error.actual) if error.initiator == "local" else {}
+        self.emit("h2o.connection.failed", {**fields, **limit, **shown})
         if self.span_base is not None:
             self.service.tracing.connection_ended(self.span_base, self._opened_ns, _counters.clock(), error.rule, shown)
 
@@ -160,6 +172,8 @@ class ServerProtocol(AsgiConnection):
     def request_received(self, stream: Stream, end_stream: bool) -> None:
         request = AsgiRequest(self, stream, end_stream)
         stream.user = request
+        # The client owes body only while the application waits in receive().
+        stream.awaited = False
         self._pending.append(request)
 
     def data_received(self, stream: Stream, data: bytes, end_stream: bool) -> None:
@@ -178,9 +192,49 @@ class ServerProtocol(AsgiConnection):
         request = stream.user
         if request is not None:
             request.reset(error)
+        if error.initiator == "local" and error.scope == "stream":
+            self._refused(stream.id, stream, error.rule, error, error.limit, error.actual)
         if self.service.log.wants("h2o.stream.reset"):
             fields = {"h2o.stream.id": stream.id, "h2o.error_code": ErrorCode.label(error.code), "error.type": error.rule}
             self.emit("h2o.stream.reset", fields)
+
+    # -- what the server ends or refuses itself
+
+    def short_of(self) -> str:
+        return "handlers" if self._short else self.service.pressure.short_of()
+
+    def body_overdue(self, stream: Stream, violation: Violation) -> bool:
+        request = stream.user
+        if request is None or not request.overdue(violation.rule.token):
+            return False
+        fields = violation.fields
+        self._refused(stream.id, stream, violation.rule.token, violation, fields["limit"], fields["actual"])
+        return True
+
+    def request_refused(self, stream_id: int, rule: str, violation: Violation | None) -> None:
+        fields = {} if violation is None else violation.fields
+        self._refused(stream_id, None, rule, violation, fields.get("limit"), fields.get("actual"))
+
+    def _refused(self, stream_id: int, stream: Stream | None, rule: str, reason: Any, limit: Any, actual: Any) -> None:
+        """One line for whoever looks for a request that was lost; nothing is formatted for those that are not said."""
+        if self._refusals is None:
+            self._refusals = Refusals()
+        unsaid = self._refusals.take(self.loop.now())
+        if unsaid < 0:
+            return
+        fields: dict[str, Any] = {"h2o.stream.id": stream_id, "error.type": rule}
+        if stream is not None:
+            request = stream.user
+            client = None
+            if request is not None:
+                client = request.client()
+            fields.update(request_fields(stream, None if request is None else route_of(request.scope), client))
+        if reason is not None:
+            fields["exception.message"] = str(reason)
+        fields.update(limit_fields(rule, self.service.limits, limit, actual))
+        if unsaid:
+            fields["h2o.refusals.unsaid"] = unsaid
+        self.emit("h2o.request.refused", fields)
 
     def stream_writable(self, stream: Stream) -> None:
         request = stream.user
@@ -235,9 +289,12 @@ class ServerProtocol(AsgiConnection):
     def _begin(self, request: AsgiRequest) -> None:
         service = self.service
         if service.concurrency_max >= 0 and service.handlers >= service.concurrency_max:
-            request.reply(503, b"Service Unavailable")
+            self._refused(request.stream.id, request.stream, "limit_concurrency", None, service.concurrency_max, None)
+            request.refuse(503, b"Service Unavailable", "limit_concurrency")
         else:
             self.running += 1
+            if self.running > self._pressure_above and not self._short:
+                self._begin_shortage()
             request.start()
 
     def _unwait(self, request: AsgiRequest) -> None:
@@ -247,8 +304,29 @@ class ServerProtocol(AsgiConnection):
 
     def handler_ended(self) -> None:
         self.running -= 1
+        if self._short and self.running <= eased(self._pressure_above):
+            self._end_shortage()
         if self._waiting:
             self._resume_soon()
+
+    def _begin_shortage(self) -> None:
+        """Most of the handlers run; a burst that is over before anybody could be asked to hurry is not worth a line."""
+        self._short = True
+        self.service.pressure.count(HANDLERS, 1)
+        self._shortage_timer = self.loop.call_at(self.loop.now() + _SHORTAGE_S, self._report_shortage)
+
+    def _report_shortage(self) -> None:
+        self._shortage_timer = None
+        self.emit("h2o.pressure.entered", self.service.pressure.entry(HANDLERS, self.running, self.running_max))
+
+    def _end_shortage(self) -> None:
+        self._short = False
+        self.service.pressure.count(HANDLERS, -1)
+        if self._shortage_timer is None:
+            self.emit("h2o.pressure.left", self.service.pressure.fields(HANDLERS, self.running, self.running_max))
+        else:
+            self._shortage_timer.cancel()
+            self._shortage_timer = None
 
     def _resume_soon(self) -> None:
         """Start what waits in the next turn: this may be inside the step of another application."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import counters
+from ..buffers.pool import limit_depot
 from ..io import asyncio as h2_asyncio
 from ..io.asyncio import H2Protocol
 from ..io.driver import Driver
@@ -30,6 +31,7 @@ from .gate import Gate, GatedProtocol
 from .lifespan import Lifespan
 from .preface import Preface, PrefaceHandler
 from .protocol import ServerProtocol
+from .refusals import limit_fields
 from .service import CREATE_TASK, EAGER, Service
 
 __all__ = ["Server"]
@@ -110,6 +112,8 @@ class Server:
             await lifespan.startup()
             try:
                 self.service = self._make_service(app, lifespan)
+                self._gate.changed = self.service.pressure.connections_changed
+                self._gate.refused = self._refused
                 with frozen(freeze), _watched(self._loop, self.service):
                     await self._listen(sockets)
                     self._announce(began)
@@ -140,6 +144,7 @@ class Server:
     def _make_service(self, app: Any, lifespan: Lifespan) -> Service:
         config = self.config
         counters.feeds("server")
+        limit_depot(config.limits.buffer_depot_bytes_max)
         telemetry = default() if self.telemetry is None else self.telemetry
         if config.access_log:
             telemetry.access_log = True
@@ -208,6 +213,12 @@ class Server:
         loop, config = asyncio_loop(), self.config
         return GatedProtocol(self._gate, loop, config.limits, self._setup, role=counters.SERVER, tls=pump, tuning=config.tuning)
 
+    def _refused(self, address: str, limit: str) -> None:
+        """The gate let a connection not in."""
+        if self.service is not None and self.service.log.wants("h2o.connection.refused"):
+            fields = {"network.peer.address": address} if address else {}
+            self.service.log.emit("h2o.connection.refused", {**fields, "error.type": limit, **limit_fields(limit, self.config.limits)})
+
     def _setup(self, driver: Driver) -> None:
         """Octets can flow: decide what runs on the connection."""
         assert self.service is not None
@@ -248,6 +259,7 @@ class Server:
         self.due = ending.due
         await ending.run()
         reason = ending.reason or ("signal" if self._captured_signals else "stop")
+        service.pressure.close()
         service.log.emit("h2o.server.stopped", {"process.pid": os.getpid(), "h2o.reason": reason, "h2o.duration": time.monotonic() - began})
 
     # -- signals

@@ -33,6 +33,7 @@ cdef class Service:
     cdef readonly bint date
     cdef readonly tuple server_field
     cdef readonly int concurrency_max
+    cdef readonly object pressure
     cdef readonly set connections
     cdef readonly set tasks
     cdef public int handlers

@@ -25,6 +25,8 @@ from ..streams.stream import REMOTE, Stream
 from ..telemetry.runtime import LoopWatch
 from ..telemetry.span import RequestSpan
 from .forwarded import Trust
+from .pressure import Pressure
+from .refusals import ended_early
 
 __all__ = ["CREATE_TASK", "EAGER", "Service"]
 
@@ -63,6 +65,7 @@ class Service:
 
     Attributes:
         connections: the live connections.
+        pressure: what is short.
         tasks: applications that did not end in their first step.
         handlers: applications that run.
         cut_routes: how many streams of each route the end of the server has cut.
@@ -99,6 +102,7 @@ class Service:
         self.date = date
         self.server_field = None if server_header is None else (b"server", server_header.encode("ascii"))
         self.concurrency_max = -1 if concurrency_max is None else concurrency_max
+        self.pressure = Pressure(loop, limits, self.log, self.counters)
         self.connections: set[Any] = set()
         self.tasks: set[asyncio.Task[Any]] = set()
         self.handlers = 0
@@ -233,6 +237,7 @@ class Service:
         ``scheme`` and ``client`` are those of the access log.
         """
         duration = stream.closed_at - stream.headers_at
+        more = ended_early(error_type, route) if error_type is not None or status == 0 else None
         if self.metrics is not None and metrics_index >= 0:
             exemplar = span if span is not None and span.sampled else None
             self.metrics.finished(metrics_index, status, route, error_type, duration, exemplar, stream.body_received, stream.body_sent)
@@ -249,7 +254,16 @@ class Service:
         if self.access_log:
             address = "" if client is None else client[0]
             self.log.access(
-                span, stream.method, stream.path or b"", status, duration, stream.body_received, stream.body_sent, address, scheme or ""
+                span,
+                stream.method,
+                stream.path or b"",
+                status,
+                duration,
+                stream.body_received,
+                stream.body_sent,
+                address,
+                scheme or "",
+                more,
             )
 
     # -- responses

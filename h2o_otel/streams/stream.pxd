@@ -57,6 +57,7 @@ cdef class Stream:
     cdef public double blocked_since
     # progress of the body each way, looked at by ``Connection.check_progress``
     cdef bint body_open
+    cdef public bint awaited
     cdef long long small_unread
     cdef double recv_since, send_since
     cdef long long recv_mark, send_mark, send_total_mark

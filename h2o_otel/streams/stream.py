@@ -42,6 +42,7 @@ class Stream:
         recv_target: what ``recv_window``, ``recv_unread`` and credit that is held back add up to.
         recv_unread: octets delivered that the layer above has not credited yet.
         assembly: where DATA that arrives is put, set by the layer above; None when it is handed out in pieces.
+        awaited: the layer above waits for body; one that does something else sets it to false meanwhile, and the peer owes nothing.
         body_received, body_sent: octets of DATA without padding.
         queued: octets of DATA waiting for a window or for room in the output.
         urgency, incremental: RFC 9218 priority.
@@ -57,6 +58,7 @@ class Stream:
         "ahead",
         "assembly",
         "authority",
+        "awaited",
         "behind",
         "blocked_since",
         "body_open",
@@ -165,6 +167,7 @@ class Stream:
         self.writable_wanted = False
         self.blocked_since = 0.0
         self.body_open = False
+        self.awaited = True
         self.small_unread = 0
         self.recv_since = 0.0
         self.recv_mark = 0

@@ -295,8 +295,12 @@ class BoundLog:
         sent: int = 0,
         client: str = "",
         scheme: str = "",
+        more: Mapping[str, Any] | None = None,
     ) -> None:
-        """The access log's line of one request, for the queue's thread to write; the query is not part of it.  Never raises."""
+        """The access log's line of one request, for the queue's thread to write.  Never raises.
+
+        The query is not part of it, and a status is where a response began (not 0); ``more`` are fields of a request that failed.
+        """
         try:
             if not self._takes(_ACCESS):
                 return
@@ -313,6 +317,10 @@ class BoundLog:
                 fields["client.address"] = client
             if scheme:
                 fields["url.scheme"] = scheme
+            if not status:
+                del fields["http.response.status_code"]
+            if more is not None:
+                fields.update(more)
             context = span.span_context() if span is not None else trace_api.get_current_span().get_span_context()
             identity = _Identity(context) if context.is_valid else None
             lines.queue.put(functools.partial(self._write, _ACCESS, fields, identity, time_ns()))

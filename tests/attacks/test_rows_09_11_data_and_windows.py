@@ -12,8 +12,11 @@ from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from tests.attacks.bounds import stopped, within_limits
 from tests.support.engine import Peer, requesting, serving
 from tests.support.wire import (
+    GOAWAY,
+    PING,
     data,
     frame,
+    frames,
     headers,
     ping,
     priority,
@@ -103,12 +106,67 @@ def answering(size: int = 200_000, **changes: Any) -> tuple[Any, Peer]:
     return server, peer
 
 
+def waits_and_answers(peer: Peer, seconds: int) -> None:
+    """Time passes second by second for a peer that answers PING."""
+    for _ in range(seconds):
+        wait(peer, 1)
+        pings = [f for f in frames(peer.connection.data_to_send()) if f.type == PING and not f.flags & 1]
+        peer.sends(*(ping(f.payload, ack=True) for f in pings))
+
+
 class TestRow10SlowRead:
-    def test_attack_of_a_reader_that_does_not_read(self) -> None:
-        server, peer = answering()
-        wait(peer, 33)
+    @pytest.mark.parametrize(("short", "after_s"), [(False, 91), (True, 31)])
+    def test_attack_of_a_reader_that_does_not_read(self, short: bool, after_s: int) -> None:
+        """It answers PING, so the connection stays."""
+        server, peer = answering(pressure_percent=0 if short else 75)
+        waits_and_answers(peer, after_s - 1)
+        assert list(server.streams) == [1]
+        waits_and_answers(peer, 1)
         stopped(peer, "send_stalled", "reset")
         assert server.queued == 0
+
+    @pytest.mark.parametrize(("short", "after_s"), [(False, 91), (True, 31)])
+    @pytest.mark.parametrize("paused", [False, True], ids=["answers no PING", "full socket"])
+    def test_attack_of_a_connection_that_is_not_read(self, short: bool, after_s: int, paused: bool) -> None:
+        """With its last stream goes the connection, without the idle time."""
+        server, peer = answering(pressure_percent=0 if short else 75)
+        if paused:
+            server.pause_output()
+        wait(peer, after_s - 1)
+        assert not server.closed
+        wait(peer, 1)
+        assert peer.counted("abuse_detections") == {("send_stalled", "reset"): 1}
+        assert server.closed
+        goaway = [f for f in frames(server.data_to_send()) if f.type == GOAWAY]
+        assert goaway[-1].payload[8:] == b"the connection is not read"
+
+    def test_honest_reader_that_pauses_for_a_minute(self) -> None:
+        """Again and again, and it reads little in between."""
+        server, peer = answering(window_updates_base=1000)
+        for _ in range(4):
+            waits_and_answers(peer, 80)
+            peer.sends(window_update(1, 10), window_update(0, 10))
+            server.pump(peer.now)
+        assert list(server.streams) == [1]
+
+    def test_honest_other_stream_keeps_the_connection(self) -> None:
+        server, peer = answering()
+        peer.sends(headers(3, GET, end_stream=True))
+        wait(peer, 200)
+        assert list(server.streams) == [3]
+        assert not server.closed
+
+    def test_honest_socket_that_empties_slowly(self) -> None:
+        """What the transport still holds is not progress, what it gets rid of is, though the engine writes nothing meanwhile."""
+        server, peer = answering(200_000)
+        server.data_to_send()
+        server.pause_output()
+        for second in range(300):
+            server.unsent = 600_000 - 2000 * second
+            wait(peer, 1)
+        assert list(server.streams) == [1]
+        wait(peer, 91)
+        assert not server.streams
 
     def test_attack_of_window_updates(self) -> None:
         _server, peer = serving()
@@ -132,7 +190,7 @@ class TestRow10SlowRead:
     @pytest.mark.parametrize(("octets_per_s", "rules"), [(2000, []), (1, ["send_too_slow", "send_too_slow"])])
     def test_response_that_waits_behind_another(self, octets_per_s: int, rules: list[str]) -> None:
         """Responses go out in request order: the second waits for a connection that moves, however long that takes."""
-        server, peer = serving(replace(SERVER_LIMITS, window_updates_base=1000))
+        server, peer = serving(replace(SERVER_LIMITS, window_updates_base=1000, pressure_percent=0))
         peer.sends(settings({4: 2**20}), headers(1, GET, end_stream=True), headers(3, GET, end_stream=True))
         for stream_id in (1, 3):
             server.send_response(server.streams[stream_id], 200, [], False, peer.now)
@@ -152,7 +210,7 @@ class TestRow10SlowRead:
         for stream_id in (1, 3):
             server.send_response(server.streams[stream_id], 200, [], False, peer.now)
             server.send_data(server.streams[stream_id], b"x" * 1_000_000, True, peer.now)
-        for _ in range(33):
+        for _ in range(93):
             peer.sends(window_update(3, 10_000))
             server.pump(peer.now)
             wait(peer, 1)
@@ -161,7 +219,7 @@ class TestRow10SlowRead:
 
     def test_attack_of_octets_in_time(self) -> None:
         """Progress is counted in octets of body: a few a second are none."""
-        server, peer = answering(window_updates_base=1000)
+        server, peer = answering(window_updates_base=1000, pressure_percent=0)
         for _ in range(40):
             if 1 in server.streams:
                 peer.sends(window_update(1, 1), window_update(0, 1))
@@ -190,9 +248,11 @@ class TestRow10SlowRead:
         assert not server.streams
         assert not server.closed
 
-    @pytest.mark.parametrize(("octets_per_s", "survives"), [(2000, True), (300, True), (100, False)])
-    def test_honest_slow_but_steady_upload(self, octets_per_s: int, survives: bool) -> None:
-        server, peer = serving()
+    @pytest.mark.parametrize(
+        ("octets_per_s", "short", "survives"), [(2000, True, True), (300, True, True), (100, True, False), (1, False, True)]
+    )
+    def test_honest_slow_but_steady_upload(self, octets_per_s: int, short: bool, survives: bool) -> None:
+        server, peer = serving(replace(SERVER_LIMITS, pressure_percent=0 if short else 75))
         peer.sends(headers(1, POST))
         for _ in range(60):
             if 1 not in server.streams:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from h2o_otel.limits import CLIENT_LIMITS
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from tests.attacks.bounds import stopped, within_limits
 from tests.support.engine import GET, Peer, requesting, serving
 from tests.support.wire import (
@@ -62,11 +62,14 @@ class TestRow15Slowloris:
         wait(peer, 1)
         stopped(peer, "preface_timeout")
 
-    def test_attack_with_a_body_that_never_comes(self) -> None:
-        _server, peer = serving()
+    @pytest.mark.parametrize(("percent", "after_s", "rule"), [(75, 91, "body_stalled"), (0, 6, "body_too_slow")])
+    def test_attack_with_a_body_that_never_comes(self, percent: int, after_s: int, rule: str) -> None:
+        server, peer = serving(replace(SERVER_LIMITS, pressure_percent=percent))
         peer.sends(headers(1, request_block(b"POST")))
-        wait(peer, 8)
-        stopped(peer, "body_too_slow", "reset")
+        wait(peer, after_s - 1)
+        assert list(server.streams) == [1]
+        wait(peer, 1)
+        stopped(peer, rule, "reset")
 
     def test_attack_by_an_idle_connection(self) -> None:
         server, peer = serving()

@@ -91,7 +91,7 @@ MALFORMED: dict[str, bytes] = {
 
 async def test_malformed_requests_end_their_streams_alone(caplog: pytest.LogCaptureFixture) -> None:
     """All on one connection, each followed by a good request."""
-    async with siege(caplog, limits=LIMITS, lines=0) as under:
+    async with siege(caplog, limits=LIMITS, lines=8) as under:
         await under.attacker.greet()
         wanted = {}
         for n, bad in enumerate(MALFORMED.values()):
@@ -121,7 +121,7 @@ BODIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", BODIES)
 async def test_malformed_bodies_are_never_complete(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with siege(caplog, limits=LIMITS, lines=0) as under:
+    async with siege(caplog, limits=LIMITS, lines=2) as under:
         await under.attacker.greet()
         await under.attacker.send(BODIES[name], request(3))
         await under.attacker.until(lambda: 3 in under.attacker.answered())
@@ -173,7 +173,7 @@ CONNECTION_ERRORS: dict[str, tuple[bytes, str]] = {
 async def test_connection_error_is_told_once_and_nothing_more_is_parsed(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """CVE-2026-27135: what stands behind the fault is not looked at."""
     octets, code = CONNECTION_ERRORS[name]
-    async with siege(caplog, limits=LIMITS) as under:
+    async with siege(caplog, limits=LIMITS, lines=5) as under:
         await under.attacker.greet()
         await under.attacker.send(octets + request(11, b"/after") + octets)
         await under.attacker.closed()
@@ -186,7 +186,7 @@ async def test_connection_error_is_told_once_and_nothing_more_is_parsed(name: st
 
 
 async def test_streams_beyond_the_limit_are_refused_and_may_be_sent_again(caplog: pytest.LogCaptureFixture) -> None:
-    async with siege(caplog, limits=LIMITS) as under:
+    async with siege(caplog, limits=LIMITS, lines=5) as under:
         await under.attacker.greet()
         await under.attacker.send(*(request(n, b"/wait") for n in range(1, 500, 2)))
         await under.attacker.send(*(request(n) for n in range(501, 521, 2)))
@@ -199,7 +199,7 @@ async def test_streams_beyond_the_limit_are_refused_and_may_be_sent_again(caplog
 
 async def test_handlers_that_outlive_their_streams_keep_their_limit(caplog: pytest.LogCaptureFixture) -> None:
     """Rapid reset against an application that takes its time: what runs is bounded, not only what is open."""
-    async with siege(caplog, limits=Limits(running_handlers_max=10, disconnect_grace_s=1.0), lines=0) as under:
+    async with siege(caplog, limits=Limits(running_handlers_max=10, disconnect_grace_s=1.0), lines=3) as under:
         await under.attacker.greet()
         for n in range(1, 400, 2):
             await under.attacker.send(request(n, b"/hold"))

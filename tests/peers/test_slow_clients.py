@@ -24,8 +24,10 @@ SHORT = Limits(
     frame_timeout_s=0.5,
     idle_timeout_s=0.8,
     tls_handshake_timeout_s=0.5,
+    body_stall_timeout_s=0.5,
     body_rate_grace_s=0.5,
     send_stall_timeout_s=0.5,
+    send_stall_pressure_s=0.5,
     send_rate_grace_s=0.5,
     disconnect_grace_s=0.1,
 )
@@ -115,17 +117,25 @@ async def test_idle_connection_ends_whatever_it_says(name: str, caplog: pytest.L
         assert under.attacker.goaway() == ("NO_ERROR", "idle")
 
 
-@pytest.mark.parametrize("piece", [b"", data(1, b"x"), data(1, b"", padding=100)])
-async def test_body_that_does_not_come(piece: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    limits = replace(PATIENT, empty_data_in_a_row_max=1000, empty_data_max=1000)
-    async with siege(caplog, limits=limits, lines=0) as under:
+@pytest.mark.parametrize(
+    ("percent", "piece", "rule"),
+    [
+        (75, b"", "body_stalled"),
+        (0, b"", "body_too_slow"),
+        (0, data(1, b"x"), "body_too_slow"),
+        (0, data(1, b"", padding=100), "body_too_slow"),
+    ],
+)
+async def test_body_that_does_not_come(percent: int, piece: bytes, rule: str, caplog: pytest.LogCaptureFixture) -> None:
+    """While nothing is short a dribble passes; the answer is 408 in any case."""
+    limits = replace(PATIENT, empty_data_in_a_row_max=1000, empty_data_max=1000, pressure_percent=percent)
+    async with siege(caplog, limits=limits, lines=9) as under:
         await under.attacker.greet()
         await under.attacker.send(post(1, b"/read"))
-        while not under.attacker.resets():
+        while 1 not in under.attacker.answered():
             await under.attacker.send(piece)
             await asyncio.sleep(0.05)
-        assert under.attacker.resets() == {1: "CANCEL"}
-        assert under.detected() == {("body_too_slow", "reset"): 1}
+        assert under.detected() == {(rule, "refused"): 1}
         await eventually(lambda: under.app.running == 0)
         await under.attacker.send(request(3))
         await under.attacker.until(lambda: 3 in under.attacker.answered())
@@ -133,7 +143,7 @@ async def test_body_that_does_not_come(piece: bytes, caplog: pytest.LogCaptureFi
 
 async def test_windows_held_at_zero(caplog: pytest.LogCaptureFixture) -> None:
     """CVE-2019-9511, CVE-2019-9517: a hundred large responses that nobody takes."""
-    async with siege(caplog, limits=PATIENT, lines=0) as under:
+    async with siege(caplog, limits=PATIENT, lines=5) as under:
         await under.attacker.greet({4: 0})
         await under.attacker.send(*(request(n, b"/large") for n in range(1, 200, 2)))
         await eventually(lambda: under.app.paths.count("/large") == 100)
@@ -147,8 +157,8 @@ async def test_windows_held_at_zero(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_response_taken_octet_by_octet(caplog: pytest.LogCaptureFixture) -> None:
-    limits = replace(PATIENT, window_updates_base=1000)
-    async with siege(caplog, limits=limits, lines=0) as under:
+    limits = replace(PATIENT, window_updates_base=1000, pressure_percent=0)
+    async with siege(caplog, limits=limits, lines=9) as under:
         await under.attacker.greet({4: 1})
         await under.attacker.send(request(1, b"/large"))
         while not under.attacker.resets():
@@ -159,13 +169,23 @@ async def test_response_taken_octet_by_octet(caplog: pytest.LogCaptureFixture) -
 
 
 async def test_socket_that_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
-    """Windows are wide open, TCP is not: the stall ends the stream, the idle time the connection."""
-    async with siege(caplog, limits=SHORT, lines=0, receive_buffer=4096) as under:
+    """Windows are wide open, TCP is not: the stall ends the stream, and with the last one the connection, without the idle time."""
+    async with siege(caplog, limits=replace(SHORT, idle_timeout_s=None), receive_buffer=4096) as under:
         await under.attacker.greet({4: 2**31 - 1})
         await under.attacker.send(window_update(0, 2**31 - 70_000), request(1, b"/large"))
         under.attacker.pause()
         await eventually(lambda: under.app.ended == ["ClientDisconnected"])
         assert under.detected() == {("send_stalled", "reset"): 1}
+        await eventually(lambda: len(under.server.service.connections) == 1)
+
+
+async def test_window_that_is_not_opened_by_a_peer_that_does_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    """The socket takes everything, but nobody answers: with the last stream the connection goes, too."""
+    async with siege(caplog, limits=replace(SHORT, idle_timeout_s=None)) as under:
+        await under.attacker.greet()
+        under.attacker.pause()
+        await under.attacker.send(request(1, b"/large"))
+        await eventually(lambda: under.app.ended == ["ClientDisconnected"])
         await eventually(lambda: len(under.server.service.connections) == 1)
 
 

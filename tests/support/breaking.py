@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from h2o_otel import counters
-from h2o_otel.limits import SERVER_LIMITS
+from h2o_otel.limits import SERVER_LIMITS, Limits
 from h2o_otel.rules import CONNECTION, RULES
 from tests.support.engine import GET, Peer, requesting, serving
 from tests.support.wire import (
@@ -41,6 +41,13 @@ def client() -> Peer:
 def open_server() -> Peer:
     """Stream 1 has an open request."""
     peer = server()
+    peer.sends(headers(1, request_block(b"POST")))
+    return peer
+
+
+def pressed_server() -> Peer:
+    """Stream 1 has an open request, and a resource is short."""
+    _, peer = serving(replace(SERVER_LIMITS, pressure_percent=0))
     peer.sends(headers(1, request_block(b"POST")))
     return peer
 
@@ -118,10 +125,15 @@ def paused_server() -> Peer:
     return peer
 
 
-def answering_server() -> Peer:
-    """The response of stream 1 waits for a window, as it did a second ago."""
-    connection, peer = serving()
-    peer.sends(headers(1, request_block(), end_stream=True))
+def pressed_answering_server() -> Peer:
+    """The same while a resource is short."""
+    return answering_server(replace(SERVER_LIMITS, pressure_percent=0))
+
+
+def answering_server(limits: Limits = SERVER_LIMITS) -> Peer:
+    """The response of stream 1 waits for a window, as it did a second ago, and stream 3 for its application."""
+    connection, peer = serving(limits)
+    peer.sends(headers(1, request_block(), end_stream=True), headers(3, request_block(), end_stream=True))
     connection.send_response(connection.streams[1], 200, [], False, peer.now)
     connection.send_data(connection.streams[1], bytes(200_000), True, peer.now)
     after(1.0)(peer)

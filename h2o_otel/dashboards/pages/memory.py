@@ -61,6 +61,16 @@ _BUDGET = Row(
                 thresholds=(Threshold(0.000001, "warning"),),
             ),
             Panel(
+                title="Short of",
+                queries=(Query(Level("h2o.pressure", by="h2o.resource")),),
+                what="Loops that are short of memory or connections, and connections that are short of handlers.",
+                good="0: clients may pause in bodies for as long as `Limits.body_stall_timeout_s`.",
+                knob="more of the resource, or `Limits.pressure_percent`; meanwhile bodies keep up `Limits.body_rate_min_bytes_per_s`.",
+                thresholds=(Threshold(0.000001, "warning"),),
+            ),
+        ),
+        (
+            Panel(
                 title="Heap of the C allocator",
                 queries=(Query(Level("h2o.memory.heap", by=_STATE)),),
                 what="Allocated from the system against used; absent where the C library does not tell.",

@@ -61,11 +61,11 @@ def test_event_reaches_opentelemetry_in_full(kit):
 
 
 def test_event_reaches_the_applications_handlers(kit, caplog):
-    kit.log.emit("h2o.abuse.detected", {"h2o.abuse.kind": "ping_flood"})
+    kit.log.emit("h2o.request.refused", {"h2o.abuse.kind": "ping_flood"})
     (record,) = [r for r in caplog.records if r.name == "h2o_otel"]
     assert record.levelname == "WARNING"
-    assert record.getMessage() == "h2o.abuse.detected h2o.connection.id=7 h2o.role=server h2o.abuse.kind=ping_flood"
-    assert record.h2o_event == "h2o.abuse.detected"
+    assert record.getMessage() == "h2o.request.refused h2o.connection.id=7 h2o.role=server h2o.abuse.kind=ping_flood"
+    assert record.h2o_event == "h2o.request.refused"
     assert record.h2o_fields == {"h2o.connection.id": 7, "h2o.role": "server", "h2o.abuse.kind": "ping_flood"}
 
 
@@ -110,13 +110,13 @@ def test_level_off_costs_no_event(kit, caplog):
     kit.log.emit("h2o.goaway")
     assert kit.records == []
     assert not kit.log.wants("h2o.connection.opened")
-    assert kit.log.wants("h2o.abuse.detected")
+    assert kit.log.wants("h2o.request.refused")
 
 
 def test_floods_are_limited_per_event(kit):
     for _ in range(25):
         kit.log.emit("h2o.goaway")
-    kit.log.emit("h2o.abuse.detected")
+    kit.log.emit("h2o.request.refused")
     assert len(kit.records) == 11
     assert count("suppressed") == 15
     kit.now += 1_000_000_000

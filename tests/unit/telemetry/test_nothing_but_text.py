@@ -91,7 +91,7 @@ def test_handlers_of_the_application(fresh, caplog):
         with configure(set_global=False) as telemetry:
             telemetry.events._limit.take = lambda name: 0
             for piece in pieces():
-                telemetry.events.emit("h2o.abuse.detected", {"error.type": piece})
+                telemetry.events.emit("h2o.request.refused", {"error.type": piece})
             try:
                 raise ValueError("first\nh2o.goaway forged=1")
             except ValueError as error:
