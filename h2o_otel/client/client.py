@@ -247,13 +247,14 @@ class Client(RequestBuilder):
         request = exchange.request
         origin = endpoint.origin
         metrics = endpoint.metrics
-        if metrics is None and self._telemetry.enabled:
-            metrics = endpoint.metrics = self._telemetry.client_requests(origin.host, origin.port)
+        telemetry = self._telemetry
+        if metrics is None and telemetry.level != "off":
+            metrics = endpoint.metrics = telemetry.client_requests(origin.host, origin.port)
         if metrics is not None:
             exchange.metrics = metrics
             exchange.metrics_index = metrics.started(request.method)
         # Asked each time, since an application may configure its telemetry after the first request.
-        tracing = self._tracing = self._telemetry.tracing
+        tracing = self._tracing = telemetry.tracing
         if tracing is not None:
             block = None if metrics is None else metrics.block
             exchange.span = tracing.client_started(request.method, request, origin.host, origin.port, _mem.now_ns(), resend_count, block)
