@@ -108,10 +108,17 @@ def _add_behaviour(group: Any) -> None:
 def _add_telemetry(group: Any) -> None:
     group.add_argument("--log-level", choices=_LEVELS, default="info", help="least level of log events (%(default)s)")
     group.add_argument("--log-format", choices=("console", "json"), default="console", help="for people or for machines (%(default)s)")
+    group.add_argument(
+        "--capture-logging",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="export what the application logs with Python's logging, from --log-level on (off)",
+    )
     group.add_argument("--access-log", action=argparse.BooleanOptionalAction, default=False, help="one log event per request (off)")
     group.add_argument(
         "--telemetry", choices=("off", "metrics", "traces", "detail"), default="metrics", help="what is recorded (%(default)s)"
     )
+    group.add_argument("--excluded-urls", metavar="REGEXPS", help="no spans and metrics for URLs that one of these, with commas, matches")
     group.add_argument(
         "--body-sizes", action=argparse.BooleanOptionalAction, default=False, help="record the sizes of request and response bodies (off)"
     )
@@ -256,6 +263,8 @@ def _make_telemetry(args: argparse.Namespace, limits: Limits = SERVER_LIMITS) ->
         log_lines_per_s=limits.log_lines_per_s,
         log_queue_lines_max=limits.log_queue_lines_max,
         origins_max=limits.origins_labelled_max,
+        capture_logging=args.capture_logging,
+        excluded_urls=args.excluded_urls,
     )
 
 

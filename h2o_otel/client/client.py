@@ -245,6 +245,9 @@ class Client(RequestBuilder):
     def _observe(self, exchange: Exchange, endpoint: Endpoint, resend_count: int) -> None:
         """The exchange begins, for the metrics and, if there is tracing, its span."""
         request = exchange.request
+        excluded = self._telemetry.excluded
+        if excluded is not None and excluded.search(request.url_text().partition("?")[0]):
+            return
         origin = endpoint.origin
         metrics = endpoint.metrics
         telemetry = self._telemetry

@@ -16,6 +16,8 @@ cdef int _WAIT_RECEIVE, _WAIT_SEND, _FIELDS_DROPPED, _COPIED_ASGI, _INTERNAL_ERR
 cdef str _SHUTDOWN
 cdef tuple _TEXT
 
+cdef _have_no_span(dict scope)
+
 @cython.final
 @cython.freelist(128)
 cdef class AsgiRequest:
@@ -28,7 +30,7 @@ cdef class AsgiRequest:
     cdef readonly object forwarded
     cdef readonly bint started, disconnected, response_done, over, body_ended
     cdef public bint waiting
-    cdef bint _told, _body_taken, _continued, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
+    cdef bint _unobserved, _told, _body_taken, _continued, _running, _counted, _head_sent, _bodyless, _expects_trailers, _messages_done, _has_date, _has_server
     cdef BodyQueue _body
     cdef list _receivers, _senders
     cdef object _task, _timer
@@ -39,6 +41,7 @@ cdef class AsgiRequest:
     cdef int _metrics_index
     cdef object __weakref__
 
+    cdef bint _excluded(self) except -1
     cdef str scheme(self)
     cdef tuple client(self)
     @cython.locals(service=Service, stream=Stream, tracing=Tracing, scope=dict, base=dict)

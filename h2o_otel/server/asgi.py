@@ -35,6 +35,12 @@ _SHUTDOWN = "server_shutdown"
 _TEXT: Any = (b"content-type", b"text/plain; charset=utf-8")
 
 
+def _have_no_span(scope: dict[str, Any]) -> None:
+    """Keep FastAPI 0.165 and Starlette 1.10 from making a span of their own: the request has one, or is to have none."""
+    scope["fastapi.telemetry"] = None
+    scope["starlette.opentelemetry"] = True
+
+
 class AsgiRequest:
     """One request.
 
@@ -67,6 +73,7 @@ class AsgiRequest:
         "_task",
         "_timer",
         "_told",
+        "_unobserved",
         "_waits",
         "body_ended",
         "disconnected",
@@ -124,10 +131,18 @@ class AsgiRequest:
         if self.owner.trust is not None and was_forwarded(self.stream):
             self.forwarded = self.owner.trust.read(self.stream.headers or ())
         self._metrics_index = -1
-        if service.metrics is not None:
+        self._unobserved = service.excluded is not None and self._excluded()
+        if service.metrics is not None and not self._unobserved:
             self._metrics_index = service.metrics.started(
                 self.stream.method or b"", self.owner.scheme if self.forwarded is None else self.scheme().encode("ascii")
             )
+
+    def _excluded(self) -> bool:
+        """Whether the request is one of those that have no spans and no metrics."""
+        stream = self.stream
+        path = (stream.path or b"").partition(b"?")[0]
+        url = f"{self.scheme()}://{(stream.authority or b'').decode('latin-1')}{path.decode('latin-1')}"
+        return self.owner.service.excluded.search(url) is not None
 
     def scheme(self) -> str:
         """Of the client's URL, as far as the connection or a trusted proxy knows."""
@@ -161,7 +176,9 @@ class AsgiRequest:
         self._app_started_ns = service.handler_began()
         context = None
         tracing = service.tracing
-        if tracing is not None:
+        if self._unobserved:
+            _have_no_span(scope)
+        elif tracing is not None:
             # From the read that brought it: time spent waiting for a free handler is the request's, too.
             began_ns = int(stream.headers_at * 1e9)
             base = self.owner.span_base
@@ -172,9 +189,7 @@ class AsgiRequest:
             self.span = tracing.server_started(stream, stream.headers, began_ns, base, service.counters)
             if self.span is not None:
                 context = self.span.context()
-                # The request has its span: FastAPI 0.165 and Starlette 1.10 must not make another one.
-                scope["fastapi.telemetry"] = None
-                scope["starlette.opentelemetry"] = True
+                _have_no_span(scope)
         try:
             if context is None:
                 work = service.app(scope, self.receive, self.send)

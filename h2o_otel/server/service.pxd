@@ -22,6 +22,7 @@ cdef class Service:
     cdef readonly object telemetry
     cdef readonly ServerRequestMetrics metrics
     cdef readonly Tracing tracing
+    cdef readonly object excluded
     cdef readonly object log
     cdef readonly bint access_log
     cdef readonly str root_path

@@ -127,6 +127,7 @@ class Service:
         self.tracing = telemetry.tracing
         self.log = telemetry.events
         self.access_log = bool(telemetry.access_log)
+        self.excluded = telemetry.excluded
 
     # -- tasks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,7 @@ class Telemetry:
         readers: the metric readers that were made here.
         prometheus: the scrape endpoint, or None.
         span_exporter, log_exporter: the in-memory ones, or None.
+        excluded: what the URLs of requests without spans and metrics match, or None.
     """
 
     def __init__(self, level: str, *, access_log: bool = False, body_sizes: bool = False, origins_max: int = 64) -> None:
@@ -49,6 +51,7 @@ class Telemetry:
         self.meter_provider: Any = None
         self.logger_provider: Any = None
         self.log_handler: Any = None
+        self.excluded: re.Pattern[str] | None = None
         self._body_sizes = body_sizes
         self._origins_max = origins_max
         self._owned: list[Any] = []

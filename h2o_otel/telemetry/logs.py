@@ -27,7 +27,7 @@ from . import attributes, lines
 from .catalogue import EVENTS, Event
 from .failures import failed
 
-__all__ = ["BoundLog", "EventLog", "Formatter", "LogsHandler", "RateLimit", "install_handler"]
+__all__ = ["BoundLog", "EventLog", "Formatter", "LogsHandler", "RateLimit", "capture", "install_handler"]
 
 NAME = "h2o_otel"
 
@@ -445,13 +445,29 @@ class Formatter(logging.Formatter):
 
 
 class LogsHandler(logging.Handler):
-    """Hands the application's own stdlib records to the OpenTelemetry Logs API, with the current trace."""
+    """Hands the application's own stdlib records to the OpenTelemetry Logs API, with the current trace.
+
+    Where it is the only handler, warnings still go to standard error, as without any.
+    """
 
     def __init__(self, provider: LoggerProvider, level: int = logging.INFO) -> None:
         super().__init__(level)
         self._provider = provider
 
     def emit(self, record: logging.LogRecord) -> None:
+        self._export(record)
+        last = logging.lastResort
+        if last is not None and record.levelno >= last.level and self._is_alone(logging.getLogger(record.name)):
+            last.handle(record)
+
+    def _is_alone(self, logger: logging.Logger | None) -> bool:
+        while logger is not None:
+            if any(not isinstance(handler, LogsHandler) for handler in logger.handlers):
+                return False
+            logger = logger.parent if logger.propagate else None
+        return True
+
+    def _export(self, record: logging.LogRecord) -> None:
         # Ours were handed over already; those of the SDK would go round in circles when an export fails.
         if hasattr(record, "h2o_event") or record.name.startswith("opentelemetry"):
             return
@@ -473,6 +489,60 @@ class LogsHandler(logging.Handler):
             )
         except Exception:
             _count(_DROPPED)
+
+
+def capture(provider: LoggerProvider, level: int | None = None) -> Callable[[], None]:
+    """Export the records of the whole application; the function returned ends it.
+
+    The application's own ``logging.basicConfig`` and ``logging.config`` work as if nothing was there: the
+    first does nothing where the root logger has a handler, and the others remove those that it has.
+
+    Args:
+        provider: of the OpenTelemetry logs.
+        level: for the root logger, where it has the one that Python gives it; None leaves that alone.
+    """
+    import logging.config
+
+    root = logging.getLogger()
+    handler = LogsHandler(provider, logging.NOTSET if level is None else level)
+    # Our own logger keeps its records from the root logger's handlers where it has a format of its own.
+    loggers = [root] if logging.getLogger(NAME).propagate else [root, logging.getLogger(NAME)]
+    for logger in loggers:
+        logger.addHandler(handler)
+    lowered = level is not None and root.level == logging.WARNING
+    if lowered and level is not None:
+        root.setLevel(level)
+
+    def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def configured(*arguments: Any, **named: Any) -> Any:
+            there = handler in root.handlers
+            root.removeHandler(handler)
+            try:
+                return function(*arguments, **named)
+            finally:
+                if there:
+                    root.addHandler(handler)
+
+        return configured
+
+    places: list[tuple[Any, str]] = [(logging, "basicConfig"), (logging.config, "dictConfig"), (logging.config, "fileConfig")]
+    before = [(module, name, getattr(module, name)) for module, name in places]
+    ours = [(module, name, apart(function)) for module, name, function in before]
+    for module, name, function in ours:
+        setattr(module, name, function)
+
+    def end() -> None:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        if lowered and root.level == level:
+            root.setLevel(logging.WARNING)
+        for (module, name, function), (_, _, own) in zip(before, ours, strict=True):
+            # Somebody else may have put a function around ours; with the handler gone it does nothing more.
+            if getattr(module, name) is own:
+                setattr(module, name, function)
+
+    return end
 
 
 class Unflooded(logging.Filter):

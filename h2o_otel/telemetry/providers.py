@@ -37,7 +37,7 @@ from . import _sdk, environment, outputs, runtime
 from .bridge import follow_global
 from .exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
 from .handle import Telemetry, TelemetryError
-from .logs import EventLog, LogsHandler, install_handler, remove_handler
+from .logs import EventLog, capture, install_handler, remove_handler
 from .metrics import Producer
 from .spans import Tracing
 
@@ -235,7 +235,7 @@ class Builder:
             logging.getLogger("h2o_otel").removeHandler(before)
         self._telemetry._closers.append(lambda: remove_handler(handler))
 
-    def events(self, given: Any, lines_per_s: float, *, export: bool = True, capture: bool = False) -> None:
+    def events(self, given: Any, lines_per_s: float, *, export: bool = True, captured: str | None = None) -> None:
         telemetry = self._telemetry
         if not export:
             telemetry.events = EventLog(NoOpLoggerProvider(), lines_per_s)
@@ -254,8 +254,8 @@ class Builder:
         # Ours are exported at their own level, whatever level the application's logging has.
         level = logging.INFO if isinstance(found, LoggerProvider) else sys.maxsize
         telemetry.events = EventLog(found, lines_per_s, export_level=level)
-        if capture:
-            self._capture(found)
+        if captured is not None:
+            telemetry._closers.append(capture(found, getattr(logging, captured.upper())))
 
     def _log_processors(self, provider: LoggerProvider, wanted: environment.Wanted) -> None:
         telemetry = self._telemetry
@@ -266,11 +266,6 @@ class Builder:
         if self._in_memory:
             telemetry.log_exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
             provider.add_log_record_processor(SimpleLogRecordProcessor(telemetry.log_exporter))
-
-    def _capture(self, provider: Any) -> None:
-        handler = LogsHandler(provider)
-        logging.getLogger().addHandler(handler)
-        self._telemetry._closers.append(lambda: logging.getLogger().removeHandler(handler))
 
 
 def reader_class(cls: type[MetricReader]) -> type[MetricReader]:

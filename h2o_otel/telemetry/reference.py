@@ -68,6 +68,7 @@ Environment, honoured also by `h2o-otel serve`:
 | `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_BLRP_*`, `OTEL_METRIC_EXPORT_*` | as in the SDK |
 | `OTEL_PROPAGATORS` | as specified, as is `set_global_textmap()`; others than W3C's cost a call for each request |
 | `OTEL_METRICS_EXEMPLAR_FILTER` | `trace_based` or `always_off` |
+| `OTEL_PYTHON_EXCLUDED_URLS` | requests whose URL matches have no spans and no request metrics; also `configure(excluded_urls=...)` |
 | `H2O_OTEL_TELEMETRY` | the level of `default()` |
 
 What a variable asks for and cannot be had is named once in a warning.

@@ -53,6 +53,7 @@ def configure(
     capture_logging: bool = False,
     access_log: bool = False,
     body_sizes: bool = False,
+    excluded_urls: str | Iterable[str] | None = None,
     origins_max: int = SERVER_LIMITS.origins_labelled_max,
     tracer_provider: Any = None,
     meter_provider: Any = None,
@@ -82,13 +83,17 @@ def configure(
         resource_attributes: more attributes of the resource; ``OTEL_RESOURCE_ATTRIBUTES`` is honoured.
         log_format: "json" or "console" to write log events to ``log_stream``; None leaves them to the
             handlers of the application.
-        log_level: of the logger ``h2o_otel``, when ``log_format`` is given.
+        log_level: of the logger ``h2o_otel``, when ``log_format`` is given; and with ``capture_logging`` of the root
+            logger, where the application leaves it at Python's "warning".
         log_stream: standard error by default.
         log_lines_per_s: bound on lines of one kind that a peer can cause (``Limits.log_lines_per_s``).
         log_queue_lines_max: lines that wait for the thread that writes them (``Limits.log_queue_lines_max``).
         capture_logging: hand the application's own stdlib log records to OpenTelemetry too.
         access_log: one ``h2o.access`` event per request.
         body_sizes: record ``http.server.*.body.size``.
+        excluded_urls: regular expressions, with commas if it is one text: requests, of servers and clients, whose URL
+            (without its query) one of them matches have no spans and no request metrics. Left out, it is
+            ``OTEL_PYTHON_EXCLUDED_URLS``.
         origins_max: origins with labels of their own (``Limits.origins_labelled_max``).
         tracer_provider, meter_provider, logger_provider: use these instead of the global ones.
         delta: the in-memory reader prefers delta temporality.
@@ -106,10 +111,13 @@ def configure(
         raise TelemetryError(f"sample_ratio {sample_ratio} is not between 0 and 1")
     try:
         printed = environment.console_signals(console, level)
+        excluded = environment.excluded_pattern(excluded_urls)
     except ValueError as error:
         raise TelemetryError(str(error)) from error
     telemetry = _process_telemetry(level) if set_global else Telemetry(level)
     begun = telemetry.events is not None
+    if excluded_urls is not None or telemetry.excluded is None:
+        telemetry.excluded = excluded
     telemetry.widen(access_log, body_sizes, origins_max)
     from .providers import Builder
 
@@ -124,7 +132,7 @@ def configure(
         builder.metrics(meter_provider, prometheus_port, prometheus_host)
         if telemetry.level in ("traces", "detail"):
             builder.traces(tracer_provider, sample_ratio, telemetry.level == "detail")
-        builder.events(logger_provider, log_lines_per_s, capture=capture_logging)
+        builder.events(logger_provider, log_lines_per_s, captured=log_level if capture_logging else None)
         builder.warn_unused()
     except BaseException:
         if not begun:
@@ -177,6 +185,7 @@ def default() -> Telemetry:
             _log.warning("H2O_OTEL_TELEMETRY=%r is none of %s; using metrics", level, ", ".join(LEVELS))
             level = "metrics"
         telemetry = Telemetry(_check_level(level))
+        telemetry.excluded = environment.excluded_pattern(None)
         from .providers import Builder
 
         builder = Builder(telemetry, otlp=False, console=environment.console_signals(False, level))

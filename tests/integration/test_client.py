@@ -345,6 +345,18 @@ async def test_spans_and_metrics(url: str) -> None:
         telemetry.shutdown()
 
 
+async def test_excluded_urls_have_no_spans_and_no_metrics(url: str) -> None:
+    since = Since(url.rpartition(":")[2])
+    with configure("t", "traces", in_memory=True, set_global=False, sample_ratio=1.0, excluded_urls=["/missing$"]) as telemetry:
+        async with Client(telemetry=telemetry) as c:
+            await c.get(f"{url}/missing?token=1")
+            await c.get(f"{url}/echo")
+        made = [span.attributes["url.full"] for span in telemetry.spans() if span.kind.name == "CLIENT"]
+    assert made == [f"{url}/echo"]
+    assert list(since.recorded("http_client_request_duration").values()) == [1]
+    assert since.labelled("http_client_active_requests") == {}
+
+
 async def test_tuning_reaches_the_connections(url: str) -> None:
     tuning = h2o_otel.Tuning(stream_priorities=False)
     async with Client(tuning=tuning) as c:

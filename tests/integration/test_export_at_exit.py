@@ -122,3 +122,33 @@ def test_a_server_that_is_told_to_end_has_sent_all(tmp_path: Path) -> None:
             server.close()
     assert len([span for span in collector.spans if span.kind == 2]) == 3
     assert [record.event_name for record in collector.logs].count("h2o.access") == 3
+
+
+LOGGING = """
+import logging
+
+logging.basicConfig(level=logging.INFO, format="own %(message)s")
+
+async def app(scope, receive, send):
+    logging.getLogger("shop").info("order %d taken", 7)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+"""
+
+
+@pytest.mark.parametrize("captured", [True, False])
+def test_a_server_sends_what_its_application_logs(tmp_path: Path, captured: bool) -> None:
+    with http_collector() as collector:
+        option = "--capture-logging" if captured else "--no-capture-logging"
+        served = ("served:app", "--port", "0", "--telemetry", "traces", "--lifespan", "off", option)
+        server = Served(tmp_path, LOGGING, *served, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+        try:
+            port = server.port()
+            subprocess.run(["curl", "-sS", "--http2-prior-knowledge", f"http://127.0.0.1:{port}/"], timeout=PATIENCE_S, check=True)
+            assert server.end() == 0
+        finally:
+            server.close()
+    taken = [record for record in collector.logs if record.body.string_value == "order 7 taken"]
+    (span,) = collector.spans
+    assert [record.trace_id for record in taken] == ([span.trace_id] if captured else [])
+    assert "own order 7 taken" in server.lines

@@ -165,6 +165,32 @@ async def test_fault_of_the_peer_is_one_event(caplog: pytest.LogCaptureFixture) 
     assert record.exc_info is None
 
 
+@pytest.mark.parametrize("how", ["option", "environment"])
+async def test_excluded_urls_have_no_spans_and_no_metrics(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    excluded = "/health$,^http://admin"
+    if how == "environment":
+        monkeypatch.setenv("OTEL_PYTHON_EXCLUDED_URLS", excluded)
+    telemetry = in_memory("traces", excluded_urls=excluded if how == "option" else None)
+    seen: list[Any] = []
+
+    async def observing(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["path"], "fastapi.telemetry" in scope))
+        await app(scope, receive, send)
+
+    async with connected(observing, telemetry=telemetry) as peer:
+        for path in ("/health", "/health?probe=1", "/healthy"):
+            assert (await peer.get(path)).status == 200
+        fields = [(":method", "GET"), (":scheme", "http"), (":authority", "admin"), (":path", "/items/5")]
+        assert (await peer.open(fields, end=True).done()).status == 200
+        await eventually(lambda: telemetry.spans())
+    assert [span.attributes["url.path"] for span in telemetry.spans()] == ["/healthy"]
+    assert sum(durations().values()) == 1
+    assert counters.collect().value("http_server_active_requests") == 0
+    # Nor may a framework make a span of its own.
+    assert [has for _, has in seen] == [True] * 4
+    telemetry.shutdown()
+
+
 async def left(caplog: pytest.LogCaptureFixture, goodbye: bool, reset: bool) -> list[logging.LogRecord]:
     """What is logged of three clients that leave in the middle of a response."""
     for said in range(3):
