@@ -103,6 +103,16 @@ findings: ## show what other software does, each finding by a script of its own;
 	  echo "==> $$script"; $$script; status=$$?; [ $$status = 0 ] || [ $$status = 77 ] || { failed=1; echo "==> FAILED: $$script"; }; \
 	done; exit $$failed
 
+.PHONY: docs
+docs: build/docs/.installed ## build the documentation site into site/, strictly, and check its links
+	build/docs/bin/python scripts/build_site.py
+
+# The generator reads the sources, so nothing is compiled or installed but itself.
+build/docs/.installed: pyproject.toml
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/pip install --quiet $$($(PYTHON) scripts/build_site.py --requirements)
+	@touch $@
+
 dashboards: setup ## build the Grafana dashboards, alert and recording rules
 	$(H2O) dashboards build
 

@@ -25,7 +25,7 @@ LEVELS = [
     ["tls", "io", "telemetry"],
     ["pool", "compat"],
     ["client", "server"],
-    ["dashboards", "demo"],
+    ["dashboards", "demo", "testing"],
     ["cli"],
     ["__init__", "__main__"],
 ]
