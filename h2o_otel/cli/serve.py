@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..limits import SERVER_LIMITS, Limits
 from ..tuning import Tuning
-from . import _limits
+from . import _limits, _tuning
 from ._leaving import Leaving, flush_standard_streams
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def _add_behaviour(group: Any) -> None:
         help="refuse requests without :authority and host, which health checks of some proxies send (off)",
     )
     group.add_argument("--engine", choices=("native", "h2"), help="protocol engine (native); h2 is the reference library, slow")
-    group.add_argument(
-        "--tuning", type=tuning, metavar="SWITCHES", help="optimisations to turn off (-stream_priorities) or on, with commas; or baseline"
-    )
+    _tuning.add_options(group)
 
 
 def _add_telemetry(group: Any) -> None:
@@ -152,13 +150,6 @@ def seconds(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
     return number
-
-
-def tuning(text: str) -> Tuning:
-    try:
-        return Tuning.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _read_environment(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
