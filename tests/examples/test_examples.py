@@ -50,7 +50,7 @@ def test_sans_io_exchanges_a_request() -> None:
     done = run("examples/sans_io.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "the server allows 100 streams at once",
+        "the server allows 250 streams at once",
         "server: stream 1: b'GET' b'/hello'",
         "client: stream 1: 200",
         "client: b'hello from the other end\\n'",

@@ -39,6 +39,8 @@ def require_proxy(name: str) -> str:
             return str(getattr(importlib.import_module(module), function)())
     found = find_program(name)
     if found is None:
+        if name in os.environ.get("H2O_OTEL_ABSENT_PEERS", "").split():
+            pytest.skip(f"the packages of this system have no {name}")
         reason = f"the program {name} is not installed (make interop installs it)"
         if os.environ.get("H2O_OTEL_REQUIRE_PEERS") == "1":
             pytest.fail(f"{reason}, and H2O_OTEL_REQUIRE_PEERS=1")

@@ -71,7 +71,7 @@ def test_commands_and_options_exist(path: Path) -> None:
             assert name in known, text
             for word in rest:
                 option = word.partition("=")[0].rstrip("],.")
-                if option.startswith("--") and option not in ("--limit", "--list-limits"):
+                if option.startswith("--"):
                     assert option in known[name] | {"--help"}, text
 
 
