@@ -147,7 +147,6 @@ class Server:
         limit_depot(config.limits.buffer_depot_bytes_max)
         telemetry = default() if self.telemetry is None else self.telemetry
         if config.access_log:
-            telemetry.access_log = True
             lines.queue.lines_max = config.limits.log_queue_lines_max
         return Service(
             app,
@@ -161,6 +160,7 @@ class Server:
             server_header=config.server_header,
             concurrency_max=config.limit_concurrency,
             start=EAGER if config.eager_tasks else CREATE_TASK,
+            log_requests=config.access_log,
         )
 
     async def _listen(self, sockets: list[Any] | None) -> None:

@@ -24,7 +24,7 @@ cdef class Service:
     cdef readonly Tracing tracing
     cdef readonly object excluded
     cdef readonly object log
-    cdef readonly bint access_log
+    cdef readonly bint access_log, log_requests
     cdef readonly str root_path
     cdef readonly object trust
     cdef readonly bytes raw_root_path

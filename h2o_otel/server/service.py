@@ -62,6 +62,7 @@ class Service:
         server_header: value of a ``server`` field to add, or None.
         concurrency_max: requests in flight beyond which 503 is the answer, or None.
         start: ``EAGER`` or ``CREATE_TASK``.
+        log_requests: one log event per request, whatever the telemetry says; other servers with the same telemetry are not affected.
 
     Attributes:
         connections: the live connections.
@@ -86,12 +87,14 @@ class Service:
         server_header: str | None = None,
         concurrency_max: int | None = None,
         start: int = EAGER,
+        log_requests: bool = False,
     ) -> None:
         self.app = app
         self.loop = loop
         self.limits = limits
         self.telemetry = telemetry
         self.metrics: Any = None
+        self.log_requests = log_requests
         self.refresh()
         self.root_path = root_path
         self.trust = trust
@@ -126,7 +129,7 @@ class Service:
             self.metrics = telemetry.server_requests("2")
         self.tracing = telemetry.tracing
         self.log = telemetry.events
-        self.access_log = bool(telemetry.access_log)
+        self.access_log = self.log_requests or bool(telemetry.access_log)
         self.excluded = telemetry.excluded
 
     # -- tasks

@@ -122,6 +122,7 @@ LEVELS = {
     "hpack_table_size",
     "http_server_active_requests",
     "io_write_queue_size",
+    "pressure",
     "stream_active",
     "stream_limit",
     "stream_pending",

@@ -284,3 +284,15 @@ async def test_span_has_client_and_scheme_that_a_trusted_proxy_names(believed: b
     assert (first["client.address"], first["url.scheme"]) == (("192.0.2.1", "https") if believed else ("127.0.0.1", "http"))
     assert (second["client.address"], second["url.scheme"]) == ("127.0.0.1", "http")
     assert first["network.peer.address"] == "127.0.0.1"
+
+
+async def test_access_log_of_one_server_leaves_others_silent(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = in_memory("metrics")
+    with caplog.at_level(logging.INFO, "h2o_otel"):
+        async with connected(app, telemetry=telemetry, access_log=True) as peer:
+            await peer.get("/first")
+        async with connected(app, telemetry=telemetry) as peer:
+            await peer.get("/second")
+        assert flush()
+    assert [r.h2o_fields["url.path"] for r in caplog.records if getattr(r, "h2o_event", "") == "h2o.access"] == ["/first"]
+    telemetry.shutdown()
