@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from h2o_otel.errors import ConnectError
 from h2o_otel.io.asyncio import H2Protocol, Listener, connect, serve
 from h2o_otel.io.loop import asyncio_loop
 from h2o_otel.io.sockets import listen
+from h2o_otel.io.transport import AsyncioTransport
 from h2o_otel.limits import CLIENT_LIMITS
 from h2o_otel.tls.certificates import Authority
 from h2o_otel.tls.context import ClientTLS, ServerTLS, client_context, server_context
@@ -294,3 +296,21 @@ async def test_role_of_counters() -> None:
     assert driver.role == counters.CLIENT
     assert not driver.closed
     assert not driver.closing
+
+
+async def test_what_a_peer_has_not_taken_shows_whether_it_reads_on() -> None:
+    """Also where the socket's own buffer holds it: a slow reader is told from one that does not read."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        raw, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        transport = AsyncioTransport(raw)
+        transport.write([bytes(1000)])
+        before = transport.unacknowledged()
+        assert transport.buffered() == 0
+        assert (before > 0) is sys.platform.startswith("linux")
+        theirs.recv(1000)
+        assert transport.unacknowledged() == 0
+        transport.write([bytes(SIZE)])
+        assert transport.unacknowledged() >= transport.buffered() > 0
+        transport.abort()
+        assert transport.unacknowledged() == transport.buffered()
