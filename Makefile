@@ -70,7 +70,7 @@ compat: setup ## the h2 library's own tests on our façade, and what differs, wi
 
 .PHONY: interop
 interop: $(VENV)/.compiled-interop ## our server behind real proxies (Envoy, HAProxy, Caddy from PyPI, Apache of the system)
-	H2O_OTEL_EXPECT=compiled H2O_OTEL_REQUIRE_PEERS=1 $(PYTEST) tests/interop
+	H2O_OTEL_EXPECT=compiled H2O_OTEL_REQUIRE_PEERS=1 $(PYTEST) tests/interop tests/docs/test_proxies.py
 
 soak: setup ## eight hours of simulated traffic with churn and abuse, and what memory does meanwhile (SOAK_HOURS)
 	$(PY) -m tests.simulation.soak --hours $(SOAK_HOURS)

@@ -13,7 +13,7 @@ from .figures import Figures
 if TYPE_CHECKING:
     from .load import Load
 
-__all__ = ["LiveView", "PlainView", "RecentLines", "line", "octets", "say", "seconds", "summary"]
+__all__ = ["LEGEND", "NEXT", "LiveView", "PlainView", "RecentLines", "line", "octets", "say", "seconds", "summary"]
 
 
 def octets(n: float) -> str:
@@ -40,8 +40,15 @@ def say(text: str) -> None:
 
 # A console line of telemetry/logs.py begins with the date and names its logger, which is always ours.
 _DATE = re.compile(r"^\d{4}-\d\d-\d\dT|\.\d+Z|\[h2o_otel\] ")
-# Below this, the figures of a layer share a line.
-_BOXES_WIDTH, _BOXES_HEIGHT = 112, 32
+# Three boxes beside each other, and their legend below; on a smaller terminal the figures of a layer share a line.
+_BOXES_WIDTH, _BOXES_HEIGHT = 114, 32
+
+# What the figures and the log lines are about; without it a newcomer takes what the load provokes for faults.
+LEGEND = (
+    "A client calls two servers over TLS, and a part of it misbehaves on purpose: resets, floods, stalls.",
+    "So warnings, errors and 'provoked ends' are expected; 'unexpected' counts real faults and stays 0.",
+)
+NEXT = "next: docs/quickstart.md for a service of your own, docker compose up for the same figures in Grafana"
 
 Rows = list[tuple[str, str]]
 
@@ -67,6 +74,8 @@ class PlainView:
     """One line a second, for pipes and logs."""
 
     def __enter__(self) -> PlainView:
+        for text in LEGEND:
+            say(f"  {text}")
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -107,7 +116,10 @@ class LiveView:
         parts = [_boxes(layers(f, load)) if roomy else _lines(layers(f, load))]
         if self._recent is not None and (events := self._recent.lines()):
             parts.append(Text("\n".join(events), style="dim", no_wrap=True, overflow="ellipsis"))
-        return Panel(Group(*parts), title=self._title, subtitle="Ctrl-C ends it", border_style="blue")
+        if roomy:
+            parts.append(Text("\n".join((*LEGEND, NEXT)), style="dim italic", no_wrap=True, overflow="ellipsis"))
+        subtitle = "Ctrl-C ends it" if roomy else "faults are provoked on purpose; 'unexpected' stays 0 · Ctrl-C ends it"
+        return Panel(Group(*parts), title=self._title, subtitle=subtitle, border_style="blue")
 
 
 def _boxes(found: dict[str, Rows]) -> Any:
@@ -243,4 +255,5 @@ def summary(total: Figures, load: Load | None, duration_s: float) -> str:
         unexpected = ", ".join(f"{n} x {kind}" for kind, n in sorted(load.unexpected.items())) or "none"
         lines.append(f"load: {load.finished} of {load.started} scenes ended in order, {load.skipped} skipped; provoked: {wanted}")
         lines.append(f"unexpected: {unexpected}")
+    lines.append(NEXT)
     return "\n".join(lines)

@@ -22,7 +22,7 @@ from h2o_otel.demo.figures import Figures, Meter, quantile
 from h2o_otel.demo.load import Load
 from h2o_otel.demo.run import Demo, Options
 from h2o_otel.demo.scenes import SCENES
-from h2o_otel.demo.view import LiveView, RecentLines, octets, seconds
+from h2o_otel.demo.view import LEGEND, NEXT, LiveView, PlainView, RecentLines, octets, seconds, summary
 
 COMMAND = [sys.executable, "-m", "h2o_otel.cli.main", "demo", "--plain"]
 
@@ -58,7 +58,7 @@ def test_command_runs_for_its_time_and_sums_up() -> None:
     assert done.stderr == ""
     assert lines[0].startswith("h2o-otel demo: https://127.0.0.1:")
     assert len([line for line in lines if line.startswith("req/s=")]) >= 3
-    assert lines[-1] == "unexpected: none"
+    assert lines[-2:] == ["unexpected: none", NEXT]
 
 
 def test_interrupt_ends_it_with_a_summary() -> None:
@@ -266,6 +266,32 @@ def test_live_view_draws_every_layer() -> None:
     assert "100/s" in drawn
     assert "12:00:00 [info ] h2o.goaway" in drawn
     assert "line 2" not in drawn
+
+
+@pytest.mark.parametrize(("width", "height"), [(114, 32), (113, 32), (80, 24)])
+def test_view_says_that_faults_are_provoked(width: int, height: int) -> None:
+    from rich.console import Console
+
+    recent = RecentLines()
+    for number in range(5):
+        recent.write(f"2026-01-01T12:00:00.5Z [warning  ] h2o.connection.failed [h2o_otel] x={number}\n")
+    view = LiveView("demo", recent)
+    view._live.console = console = Console(width=width, height=height, file=io.StringIO(), force_terminal=False)
+    console.print(view.render(Figures(requests=100, p50=0.001), None))
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    assert len(drawn.splitlines()) <= height
+    assert "on purpose" in drawn
+    assert "Ctrl-C ends it" in drawn
+    if width == 114:
+        assert all(text in drawn for text in (*LEGEND, NEXT))
+
+
+def test_plain_view_and_summary_say_it_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainView():
+        pass
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in LEGEND)
+    assert summary(Figures(), None, 1.0).endswith(NEXT)
 
 
 @pytest.mark.parametrize(("n", "shown"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 * 2**20, "3.0 MiB"), (2**31, "2.0 GiB")])
