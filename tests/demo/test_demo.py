@@ -142,7 +142,6 @@ NOT_DRIVEN = {
     "memory_objects": "the stream pool is off by default",
     "memory_sheds": "memory is not short",
     "memory_trimmed": "no burst leaves as much behind as is worth trimming",
-    "pressure": "nothing is short",
     "push_promises": "no client of the demo takes pushes",
     "telemetry_exports": "nothing is exported without a collector",
 }
