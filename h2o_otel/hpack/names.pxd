@@ -18,7 +18,7 @@ cdef class Name:
     cdef readonly int kind, flaw, policy, static_index
 
 @cython.locals(n="Py_ssize_t")
-cpdef int flaw_of_name(bytes name) except -1
+cdef int flaw_of_name(bytes name) except -1
 cdef int flaw_of_value(int kind, const unsigned char *src, Py_ssize_t n) noexcept
 @cython.locals(flaw="int")
 cdef int _flaw_of_special(int kind, const unsigned char *src, Py_ssize_t n) noexcept
