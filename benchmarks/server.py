@@ -1,8 +1,10 @@
-"""CPU time of a request on our server beside Granian, h2corn and Hypercorn, under h2load; and what telemetry costs.
+"""CPU time of a request on our server beside Granian, h2corn, Hypercorn and uvicorn, under h2load; and what telemetry costs.
 
 Every server runs the same application in one process with one worker; the figure is the CPU time of
 that process with its threads and children, for each request.  The servers take turns, and the best
 round of each counts: on a shared machine read the ratios, and only within one run.
+
+uvicorn speaks HTTP/1.1 alone: it gets a connection for each request that the others have on a stream.
 
     python benchmarks/server.py [--quick] [--only TEXT] [--scenario TEXT] [--rounds N] [--json FILE]
 """
@@ -52,12 +54,13 @@ HYPERCORN = "keep_alive_max_requests = 1000000000\n"
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """A subject: how it is started, and the part of the requests that it needs for a fair figure."""
+    """A subject: how it is started, the part of the requests that it needs for a fair figure, and whether it is asked in HTTP/1.1."""
 
     name: str
     distribution: str
     command: Callable[[int, Certificate | None], list[str]]
     part: float = 1.0
+    http1: bool = False
 
 
 def ours(loop: str, level: str = "metrics") -> Callable[[int, Certificate | None], list[str]]:
@@ -86,12 +89,19 @@ def hypercorn(port: int, tls: Certificate | None) -> list[str]:
     return [*start, "--config", "hypercorn.toml", *secure]
 
 
+def uvicorn(port: int, tls: Certificate | None) -> list[str]:
+    secure = ["--ssl-certfile", str(tls.certificate), "--ssl-keyfile", str(tls.key)] if tls else []
+    start = [sys.executable, "-m", "uvicorn", "application:app", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
+    return [*start, "--no-access-log", "--log-level", "warning", *secure]
+
+
 SERVERS = [
     Server("h2o-otel asyncio", common.OURS, ours("asyncio")),
     Server("h2o-otel uvloop", common.OURS, ours("uvloop")),
     Server("granian", "granian", granian),
     Server("h2corn", "h2corn", h2corn),
     Server("hypercorn", "hypercorn", hypercorn, part=0.1),
+    Server("uvicorn, HTTP/1.1", "uvicorn", uvicorn, http1=True),
 ]
 LEVELS = [Server(f"h2o-otel {level}", common.OURS, ours("uvloop", level)) for level in ("off", "metrics", "traces")]
 
@@ -159,9 +169,12 @@ class Running:
 
     def h2load(self, scenario: Scenario, port: int, requests: int) -> list[str]:
         url = f"{'https' if scenario.tls else 'http'}://127.0.0.1:{port}{scenario.path}"
+        connections, streams = scenario.connections, scenario.streams
+        if self.server.http1:
+            connections, streams = connections * streams, 1
+        command = [common.find_program("h2load"), "-n", str(requests), "-c", str(connections), "-m", str(streams)]
         # Windows that are never the limit.
-        command = [common.find_program("h2load"), "-n", str(requests), "-c", str(scenario.connections), "-m", str(scenario.streams)]
-        command += ["-w", "30", "-W", "30"]
+        command += ["--h1"] if self.server.http1 else ["-w", "30", "-W", "30"]
         if scenario.upload:
             command += ["-d", str(self.folder / "upload")]
         return [*command, url]
