@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from h2o_otel.server import Config
 from h2o_otel.testing import serve
 from tests.docs.blocks import PAGES, ROOT, RUN, Block, PageRun, blocks_of
 from tests.docs.service import service
+from tests.support.programs import require_program
 
 # How many blocks of a page are not run.  Each says why in a comment before it; the number here may only fall.
 NOT_RUN = {
@@ -97,3 +99,12 @@ def test_a_block_that_fails_is_reported(service_port: int, tmp_path: Path) -> No
         (fault,) = run.run()
     assert fault.startswith("docs/made-up.md:5: status 1:\nbefore\n")
     assert "after" not in fault
+
+
+@pytest.mark.parametrize("page", ["quickstart.md", "observe.md"])
+def test_configuration_of_prometheus_is_valid(page: str, tmp_path: Path) -> None:
+    promtool = require_program("promtool")
+    (block,) = [block for block in blocks_of(ROOT / "docs" / page) if block.title == "prometheus.yml"]
+    (tmp_path / "prometheus.yml").write_text(block.text, encoding="utf-8")
+    done = subprocess.run([promtool, "check", "config", tmp_path / "prometheus.yml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
