@@ -67,7 +67,7 @@ cdef class ServerProtocol(AsgiConnection):
     @cython.locals(connection=Engine, promised=Stream, request=AsgiRequest)
     cdef push(self, Stream parent, bytes path, list fields, double now)
     cpdef _resume(self)
-    @cython.locals(request=AsgiRequest)
+    @cython.locals(request=AsgiRequest, began=double)
     cdef _start_waiting(self)
     cpdef shutdown(self)
     @cython.locals(request=AsgiRequest, stream=Stream)

@@ -263,6 +263,7 @@ class ServerProtocol(AsgiConnection):
                 # A request whose stream was reset in the same read never runs.
                 if not request.over:
                     self._admit(request)
+            self.service.end_batch(now)
             if self._requests_max >= 0 and self.connection.requests >= self._requests_max:
                 self.shutdown()
         if self._waiting:
@@ -341,12 +342,14 @@ class ServerProtocol(AsgiConnection):
 
     def _start_waiting(self) -> None:
         """Start what waits, in order, inside both limits: of handlers, and of streams, which held ones exceed."""
+        began = self.loop.now()
         self.service.begin_batch()
         streams_max = max(1, self.connection.local_streams_max)
         while self._waiting and self.running < self.running_max and self.connection.streams_remote - len(self._waiting) < streams_max:
             request = next(iter(self._waiting.values()))
             self._unwait(request)
             self._begin(request)
+        self.service.end_batch(began)
 
     # -- heads of responses
 

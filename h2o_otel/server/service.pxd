@@ -13,6 +13,7 @@ cdef dict _current_tasks
 cdef str _TASK_NAME
 cdef int _CUT_ROUTES_MAX, _ROUTE_MAX
 cdef int _HANDLERS_RUNNING
+cdef double _LAG_NOTICED_S
 
 @cython.final
 cdef class Service:
@@ -51,6 +52,8 @@ cdef class Service:
 
     cpdef refresh(self)
     cpdef begin_batch(self)
+    @cython.locals(took=double)
+    cdef end_batch(self, double began)
     @cython.locals(names=dict)
     cpdef spawn(self, object work, object context)
     cdef long long handler_began(self) except -1

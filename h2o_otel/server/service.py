@@ -43,6 +43,8 @@ _CUT_ROUTES_MAX = 16
 _ROUTE_MAX = 100
 # What ends a stream whose client does not want the rest.
 _LEFT = ("rst_stream_received", "connection_lost")
+# Shorter ones are no delay that anybody notices.
+_LAG_NOTICED_S = 0.005
 _TASK_NAME = "h2o-otel request"
 _HANDLERS_RUNNING = _counters.slot("asgi_handlers")
 
@@ -136,8 +138,6 @@ class Service:
 
     def begin_batch(self) -> None:
         """Decide how the tasks of the coming batch start."""
-        if self.loop_asleep and self.loop_watch is not None:
-            self.loop_watch.wake()
         self._mode = _CREATE_TASK
         if self._start == _CREATE_TASK or self._event_loop.get_task_factory() is not None:
             return
@@ -146,6 +146,16 @@ class Service:
             if _current_tasks.get(self._event_loop) is not None or self._loop_dict is None or "call_soon" in self._loop_dict:
                 return
         self._mode = self._start
+
+    def end_batch(self, began: float) -> None:
+        """The first steps of a batch of applications are over: what they took was not there for anybody else."""
+        watch = self.loop_watch
+        if watch is not None:
+            took = _mem.now_ns() * 1e-9 - began
+            if took > _LAG_NOTICED_S:
+                watch.blocked(took)
+            if self.loop_asleep and self.handlers:
+                watch.wake()
 
     def spawn(self, work: Any, context: Any) -> asyncio.Task[Any]:
         """A real task for ``work``; it may be done when this returns.  ``context``: to run it in, None for a copy of the current one."""

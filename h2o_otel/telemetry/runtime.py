@@ -89,7 +89,7 @@ class Watched(Protocol):
 
     Attributes:
         handlers: how many run now.
-        loop_asleep: ``loop_watch.wake()`` is to be called before the next one starts.
+        loop_asleep: ``loop_watch.wake()`` is to be called where one goes on after its first step.
     """
 
     handlers: int
@@ -100,15 +100,15 @@ class Watched(Protocol):
 class LoopWatch:
     """Measures how late an asyncio event loop runs its timers, and how long it was busy.
 
-    While handlers run, a timer fires every ``interval_s``, so that a handler that blocks the loop
-    shows with its whole length.  An idle loop is woken every ``idle_interval_s`` only; a server calls
-    ``wake()`` before it runs the first handler after such a pause.
+    A timer fires every ``interval_s`` while handlers wait for something, so that one that then blocks
+    the loop shows with its whole length, and every ``idle_interval_s`` otherwise.  Servers tell what the
+    first steps of handlers took, which run together with what was read.
 
     Args:
         loop: the loop to watch; call from its thread.
         interval_s: time between two measurements while handlers run.
         clock: for tests; by default the loop's own.
-        idle_interval_s: time between two measurements of an idle loop.
+        idle_interval_s: time between two measurements otherwise.
     """
 
     def __init__(
@@ -126,14 +126,14 @@ class LoopWatch:
         self._histogram = self._counters.histogram("loop_lag")
         counters.feeds("loop")
         self._busy_ns = time.thread_time_ns()
+        self._blocked_s = 0.0
         self._users: list[Watched] = []
-        self._awake_until = 0.0
         self._due = 0.0
-        self._handle: asyncio.Handle | None = None
-        self._schedule(self._clock())
+        self._handle: asyncio.TimerHandle | None = None
+        self._schedule()
 
     def add(self, user: Watched) -> None:
-        """Let ``user``, a server's service, wake this watch; ``remove`` undoes it."""
+        """Let ``user``, a server's service, use this watch; ``remove`` undoes it."""
         self._users.append(user)
         user.loop_watch = self
         user.loop_asleep = True
@@ -146,34 +146,38 @@ class LoopWatch:
             self.close()
 
     def wake(self) -> None:
-        """Work begins: measure from now, and often, until no handler has run for a while."""
-        for user in self._users:
-            user.loop_asleep = False
+        """A handler waits for something: measure often until none does."""
         if self._handle is not None:
             self._handle.cancel()
-            self._due = self._clock()
-            self._awake_until = self._due + self._idle_interval_s
-            self._handle = self._loop.call_soon(self._fire)
+            self._schedule()
 
-    def _schedule(self, now: float) -> None:
-        if any(user.handlers for user in self._users):
-            self._awake_until = now + self._idle_interval_s
-        asleep = now >= self._awake_until
+    def blocked(self, seconds: float) -> None:
+        """Handlers took ``seconds`` in a row, in which the loop did nothing else."""
+        self._histogram.record(seconds)
+        self._blocked_s += seconds
+        # The timer, which is late for it, is not to tell of it again.
+        self._due = max(self._due, self._clock())
+
+    def _schedule(self) -> None:
+        asleep = True
+        for user in self._users:
+            if user.handlers:
+                asleep = False
         for user in self._users:
             user.loop_asleep = asleep
-        self._due = now + (self._idle_interval_s if asleep else self._interval_s)
+        self._due = self._clock() + (self._idle_interval_s if asleep else self._interval_s)
         self._handle = self._loop.call_at(self._due, self._fire)
 
     def _fire(self) -> None:
-        now = self._clock()
-        late_s = max(0.0, now - self._due)
+        late_s = max(0.0, self._clock() - self._due)
         self._histogram.record(late_s)
         busy_ns = time.thread_time_ns()
         # A blocking call that waits takes no CPU time, and the loop is busy all the same.
-        blocked_ns = int(late_s * 1e9) if late_s > _TIMER_ERROR_S else 0
-        self._counters.add("loop_busy_ns", 0, max(busy_ns - self._busy_ns, blocked_ns))
+        blocked_s = self._blocked_s + (late_s if late_s > _TIMER_ERROR_S else 0.0)
+        self._counters.add("loop_busy_ns", 0, max(busy_ns - self._busy_ns, int(blocked_s * 1e9)))
         self._busy_ns = busy_ns
-        self._schedule(now)
+        self._blocked_s = 0.0
+        self._schedule()
 
     def close(self) -> None:
         """Stop measuring."""

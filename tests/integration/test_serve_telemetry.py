@@ -24,10 +24,13 @@ pytestmark = pytest.mark.time_limit(120)
 pytest.importorskip("prometheus_client")
 
 BLOCKING = """
+import asyncio
 import time
 
 async def app(scope, receive, send):
-    if scope["path"] == "/block":
+    if scope["path"] == "/wait":
+        await asyncio.sleep(0.05)
+    if scope["path"] != "/":
         time.sleep(0.2)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"done"})
@@ -87,15 +90,16 @@ def get(port: int, *paths: str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("path", ["/block", "/wait"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_handler_that_blocks_shows_as_lag_and_as_busy(serve: Callable[..., Served], loop: str) -> None:
+def test_a_handler_that_blocks_shows_as_lag_and_as_busy(serve: Callable[..., Served], loop: str, path: str) -> None:
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     metrics = free_port()
     server = serve(BLOCKING, "--loop", loop, "--prometheus-port", str(metrics))
     port = server.port()
     before = scrape(metrics)
-    get(port, "/", "/block")
+    get(port, "/", path)
     after = wait_for_sample(metrics, lambda now: beyond(now, "0.1") > beyond(before, "0.1"))
     assert total(after, "h2o_loop_lag_seconds_sum") - total(before, "h2o_loop_lag_seconds_sum") >= 0.185
     assert total(after, "h2o_loop_busy_seconds_total") - total(before, "h2o_loop_busy_seconds_total") >= 0.185

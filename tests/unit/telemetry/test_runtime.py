@@ -90,11 +90,11 @@ class Handlers:
 
 
 class Timers:
-    """A loop whose time the test sets; ``due`` is the one timer that is set, None for the next turn."""
+    """A loop whose time the test sets; ``due`` is the one timer that is set."""
 
     def __init__(self):
         self.now = 0.0
-        self.due = None
+        self.due = 0.0
         self.run = None
 
     def time(self):
@@ -104,11 +104,22 @@ class Timers:
         self.due, self.run = due, run
         return self
 
-    def call_soon(self, run):
-        return self.call_at(None, run)
-
     def cancel(self):
         self.run = None
+
+    def fire(self, late=0.0):
+        self.now = self.due + late
+        self.run()
+
+
+@pytest.fixture
+def watched(fresh):
+    loop, user = Timers(), Handlers()
+    watch = runtime.LoopWatch(loop)
+    watch.add(user)
+    yield loop, user, watch
+    watch.remove(user)
+    assert (loop.run, user.loop_asleep, user.loop_watch) == (None, False, None)
 
 
 def lags():
@@ -116,44 +127,41 @@ def lags():
     return sum(histogram.counts), histogram.max
 
 
-def test_an_idle_loop_is_woken_seldom_and_measured_from_the_first_handler_on(fresh):
-    loop = Timers()
-    watch = runtime.LoopWatch(loop)
-    user = Handlers()
-    watch.add(user)
+def busy_s():
+    return counters.collect().value("loop_busy_ns") * 1e-9
+
+
+def test_an_idle_loop_is_woken_seldom(watched):
+    loop, user, watch = watched
     assert (loop.due, user.loop_asleep, user.loop_watch) == (0.1, True, watch)
-    loop.now = 0.05
-    watch.wake()
-    assert (loop.due, user.loop_asleep) == (None, False)
-    loop.now = 0.25
-    loop.run()
-    assert lags() == (1, pytest.approx(0.2))
-    assert counters.collect().value("loop_busy_ns") >= 199_000_000
-    # Nothing runs any more: it sleeps again.
-    assert (user.loop_asleep, loop.due) == (True, pytest.approx(0.35))
-    watch.remove(user)
-    assert (loop.run, user.loop_asleep, user.loop_watch) == (None, False, None)
+    loop.fire()
+    assert (round(loop.due, 3), user.loop_asleep, lags()) == (0.2, True, (1, 0.0))
 
 
-def test_handlers_that_run_keep_the_watch_awake(fresh):
-    loop = Timers()
-    watch = runtime.LoopWatch(loop)
-    user = Handlers()
-    watch.add(user)
-    watch.wake()
+def test_handlers_that_wait_are_watched_closely(watched):
+    loop, user, watch = watched
     user.handlers = 1
-    for step in range(1, 31):
-        loop.now = loop.due or 0.0
-        loop.run()
-        assert (user.loop_asleep, round(loop.due, 2)) == (False, step / 100)
+    watch.wake()
+    for _ in range(3):
+        assert (round(loop.due - loop.now, 3), user.loop_asleep) == (0.01, False)
+        loop.fire()
+    loop.fire(late=0.19)
+    assert lags() == (4, pytest.approx(0.19))
+    assert busy_s() >= 0.189
     user.handlers = 0
-    steps = 0
-    while not user.loop_asleep:
-        loop.now = loop.due
-        loop.run()
-        steps += 1
-    assert 9 <= steps <= 11
-    watch.remove(user)
+    loop.fire()
+    assert (round(loop.due - loop.now, 3), user.loop_asleep) == (0.1, True)
+
+
+def test_what_first_steps_took_is_told_once(watched):
+    loop, _, watch = watched
+    loop.now = 0.25
+    watch.blocked(0.2)
+    # The timer of 0.1 s has been late only since the handlers ended.
+    loop.now = 0.251
+    loop.run()
+    assert lags() == (2, 0.2)
+    assert 0.199 <= busy_s() < 0.25
 
 
 def test_servers_of_one_loop_share_a_watch():
