@@ -31,16 +31,16 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"done"})
 
 async def main():
-    server = h2o_otel.Server(h2o_otel.Config(app=app, port=0, lifespan="off", access_log=True, telemetry=observed))
+    server = h2o_otel.Server(h2o_otel.Config(app=app, port=0, lifespan="off", access_log=True))
     serving = asyncio.create_task(server.serve())
     await server.started.wait()
-    async with h2o_otel.Client(telemetry=observed) as client:
+    async with h2o_otel.Client() as client:
         for _ in range(3):
             await client.get(f"http://127.0.0.1:{server.addresses[0][1]}/")
     server.stop()
     await serving
 
-observed = telemetry.configure("script", "traces", otlp=True)
+telemetry.configure("script", "traces", otlp=True)
 asyncio.run(main())
 """
 
