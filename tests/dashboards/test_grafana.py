@@ -16,6 +16,7 @@ from h2o_otel.dashboards.grafana import coloured_names, unit_of
 from h2o_otel.dashboards.model import COLOURS
 from h2o_otel.dashboards.pages import DASHBOARDS
 from h2o_otel.telemetry.catalogue import INSTRUMENTS
+from tests.support.faults import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "dashboards").glob("*.json"))
@@ -42,7 +43,7 @@ def test_one_file_for_each_dashboard() -> None:
     assert all(dashboard["uid"] == stem for stem, dashboard in LOADED.items())
 
 
-@pytest.mark.parametrize("uid", LOADED)
+@for_each("uid", LOADED)
 def test_frame_of_a_dashboard(uid: str) -> None:
     dashboard = LOADED[uid]
     assert dashboard["title"].startswith("h2o-otel / ")
@@ -56,7 +57,7 @@ def test_frame_of_a_dashboard(uid: str) -> None:
     assert dashboard["links"][0]["keepTime"]
 
 
-@pytest.mark.parametrize("uid", LOADED)
+@for_each("uid", LOADED)
 def test_variables_are_used_and_used_ones_are_declared(uid: str) -> None:
     dashboard = LOADED[uid]
     declared = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
@@ -69,7 +70,7 @@ def test_variables_are_used_and_used_ones_are_declared(uid: str) -> None:
             assert (declared[name]["multi"], declared[name]["includeAll"], declared[name]["allValue"]) == (True, True, ".*")
 
 
-@pytest.mark.parametrize("uid", LOADED)
+@for_each("uid", LOADED)
 def test_layout_fills_24_columns_without_overlap(uid: str) -> None:
     cells: set[tuple[int, int]] = set()
     lines: dict[int, int] = {}
@@ -85,13 +86,13 @@ def test_layout_fills_24_columns_without_overlap(uid: str) -> None:
     assert set(lines.values()) == {24}
 
 
-@pytest.mark.parametrize("uid", LOADED)
+@for_each("uid", LOADED)
 def test_ids_are_unique(uid: str) -> None:
     ids = [panel["id"] for panel in LOADED[uid]["panels"]]
     assert ids == list(range(1, len(ids) + 1))
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_panel_has_what_a_reader_needs(panel: dict[str, Any]) -> None:
     assert panel["title"]
     assert "**Good:** " in panel["description"]
@@ -102,7 +103,7 @@ def test_panel_has_what_a_reader_needs(panel: dict[str, Any]) -> None:
     assert panel["targets"]
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_queries_of_a_panel(panel: dict[str, Any]) -> None:
     refs = [target["refId"] for target in panel["targets"]]
     assert len(set(refs)) == len(refs)
@@ -124,7 +125,7 @@ def test_queries_of_a_panel(panel: dict[str, Any]) -> None:
             assert target["range"]
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_queries_are_promql(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         expression = target["expr"]

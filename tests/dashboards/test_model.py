@@ -30,6 +30,7 @@ from h2o_otel.dashboards.pages import DASHBOARDS
 from h2o_otel.dashboards.promql import RULES, write
 from h2o_otel.limits import Limits
 from h2o_otel.telemetry.catalogue import INSTRUMENTS
+from tests.support.faults import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 PANELS = [pytest.param(panel, id=f"{dashboard.uid}: {panel.title}") for dashboard in DASHBOARDS for panel in dashboard.panels()]
@@ -62,7 +63,7 @@ def test_the_health_answer_is_the_top_row() -> None:
     assert all(panel.link for panel in first.rows[0].panels())
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_panel_explains_itself(panel: Panel) -> None:
     assert panel.title
     for text in (panel.what, panel.good, panel.knob):
@@ -71,7 +72,7 @@ def test_panel_explains_itself(panel: Panel) -> None:
     assert panel.description == f"{panel.what}\n\n**Good:** {panel.good}\n\n**Knob:** {panel.knob}"
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_settings_that_it_names_turn_something(panel: Panel) -> None:
     known = {field.name for field in dataclasses.fields(Limits)}
     for name in re.findall(r"`Limits\.(\w+)", panel.description):
@@ -79,25 +80,25 @@ def test_settings_that_it_names_turn_something(panel: Panel) -> None:
         assert re.search(rf"\.{name}\b", SOURCES), f"no code reads Limits.{name}"
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_links_lead_somewhere(panel: Panel) -> None:
     assert not panel.link or panel.link in {dashboard.uid for dashboard in DASHBOARDS}
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_legends_name_labels_that_remain(panel: Panel) -> None:
     for query in panel.queries:
         assert set(re.findall(r"\{([^}]+)\}", query.legend)) <= set(query.expression.by), query.legend
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_expressions_of_a_panel_share_its_unit(panel: Panel) -> None:
     """One axis cannot show seconds and octets; units that count things go together."""
     kinds = {query.expression.unit for query in panel.queries if " per " not in query.expression.unit}
     assert len({unit if unit in ("s", "By", "By/s", "ratio") else unit.endswith("/s") for unit in kinds}) <= 1
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@for_each("panel", PANELS)
 def test_thresholds_ascend(panel: Panel) -> None:
     values = [threshold.value for threshold in panel.thresholds]
     assert values == sorted(set(values))

@@ -14,6 +14,7 @@ from h2o_otel.dashboards.pages import DASHBOARDS
 from h2o_otel.dashboards.rules import ALERTS, RECORDS, Alert, rules
 from h2o_otel.limits import Limits
 from h2o_otel.telemetry.catalogue import INSTRUMENTS
+from tests.support.faults import for_each
 from tests.support.programs import require_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def test_alert(alert: Alert) -> None:
         assert re.search(rf"by \([^)]*\b{label}\b", alert.promql) or label == "job"
 
 
-@pytest.mark.parametrize("expression", [a.promql for a in ALERTS] + [r.promql for r in RECORDS])
+@for_each("expression", [a.promql for a in ALERTS] + [r.promql for r in RECORDS])
 def test_rules_use_metrics_that_exist(expression: str) -> None:
     recorded = {record.name for record in RECORDS}
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|(?:by|on|group_left) \([^)]*\)", "", expression)
