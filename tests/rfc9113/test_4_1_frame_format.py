@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine import GET
+from tests.support.faults import for_each
 from tests.support.judged import BOTH, WITH_STREAM, accepted, open_client, open_server, requirement, server, waiting_client
 from tests.support.wire import (
     ACK,
@@ -45,9 +46,9 @@ UNDEFINED = {
 
 
 @requirement("9113-4.1-1", "9113-5.5-1")
-@pytest.mark.parametrize("make", [*BOTH, *WITH_STREAM])
-@pytest.mark.parametrize("type", [0x0A, 0x0B, 0x0C, 0x0F, 0x11, 0x16, 0x7F, 0xFF])
-@pytest.mark.parametrize(("flags", "stream_id"), [(0, 0), (0xFF, 0), (0, 1), (0xFF, 1), (0, 2**31 - 1)])
+@for_each("make", [*BOTH, *WITH_STREAM])
+@for_each("type", [0x0A, 0x0B, 0x0C, 0x0F, 0x11, 0x16, 0x7F, 0xFF])
+@for_each("flags, stream_id", [(0, 0), (0xFF, 0), (0, 1), (0xFF, 1), (0, 2**31 - 1)])
 def test_unknown_types_are_discarded(make: Any, type: int, flags: int, stream_id: int) -> None:
     assert accepted(make(), frame(type, flags, stream_id, b"12345678"), frame(type, flags, stream_id)) == []
 

@@ -8,6 +8,7 @@ import pytest
 
 from h2o_otel.errors import LocalProtocolError
 from tests.support.engine import GET
+from tests.support.faults import for_each
 from tests.support.judged import (
     RECEIVING,
     STARTING,
@@ -63,7 +64,7 @@ def test_upper_case_is_not_sent(name: bytes) -> None:
 
 
 @requirement("9113-8.2.1-1", "9113-8.2-1", "9113-10.3-1")
-@pytest.mark.parametrize("octet", NOT_IN_NAMES)
+@for_each("octet", NOT_IN_NAMES)
 def test_octets_that_names_do_not_have(octet: int) -> None:
     for name in (bytes([octet]), b"a" + bytes([octet]), bytes([octet]) + b"a", b"a" + bytes([octet]) + b"b"):
         peer = open_server()

@@ -10,11 +10,12 @@ import pytest
 from h2o_otel import bounds
 from h2o_otel.limits import SERVER_LIMITS, Limits
 from h2o_otel.rules import all_rules
+from tests.support.faults import for_each
 
 ALL = bounds.bounds_of(Limits)
 
 
-@pytest.mark.parametrize("name", list(ALL))
+@for_each("name", list(ALL))
 def test_every_limit_says_what_it_bounds_what_happens_and_when_to_change_it(name: str) -> None:
     row = ALL[name]
     for sentence in (row.meaning, row.reached, row.change):
@@ -25,7 +26,7 @@ def test_every_limit_says_what_it_bounds_what_happens_and_when_to_change_it(name
     assert row.side in ("both", "server", "client")
 
 
-@pytest.mark.parametrize("name", list(ALL))
+@for_each("name", list(ALL))
 def test_rules_and_limits_that_a_description_names_exist(name: str) -> None:
     row = ALL[name]
     tokens = {rule.token for rule in all_rules()}

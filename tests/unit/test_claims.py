@@ -9,9 +9,8 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from h2o_otel.cli import main
+from tests.support.faults import for_each
 from tests.unit.test_import_order import LEVELS, PEERS
 from tests.unit.test_other_pythons import script  # noqa: F401
 
@@ -59,7 +58,7 @@ def commands() -> dict[str, set[str]]:
     return {name: options_of(parser) for name, parser in actions.choices.items()}
 
 
-@pytest.mark.parametrize("path", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each("path", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_and_options_exist(path: Path) -> None:
     known = commands()
     for text in code(path):
@@ -75,12 +74,12 @@ def test_commands_and_options_exist(path: Path) -> None:
                     assert option in known[name] | {"--help"}, text
 
 
-@pytest.mark.parametrize("path", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each("path", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
 def test_targets_exist(path: Path) -> None:
     assert [text for text in code(path) for target in re.findall(r"^make ([a-z-]+)", text) if target not in TARGETS] == []
 
 
-@pytest.mark.parametrize("path", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each("path", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_exist(path: Path) -> None:
     """Links, and spans that begin with a folder of the project."""
     text = path.read_text(encoding="utf-8")

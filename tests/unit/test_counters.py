@@ -7,6 +7,7 @@ import pytest
 
 from h2o_otel import counters
 from h2o_otel.counters import LABELLED_KEYS_MAX, LAYERS, SLOTS, Counters, Histogram, Snapshot, Trace
+from tests.support.faults import for_each
 
 
 def read(block: Counters) -> Snapshot:
@@ -61,10 +62,8 @@ def test_bucket_of_a_value(value: float, bucket: int) -> None:
     assert Histogram((1.0, 2.0, 10.0)).record(value) == bucket
 
 
-@pytest.mark.parametrize("before", [0.5, 1.0, 1.5, 2.0, 5.0, 10.0, 99.0, float("nan")])
-@pytest.mark.parametrize(
-    ("value", "bucket"), [(-1.0, 0), (1.0, 0), (1.5, 1), (2.0, 1), (10.0, 2), (10.1, 3), (float("inf"), 3), (float("nan"), 0)]
-)
+@for_each("before", [0.5, 1.0, 1.5, 2.0, 5.0, 10.0, 99.0, float("nan")])
+@for_each("value, bucket", [(-1.0, 0), (1.0, 0), (1.5, 1), (2.0, 1), (10.0, 2), (10.1, 3), (float("inf"), 3), (float("nan"), 0)])
 def test_bucket_of_a_value_after_another(before: float, value: float, bucket: int) -> None:
     histogram = Histogram((1.0, 2.0, 10.0))
     histogram.record(before)

@@ -14,6 +14,7 @@ import pytest
 
 import h2o_otel
 from h2o_otel._pure import build
+from tests.support.faults import for_each
 
 ROOT = Path(h2o_otel.__file__).parent
 CLASS = re.compile(r"^cdef class (\w+)(?:\((\w+)\))?:")
@@ -45,7 +46,7 @@ def assigned(body: ast.ClassDef) -> Iterator[str]:
                 yield node.attr
 
 
-@pytest.mark.parametrize("path", COMPILED, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each("path", COMPILED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_attributes_are_declared(path: Path) -> None:
     attributes, bases = declared()
     missing = []
@@ -61,7 +62,7 @@ def test_attributes_are_declared(path: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("path", COMPILED, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each("path", COMPILED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_index_counts_from_the_end(path: Path) -> None:
     """Compiled without wraparound, ``values[-1]`` reads what lies before the list."""
     found = [

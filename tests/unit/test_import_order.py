@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.faults import for_each
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "h2o_otel"
 
@@ -110,13 +112,13 @@ def faults(importer: str, imports: Iterator[Import]) -> Iterator[str]:
                 yield f"{importer}:{line} imports time: decisions use the `now` passed in, measurement uses counters.clock"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / PACKAGE).rglob("*.py")), ids=module_of)
+@for_each("path", sorted((ROOT / PACKAGE).rglob("*.py")), ids=module_of)
 def test_imports_point_downwards(path: Path) -> None:
     importer = module_of(path)
     assert list(faults(importer, python_imports(importer, path.read_text(encoding="utf-8")))) == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / PACKAGE).rglob("*.pxd")), ids=module_of)
+@for_each("path", sorted((ROOT / PACKAGE).rglob("*.pxd")), ids=module_of)
 def test_cimports_point_downwards(path: Path) -> None:
     importer = module_of(path)
     assert list(faults(importer, cython_imports(importer, path.read_text(encoding="utf-8")))) == []

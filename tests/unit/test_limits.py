@@ -8,6 +8,7 @@ import pytest
 
 import h2o_otel
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from tests.support.faults import for_each
 
 PACKAGE = Path(h2o_otel.__file__).parent
 
@@ -29,7 +30,7 @@ def test_equal_by_value_and_hashable() -> None:
     assert CLIENT_LIMITS != SERVER_LIMITS
 
 
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Limits)])
+@for_each("name", [f.name for f in dataclasses.fields(Limits)])
 def test_negative_bounds(name: str) -> None:
     with pytest.raises(ValueError) as caught:
         Limits(**{name: -1})

@@ -10,6 +10,7 @@ import pytest
 from h2o_otel.bounds import bounds_of
 from h2o_otel.cli import _limits, main, serve
 from h2o_otel.limits import SERVER_LIMITS, Limits
+from tests.support.faults import for_each
 
 
 def limits(*arguments: str, **environment: str) -> Limits:
@@ -33,7 +34,7 @@ def test_environment_is_read_and_the_command_line_wins() -> None:
     assert limits("--limit", "streams_max=8", **environment) == replace(SERVER_LIMITS, streams_max=8, body_stall_timeout_s=120.5)
 
 
-@pytest.mark.parametrize("name", list(bounds_of(Limits)))
+@for_each("name", list(bounds_of(Limits)))
 def test_every_limit_can_be_set_both_ways(name: str) -> None:
     default = getattr(SERVER_LIMITS, name)
     value = 32_768 if name == "frame_bytes_max" else 8 if default is None else default * 2

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-
 from h2o_otel import counters
 from h2o_otel.frames import types
 from h2o_otel.frames.types import FrameType, SettingCode, frame_name
+from tests.support.faults import for_each
 
 DEFINED = {t.value for t in FrameType}
 
 
-@pytest.mark.parametrize("type", FrameType)
+@for_each("type", FrameType)
 def test_slot_has_its_name(type: FrameType) -> None:
     assert counters.FRAME_TYPES[types.SLOT_OF_TYPE[type]] == type.name == frame_name(type)
 
 
-@pytest.mark.parametrize("type", sorted(set(range(256)) - DEFINED))
+@for_each("type", sorted(set(range(256)) - DEFINED))
 def test_undefined_types(type: int) -> None:
     assert counters.FRAME_TYPES[types.SLOT_OF_TYPE[type]] == "UNKNOWN"
     assert types.SCOPE_OF_TYPE[type] == types.ANY_STREAM
@@ -24,7 +23,7 @@ def test_undefined_types(type: int) -> None:
     assert frame_name(type) == f"frame type 0x{type:x}"
 
 
-@pytest.mark.parametrize("table", [types.SLOT_OF_TYPE, types.SCOPE_OF_TYPE, types.LENGTH_OF_TYPE])
+@for_each("table", [types.SLOT_OF_TYPE, types.SCOPE_OF_TYPE, types.LENGTH_OF_TYPE])
 def test_tables_cover_every_octet(table: bytes) -> None:
     assert len(table) == 256
 

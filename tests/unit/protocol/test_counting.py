@@ -12,6 +12,7 @@ from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS
 from h2o_otel.memory.budget import CONNECTION_BYTES, STREAM_BYTES
 from tests.support.counting import nonzero
 from tests.support.engine import GET, POST, Peer, requesting, serving
+from tests.support.faults import for_each
 from tests.support.wire import (
     block,
     continuation,
@@ -155,8 +156,8 @@ def test_fields_sent_in_pieces() -> None:
 # -- streams and their ends
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("code", [*range(15), 2**32 - 1])
+@for_each("role", ROLES)
+@for_each("code", [*range(15), 2**32 - 1])
 def test_resets_by_code(code: int, role: str) -> None:
     """Both ways; what RFC 9113 section 7 does not know is UNKNOWN."""
     name = ERROR_CODES[min(code, 14)]
@@ -172,8 +173,8 @@ def test_resets_by_code(code: int, role: str) -> None:
     assert nonzero(peer.block, "streams") == {(role, "reset_sent"): 1}
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("code", [*range(15), 2**32 - 1])
+@for_each("role", ROLES)
+@for_each("code", [*range(15), 2**32 - 1])
 def test_goaway_by_code(code: int, role: str) -> None:
     name = ERROR_CODES[min(code, 14)]
     _connection, peer = met(role)

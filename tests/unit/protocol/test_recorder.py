@@ -18,6 +18,7 @@ from h2o_otel.protocol.config import server_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.protocol.recorder import FlightRecorder, RecordedFrame
 from tests.support.engine import GET, POST, requesting, serving
+from tests.support.faults import for_each
 from tests.support.wire import (
     CONTINUATION,
     DATA,
@@ -226,8 +227,8 @@ def test_json_has_the_documented_shape() -> None:
         jsonschema.validate(document | {"frames": [document["frames"][-1] | {"more": 1}]}, schema)
 
 
-@pytest.mark.parametrize("capacity", [1, 8, 16, 32, 64])
-@pytest.mark.parametrize("more", [0, 1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 200])
+@for_each("capacity", [1, 8, 16, 32, 64])
+@for_each("more", [0, 1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 200])
 def test_ring_that_grows_keeps_every_frame_up_to_its_capacity(capacity: int, more: int) -> None:
     server, peer = serving(replace(SERVER_LIMITS, flight_recorder_frames=capacity))
     peer.sends(headers(1, request_block(b"POST")), *(data(1, b"x" * n) for n in range(300, 300 + more)))

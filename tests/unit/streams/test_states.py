@@ -6,6 +6,7 @@ import pytest
 
 from h2o_otel.streams.states import FORBIDDEN, TRANSITIONS, Input, State, step
 from h2o_otel.streams.stream import Stream
+from tests.support.faults import for_each
 
 # Written down again from the figure and text of section 5.1, one column per input; "." is forbidden.
 COLUMNS = (
@@ -43,7 +44,7 @@ RFC = {
 EXPECTED = [(SHORT[state], column, SHORT[after]) for state, row in RFC.items() for column, after in zip(COLUMNS, row.split(), strict=True)]
 
 
-@pytest.mark.parametrize(("state", "input", "after"), EXPECTED, ids=lambda value: getattr(value, "name", "."))
+@for_each("state, input, after", EXPECTED, ids=lambda value: getattr(value, "name", "."))
 def test_every_state_and_input(state: State, input: Input, after: int) -> None:
     assert step(state, input) == after
     stream = Stream(1, 0, 0, 0.0)

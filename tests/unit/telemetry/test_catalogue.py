@@ -6,6 +6,7 @@ import pytest
 
 from h2o_otel import counters
 from h2o_otel.telemetry.catalogue import EVENTS, INSTRUMENTS, SPANS, by_family, prometheus_label, prometheus_name
+from tests.support.faults import for_each
 
 FAMILIES = {**counters.SLOTS, **counters.HISTOGRAMS, **counters.LABELLED}
 UNITS = {"s", "By", "By/s"}
@@ -29,7 +30,7 @@ def test_names_are_unique_in_both_worlds():
     assert len({i.prometheus for i in INSTRUMENTS}) == len(INSTRUMENTS)
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS, ids=ids)
+@for_each("instrument", INSTRUMENTS, ids=ids)
 def test_instrument_is_sane(instrument):
     assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", instrument.name)
     assert instrument.kind in ("counter", "updowncounter", "gauge", "histogram")
@@ -40,7 +41,7 @@ def test_instrument_is_sane(instrument):
     assert list(instrument.bounds) == sorted(set(instrument.bounds))
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS, ids=ids)
+@for_each("instrument", INSTRUMENTS, ids=ids)
 def test_attributes_are_bounded(instrument):
     names = [a.name for a in instrument.attributes]
     assert len(names) == len(set(names))
@@ -50,7 +51,7 @@ def test_attributes_are_bounded(instrument):
         assert attribute.type in ("string", "int", "boolean")
 
 
-@pytest.mark.parametrize("instrument", [i for i in INSTRUMENTS if i.source in ("slots", "histograms")], ids=ids)
+@for_each("instrument", [i for i in INSTRUMENTS if i.source in ("slots", "histograms")], ids=ids)
 def test_dimensions_are_the_attributes_in_order(instrument):
     dimensions = counters.SLOTS[instrument.family] if instrument.source == "slots" else counters.HISTOGRAMS[instrument.family][1]
     assert [a.values for a in instrument.attributes] == list(dimensions)
