@@ -145,18 +145,18 @@ def attack(name: str, port: int) -> None:
 
 async def latencies(url: str, seconds: float, connected: Callable[[], object] = lambda: None) -> list[float]:
     """Of requests that are due every ``INTERVAL_S``, once ``connected`` was called; failures count as the whole time."""
-    from h2o_otel import Client, TransportError
+    from h2o_otel import AsyncClient, TransportError
 
     found: list[float] = []
 
-    async def one(client: Client, due: float) -> None:
+    async def one(client: AsyncClient, due: float) -> None:
         try:
             await client.get(url, timeout=5.0)
             found.append(time.monotonic() - due)
         except TransportError:
             found.append(seconds)
 
-    async with Client() as client, asyncio.TaskGroup() as group:
+    async with AsyncClient() as client, asyncio.TaskGroup() as group:
         await client.get(url)
         connected()
         began = time.monotonic()

@@ -92,7 +92,7 @@ async def measured(fetch: Fetch, scenario: Scenario, requests: int) -> float:
 async def run_ours(url: str, ca: str, scenario: Scenario, requests: int) -> float:
     import h2o_otel
 
-    async with h2o_otel.Client(verify=ca) as client:
+    async with h2o_otel.AsyncClient(verify=ca) as client:
 
         async def fetch() -> int:
             return len((await client.get(url)).content)

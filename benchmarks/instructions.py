@@ -85,7 +85,7 @@ import h2o_otel
 from h2o_otel.telemetry import configure
 
 async def main():
-    async with h2o_otel.Client(telemetry=configure("bench", level={level!r}, set_global=False)) as client:
+    async with h2o_otel.AsyncClient(telemetry=configure("bench", level={level!r}, set_global=False)) as client:
         async def requests(n):
             async def work():
                 nonlocal n

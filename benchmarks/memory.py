@@ -145,7 +145,7 @@ from dataclasses import replace
 sys.path.insert(0, {root!r})
 from benchmarks.fields import RESPONSES
 from h2o_otel.limits import SERVER_LIMITS
-from h2o_otel.server import Config, Server
+from h2o_otel.server import ServerConfig, Server
 from h2o_otel.tuning import Tuning
 
 LARGE = b"x" * 262_144
@@ -159,7 +159,7 @@ async def app(scope, receive, send):
 
 limits = replace(SERVER_LIMITS, buffer_quiet_s={quiet_s})
 tuning = Tuning.parse({tuning!r})
-Server(Config(app=app, port={port}, lifespan="off", limits=limits, tuning=tuning, engine={kind!r})).run()
+Server(ServerConfig(app=app, port={port}, lifespan="off", limits=limits, tuning=tuning, engine={kind!r})).run()
 """
 
 # What the event loop and its transports take by themselves.
@@ -235,14 +235,14 @@ async def _burst(pid: int, port: int) -> dict[str, float]:
     """Two hundred responses of 256 KiB and uploads of 64 KiB, fifty at a time."""
     url, upload, waiting = f"http://127.0.0.1:{port}", bytes(65_536), list(range(200))
 
-    async def work(client: h2o_otel.Client) -> None:
+    async def work(client: h2o_otel.AsyncClient) -> None:
         while waiting:
             waiting.pop()
             response = await client.get(f"{url}/large")
             assert len(response.content) == 262_144
             await client.post(url, content=upload)
 
-    async with h2o_otel.Client() as client:
+    async with h2o_otel.AsyncClient() as client:
         await client.get(url)
         before = reset_peak(pid)
         await asyncio.gather(*(work(client) for _ in range(50)))

@@ -6,11 +6,11 @@ healthcheck.py https://demo:8443/ /certificates/authority.pem
 import asyncio
 import sys
 
-from h2o_otel import Client
+from h2o_otel import AsyncClient
 
 
 async def main(url: str, authority: str) -> int:
-    async with Client(verify=authority, timeout=3.0) as client:
+    async with AsyncClient(verify=authority, timeout=3.0) as client:
         response = await client.get(url)
     return 0 if response.status_code < 500 else 1
 

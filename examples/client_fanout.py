@@ -11,10 +11,10 @@ import argparse
 import asyncio
 import time
 
-from h2o_otel import Client, H2OError, Response, Timeout
+from h2o_otel import AsyncClient, H2OError, Response, Timeout
 
 
-async def fetch(client: Client, url: str) -> Response | H2OError:
+async def fetch(client: AsyncClient, url: str) -> Response | H2OError:
     """A failure is an answer too: one request's end never touches its neighbours."""
     try:
         return await client.get(url)
@@ -23,7 +23,7 @@ async def fetch(client: Client, url: str) -> Response | H2OError:
 
 
 async def fan_out(url: str, requests: int, verify: bool | str) -> int:
-    async with Client(verify=verify, timeout=Timeout(10.0)) as client:
+    async with AsyncClient(verify=verify, timeout=Timeout(10.0)) as client:
         began = time.perf_counter()
         answers = await asyncio.gather(*(fetch(client, url) for _ in range(requests)))
         seconds = time.perf_counter() - began

@@ -17,7 +17,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from opentelemetry import trace
 
-from h2o_otel import Config, Server
+from h2o_otel import Server, ServerConfig
 from h2o_otel.telemetry import configure
 
 # Recent versions of FastAPI observe themselves; both at once would count every request twice, and its span
@@ -65,7 +65,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # With OTEL_EXPORTER_OTLP_ENDPOINT set, metrics, spans and log events go there.
     with configure("books", level="traces", console=arguments.console, log_format="console") as telemetry:
-        Server(Config(app=app, port=arguments.port, telemetry=telemetry)).run()
+        Server(ServerConfig(app=app, port=arguments.port, telemetry=telemetry)).run()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ if os.environ.get("H2O_OTEL_PURE") == "1":
     _pure.use_sources(__path__)
 
 if TYPE_CHECKING:
-    from .client import URL, Client, Headers, Request, Response, Retry, Timeout
+    from .client import URL, AsyncClient, Headers, Request, Response, Retry, Timeout
     from .errors import (
         ConnectError,
         ConnectionTerminated,
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
         WriteTimeout,
     )
     from .limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
-    from .server import Config, Server
+    from .server import Server, ServerConfig, run
     from .tuning import Tuning
 
 _MODULES = {
-    "client": ("URL", "Client", "Headers", "Request", "Response", "Retry", "Timeout"),
+    "client": ("URL", "AsyncClient", "Headers", "Request", "Response", "Retry", "Timeout"),
     "errors": (
         "ConnectError",
         "ConnectTimeout",
@@ -75,7 +75,7 @@ _MODULES = {
         "WriteTimeout",
     ),
     "limits": ("CLIENT_LIMITS", "SERVER_LIMITS", "Limits"),
-    "server": ("Config", "Server"),
+    "server": ("Server", "ServerConfig", "run"),
     "tuning": ("Tuning",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -84,8 +84,8 @@ __all__ = [
     "CLIENT_LIMITS",
     "SERVER_LIMITS",
     "URL",
-    "Client",
-    "Config",
+    "AsyncClient",
+    "ServerConfig",
     "ConnectError",
     "ConnectTimeout",
     "ConnectionTerminated",
@@ -118,6 +118,7 @@ __all__ = [
     "WriteError",
     "WriteTimeout",
     "__version__",
+    "run",
 ]
 
 

@@ -663,7 +663,7 @@ class Limits:
         268_435_456,
         "A response body that is read whole (get, post, aread), decoded; a stream that is read in pieces has no bound.",
         reached="The stream is reset and LimitExceeded raised.",
-        change="Raise it, or set None, where larger bodies are wanted in memory; better read those with Client.stream.",
+        change="Raise it, or set None, where larger bodies are wanted in memory; better read those with AsyncClient.stream.",
         side="client",
     )
     memory_process_bytes_max: int | None = bound(

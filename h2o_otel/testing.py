@@ -16,7 +16,7 @@ import dataclasses
 import threading
 from types import TracebackType
 
-from .server import Config, Server
+from .server import Server, ServerConfig
 from .server.config import Application
 
 __all__ = ["RunningServer", "serve"]
@@ -52,7 +52,7 @@ class serve:
     ``timeout_graceful_shutdown`` says, 1 second unless a configuration says otherwise.
 
     Args:
-        app: an ASGI application, "module:attribute", or a ``Config`` with more settings.  The port of the
+        app: an ASGI application, "module:attribute", or a ``ServerConfig`` with more settings.  The port of the
             configuration is ignored, and so are signals: they are the test runner's.
 
     Raises:
@@ -61,8 +61,8 @@ class serve:
         ValueError: the configuration names a Unix socket or a file descriptor, which have no port.
     """
 
-    def __init__(self, app: Application | str | Config) -> None:
-        config = app if isinstance(app, Config) else Config(app=app, timeout_graceful_shutdown=1.0)
+    def __init__(self, app: Application | str | ServerConfig) -> None:
+        config = app if isinstance(app, ServerConfig) else ServerConfig(app=app, timeout_graceful_shutdown=1.0)
         if config.uds is not None or config.fd is not None:
             raise ValueError("the configuration has uds or fd; serve() listens on a free port")
         self._config = dataclasses.replace(config, port=0, handle_signals=False)
@@ -150,7 +150,7 @@ class serve:
         """A task that serves, once it accepts connections; raises what kept it from starting."""
         self._server = Server(self._config)
         serving = asyncio.ensure_future(self._server.serve())
-        started = asyncio.ensure_future(self._server.started.wait())
+        started = asyncio.ensure_future(self._server.wait_started())
         try:
             await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
         except BaseException:

@@ -10,13 +10,13 @@ import functools
 from typing import Any
 
 from benchmarks.fields import DISTINCT, REQUESTS, RESPONSES
-from h2o_otel.client import Client
+from h2o_otel.client import AsyncClient
 from h2o_otel.counters import Counters
 from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
 from h2o_otel.protocol import make_connection
 from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.handler import Handler
-from h2o_otel.server import Config, Server
+from h2o_otel.server import Server, ServerConfig
 from h2o_otel.tuning import Tuning
 
 from .row import Workload
@@ -161,9 +161,9 @@ class Stack(Workload):
         self.tasks = tasks
         self.body = octets(body)
         self.loop = asyncio.new_event_loop()
-        config = Config(app=self.app, port=0, lifespan="off", handle_signals=False, tuning=tuning, engine=engine)
+        config = ServerConfig(app=self.app, port=0, lifespan="off", handle_signals=False, tuning=tuning, engine=engine)
         self.server = Server(config)
-        self.client = Client(tuning=tuning, engine=engine)
+        self.client = AsyncClient(tuning=tuning, engine=engine)
         self.loop.run_until_complete(self._start())
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -172,7 +172,7 @@ class Stack(Workload):
 
     async def _start(self) -> None:
         self._serving = asyncio.ensure_future(self.server.serve())
-        await self.server.started.wait()
+        await self.server.wait_started()
         host, port = self.server.addresses[0][:2]
         self.url = f"http://{host}:{port}/"
         await self._requests(1)

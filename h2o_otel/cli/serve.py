@@ -22,7 +22,7 @@ from . import _limits, _tuning
 from ._leaving import Leaving, flush_standard_streams
 
 if TYPE_CHECKING:
-    from ..server import Config, Server
+    from ..server import Server, ServerConfig
 
 __all__ = ["register", "run"]
 
@@ -259,10 +259,10 @@ def _make_telemetry(args: argparse.Namespace, limits: Limits = SERVER_LIMITS) ->
     )
 
 
-def _make_config(args: argparse.Namespace, telemetry: Any, limits: Limits = SERVER_LIMITS) -> Config:
-    from ..server import Config
+def _make_config(args: argparse.Namespace, telemetry: Any, limits: Limits = SERVER_LIMITS) -> ServerConfig:
+    from ..server import ServerConfig
 
-    return Config(
+    return ServerConfig(
         app=args.app,
         factory=args.factory,
         app_dir=args.app_dir,
@@ -294,7 +294,7 @@ def _make_config(args: argparse.Namespace, telemetry: Any, limits: Limits = SERV
 
 async def _serve(server: Server, args: argparse.Namespace) -> None:
     serving = asyncio.ensure_future(server.serve(own_process=True))
-    started = asyncio.ensure_future(server.started.wait())
+    started = asyncio.ensure_future(server.wait_started())
     await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
     started.cancel()
     if not serving.done():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .client import Client
+from .client import AsyncClient
 from .headers import Headers
 from .request import Request
 from .response import Informational, Response, Timings
@@ -10,4 +10,4 @@ from .retry import Retry
 from .timeouts import Timeout
 from .urls import URL
 
-__all__ = ["URL", "Client", "Headers", "Informational", "Request", "Response", "Retry", "Timeout", "Timings"]
+__all__ = ["URL", "AsyncClient", "Headers", "Informational", "Request", "Response", "Retry", "Timeout", "Timings"]

@@ -14,7 +14,7 @@ from .response cimport Response
 cdef object _running_loop, _current_context
 cdef int _MISDIRECTED
 
-cdef class Client(RequestBuilder):
+cdef class AsyncClient(RequestBuilder):
     cdef public object timeout
     cdef readonly object limits
     cdef readonly object tuning

@@ -1,4 +1,4 @@
-"""``Client``: requests as httpx users know them, over HTTP/2, on asyncio and trio.
+"""``AsyncClient``: requests as httpx users know them, over HTTP/2, on asyncio and trio.
 
 The way of a request that needs no waiting is synchronous up to the one future it awaits; what may
 have to wait (a connection, a free stream, a replay) is in ``_send_slowly``.
@@ -37,7 +37,7 @@ from .retry import DEFAULT_RETRY, SENT_AGAIN_ONCE, Retry, explain_refusal, repla
 from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
 from .urls import URL
 
-__all__ = ["Client"]
+__all__ = ["AsyncClient"]
 
 _running_loop = asyncio._get_running_loop
 _current_context = current.current_context
@@ -49,7 +49,7 @@ class StreamContext:
 
     __slots__ = ("_arguments", "_client", "_method", "_response", "_url")
 
-    def __init__(self, client: Client, method: str, url: str | URL, arguments: Arguments) -> None:
+    def __init__(self, client: AsyncClient, method: str, url: str | URL, arguments: Arguments) -> None:
         self._client = client
         self._method = method
         self._url = url
@@ -66,8 +66,8 @@ class StreamContext:
             self._response.exchange.abandon(error)
 
 
-class Client(RequestBuilder):
-    """An HTTP/2 client; ``async with Client() as client: response = await client.get(url)``.
+class AsyncClient(RequestBuilder):
+    """An HTTP/2 client; ``async with AsyncClient() as client: response = await client.get(url)``.
 
     It belongs to the event loop that first used it.
 
@@ -128,7 +128,7 @@ class Client(RequestBuilder):
 
     # -- life
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> AsyncClient:
         if self._pool is None and _running_loop() is None:
             from ..io.anyio import AnyioLoop
 
@@ -188,11 +188,11 @@ class Client(RequestBuilder):
             raise RuntimeError("the client was closed: make another one")
         if self._pool is None:
             if running is None:
-                raise RuntimeError("on trio a Client works inside `async with Client() as client:`")
+                raise RuntimeError("on trio an AsyncClient works inside `async with AsyncClient() as client:`")
             self._asyncio_loop = running
             self._start(asyncio_loop(running))
         elif running is not self._asyncio_loop:
-            raise RuntimeError("this Client belongs to another event loop: make one for each")
+            raise RuntimeError("this AsyncClient belongs to another event loop: make one for each")
 
     # -- sending
 

@@ -166,7 +166,7 @@ def too_large(bytes_max: int, actual: int) -> LimitExceeded:
     """The error of a body that is wanted whole and is larger than that may be."""
     return LimitExceeded(
         f"the body of the response has more than {bytes_max} octets (Limits.response_bytes_max): read it piece by piece with"
-        " Client.stream, or raise the limit",
+        " AsyncClient.stream, or raise the limit",
         limit_name="response_bytes_max",
         limit=bytes_max,
         actual=actual,

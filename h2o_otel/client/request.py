@@ -21,7 +21,7 @@ _WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))
 
 
 class Arguments(TypedDict, total=False):
-    """What ``Client.request`` takes beside the method and the URL, for the methods that pass it on; see there."""
+    """What ``AsyncClient.request`` takes beside the method and the URL, for the methods that pass it on; see there."""
 
     content: Any
     data: Any
@@ -33,11 +33,11 @@ class Arguments(TypedDict, total=False):
 
 
 class Request:
-    """One request, to be given to ``Client.send``.
+    """One request, to be given to ``AsyncClient.send``.
 
     Args:
         method: in any case; sent in upper case.
-        url: absolute; ``Client.build_request`` completes relative ones.
+        url: absolute; ``AsyncClient.build_request`` completes relative ones.
         params: added to the URL's query.
         headers: fields of the request.
         content, data, json: the body, at most one of them.

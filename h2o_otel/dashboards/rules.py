@@ -132,7 +132,7 @@ ALERTS = (
         lasts="5m",
         severity="warning",
         summary="{{ $value }} requests of {{ $labels.job }} wait for a stream",
-        action="The peer's MAX_CONCURRENT_STREAMS is reached: raise Limits.streams_max there, or use a second Client.",
+        action="The peer's MAX_CONCURRENT_STREAMS is reached: raise Limits.streams_max there, or use a second AsyncClient.",
         dashboard="h2o-streams",
     ),
     Alert(
@@ -141,7 +141,7 @@ ALERTS = (
         lasts="5m",
         severity="warning",
         summary="{{ $value }} requests to {{ $labels.server_address }} wait for a connection",
-        action="The origin is slow, or its MAX_CONCURRENT_STREAMS is reached: a second Client has a connection of its own.",
+        action="The origin is slow, or its MAX_CONCURRENT_STREAMS is reached: a second AsyncClient has a connection of its own.",
         dashboard="h2o-pool",
     ),
     Alert(

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from ..client import Client
+from ..client import AsyncClient
 from ..counters import Histogram
 from ..errors import StreamReset
 from .acts import ACTS, Act
@@ -46,7 +46,7 @@ class Load(Stage):
         self,
         url: str,
         rate: float,
-        make_client: Callable[..., Client],
+        make_client: Callable[..., AsyncClient],
         seed: int | None = None,
         *,
         ca: str | None = None,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..client import Client
+from ..client import AsyncClient
 from ..limits import CLIENT_LIMITS, Limits
-from ..server import Config, Server
+from ..server import Server, ServerConfig
 from ..server.protocol import ServerProtocol
 from ..telemetry.runtime import unwatch_gc, watch_gc, watch_loop
 from ..tls.certificates import Authority
@@ -126,7 +126,7 @@ class Demo:
         self.ca = str(authority.certificate)
 
         async def serve(app: Any, host: str, port: int, limits: Limits) -> Server:
-            config = Config(
+            config = ServerConfig(
                 app=app,
                 host=host,
                 port=port,
@@ -141,7 +141,7 @@ class Demo:
             server = Server(config)
             task = asyncio.create_task(server.serve())
             stack.push_async_callback(_stop, server, task)
-            started = asyncio.ensure_future(server.started.wait())
+            started = asyncio.ensure_future(server.wait_started())
             await asyncio.wait([started, task], return_when=asyncio.FIRST_COMPLETED)
             started.cancel()
             if task.done():
@@ -156,9 +156,9 @@ class Demo:
         task = asyncio.create_task(_roll(shop))
         stack.push_async_callback(_end, task)
 
-    def make_client(self, limits: Limits = CLIENT_LIMITS, verify: Any = None) -> Client:
+    def make_client(self, limits: Limits = CLIENT_LIMITS, verify: Any = None) -> AsyncClient:
         """A client that trusts the service, unless ``verify`` says whom else."""
-        return Client(verify=(self.ca or True) if verify is None else verify, limits=limits, telemetry=self.telemetry)
+        return AsyncClient(verify=(self.ca or True) if verify is None else verify, limits=limits, telemetry=self.telemetry)
 
     def _announce(self) -> None:
         say(f"h2o-otel demo: {self.url}")

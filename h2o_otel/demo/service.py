@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from ..client import Client
+from ..client import AsyncClient
 from ..errors import ClientDisconnected, TransportError
 
 __all__ = ["Route", "Shop", "stock"]
@@ -77,7 +77,7 @@ class Shop:
         client: asks it.
     """
 
-    def __init__(self, upstream: str, client: Client) -> None:
+    def __init__(self, upstream: str, client: AsyncClient) -> None:
         self._upstream = upstream
         self._client = client
         self._routes: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {

@@ -6,7 +6,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 
-from ..client import Client
+from ..client import AsyncClient
 from ..tls.context import client_context
 from .peers import FrameClient
 
@@ -28,7 +28,7 @@ class Stage:
         unexpected: everything else that went wrong, by kind.
     """
 
-    def __init__(self, url: str, make_client: Callable[..., Client], *, ca: str | None = None, upstream: str | None = None) -> None:
+    def __init__(self, url: str, make_client: Callable[..., AsyncClient], *, ca: str | None = None, upstream: str | None = None) -> None:
         self.url = url
         self.scheme = url.partition(":")[0]
         self.make_client = make_client

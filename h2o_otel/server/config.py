@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ..limits import SERVER_LIMITS, Limits
 from ..protocol.config import DEFAULT_TUNING
@@ -16,7 +16,7 @@ from ..tls.context import ServerTLS, server_context
 from ..tuning import Tuning
 from .forwarded import Trust, allowed_by_environment
 
-__all__ = ["Config", "ConfigError", "load_app"]
+__all__ = ["ConfigError", "ServerConfig", "ServerOptions", "load_app"]
 
 Application = Callable[..., Any]
 
@@ -28,8 +28,42 @@ class ConfigError(ValueError):
     """A setting is wrong; the text says which, and what to do."""
 
 
+class ServerOptions(TypedDict, total=False):
+    """The settings of a ``ServerConfig`` beside its application, for ``run``; see there."""
+
+    factory: bool
+    app_dir: str | None
+    host: str
+    port: int
+    uds: str | None
+    uds_mode: int | None
+    fd: int | None
+    backlog: int
+    ssl_certfile: str | os.PathLike[str] | None
+    ssl_keyfile: str | os.PathLike[str] | None
+    ssl_keyfile_password: str | None
+    ssl_ca_certs: str | os.PathLike[str] | None
+    loop: str
+    root_path: str
+    proxy_headers: bool
+    forwarded_allow_ips: str | None
+    lifespan: str
+    access_log: bool
+    date_header: bool
+    server_header: str | None
+    limits: Limits
+    limit_concurrency: int | None
+    timeout_graceful_shutdown: float | None
+    engine: str | None
+    tuning: Tuning
+    require_authority: bool
+    eager_tasks: bool
+    handle_signals: bool
+    telemetry: Any
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class ServerConfig:
     """Settings of a server; names are those of uvicorn where it has the same thing.
 
     Attributes:
@@ -164,7 +198,7 @@ class Config:
         return ServerTLS(context=context, alpn_required=("h2",))
 
 
-def load_app(config: Config) -> Application:
+def load_app(config: ServerConfig) -> Application:
     """The application that ``config`` names.
 
     Raises:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import ErrorCode
-from .config import Config
+from .config import ServerConfig
 from .service import Service
 
 __all__ = ["SHUTDOWN_KEY", "GracefulEnd", "Shutdown"]
@@ -45,8 +45,8 @@ class Shutdown:
 class GracefulEnd:
     """Ends the connections and handlers of a service, in this order.
 
-    At once: no new work.  After ``Config.notice_s``: ``http.disconnect`` for the requests that are still open.
-    After ``Config.grace_s``: RST_STREAM for them, and their handlers are cancelled.  ``Limits.shutdown_cleanup_s``
+    At once: no new work.  After ``ServerConfig.notice_s``: ``http.disconnect`` for the requests that are still open.
+    After ``ServerConfig.grace_s``: RST_STREAM for them, and their handlers are cancelled.  ``Limits.shutdown_cleanup_s``
     later at most: the end, whatever still runs.
 
     Args:
@@ -59,7 +59,7 @@ class GracefulEnd:
         reason: ``grace time over`` or ``forced`` where something was cut, else an empty text.
     """
 
-    def __init__(self, service: Service, config: Config, hurry: Callable[[], bool]) -> None:
+    def __init__(self, service: Service, config: ServerConfig, hurry: Callable[[], bool]) -> None:
         self._service = service
         self._began = time.monotonic()
         self._notice = self._began + config.notice_s

@@ -25,7 +25,7 @@ from ..protocol import make_connection
 from ..protocol.config import server_config
 from ..telemetry import default, lines
 from ..telemetry.runtime import watch_loop
-from .config import Config, load_app
+from .config import ServerConfig, load_app
 from .ending import SHUTDOWN_KEY, GracefulEnd, Shutdown
 from .gate import Gate, GatedProtocol
 from .lifespan import Lifespan
@@ -47,16 +47,16 @@ class Server:
 
     Attributes:
         addresses: where it listens, once it does.
-        started: it accepts connections.
+        started: whether it accepts connections; false again once it ends.
         due: when it has ended at the latest, on ``time.monotonic``; set when it begins to end.
         telemetry: that it was given, once the application is loaded; None for the process's own.
         stop_began: when it began to end, on ``time.monotonic``; None before.
         on_stop: called by ``stop()``, in the thread or signal handler that calls that.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ServerConfig) -> None:
         self.config = config
-        self.started = asyncio.Event()
+        self.started = False
         self.addresses: list[Any] = []
         self.service: Service | None = None
         self.force_exit = False
@@ -64,6 +64,7 @@ class Server:
         self.stop_began: float | None = None
         self.on_stop: Callable[[], None] | None = None
         self.due = math.inf
+        self._started = asyncio.Event()
         self._stop = asyncio.Event()
         # Of its own, so that applications that get hold of it cannot end the server.
         self._shutdown = asyncio.Event()
@@ -117,14 +118,20 @@ class Server:
                 with frozen(freeze), _watched(self._loop, self.service):
                     await self._listen(sockets)
                     self._announce(began)
-                    self.started.set()
+                    self.started = True
+                    self._started.set()
                     await self._stop.wait()
             finally:
+                self.started = False
                 self._begin_end()
                 try:
                     await self._end(began)
                 finally:
                     await lifespan.shutdown(self._time_left_s())
+
+    async def wait_started(self) -> None:
+        """Wait until the server accepts connections; ``serve()`` runs in another task and raises what keeps it from that."""
+        await self._started.wait()
 
     def stop(self) -> None:
         """Begin a graceful end; callable from any thread."""

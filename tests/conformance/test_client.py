@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from h2o_otel import Client
+from h2o_otel import AsyncClient
 from h2o_otel.errors import H2OError
 from tests.conformance.cases_client import CASES
 from tests.support import wire
@@ -48,7 +48,7 @@ def conn(request: pytest.FixtureRequest, certificates: Certificates, portal: Blo
         judged = anyio.Event()
 
         async def ask() -> None:
-            async with Client(verify=certificates.ca) as client:
+            async with AsyncClient(verify=certificates.ca) as client:
                 with contextlib.suppress(H2OError):
                     await client.get(url)
                 # The connection is the suite's until it has judged.

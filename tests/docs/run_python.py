@@ -32,7 +32,7 @@ async def run(code: CodeType, names: dict[str, Any], with_client: bool) -> None:
         return
     import h2o_otel
 
-    async with h2o_otel.Client(base_url=os.environ["DOCS_SERVICE"]) as client:
+    async with h2o_otel.AsyncClient(base_url=os.environ["DOCS_SERVICE"]) as client:
         await run(code, {**names, "client": client}, False)
 
 

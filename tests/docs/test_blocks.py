@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from h2o_otel.server import Config
+from h2o_otel.server import ServerConfig
 from h2o_otel.testing import serve
 from tests.docs.blocks import PAGES, ROOT, RUN, Block, PageRun, blocks_of
 from tests.docs.service import service
@@ -41,7 +41,7 @@ def name_of(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def service_port() -> Iterator[int]:
-    with serve(Config(app=service, lifespan="off", timeout_graceful_shutdown=1.0)) as server:
+    with serve(ServerConfig(app=service, lifespan="off", timeout_graceful_shutdown=1.0)) as server:
         yield server.port
 
 

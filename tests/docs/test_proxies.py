@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from h2o_otel.server import Config
+from h2o_otel.server import ServerConfig
 from h2o_otel.testing import serve
 from tests.docs.blocks import ROOT, blocks_of
 from tests.support.programs import require_program
@@ -54,7 +54,7 @@ def test_configuration_works(name: str, tmp_path: Path, free_port: Callable[[], 
     (text,) = [block.text for block in blocks_of(PAGE) if block.title == name]
     config, port = tmp_path / name, free_port()
     command = COMMANDS[name](config)
-    with serve(Config(app=app, lifespan="off")) as server:
+    with serve(ServerConfig(app=app, lifespan="off")) as server:
         text = re.sub(r"\b8080\b", str(port), re.sub(r"\b8000\b", str(server.port), text))
         if name == "apache.conf":
             modules = next((each for each in _APACHE_MODULES if Path(each).is_dir()), _APACHE_MODULES[0])

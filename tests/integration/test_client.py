@@ -17,7 +17,7 @@ import anyio.to_thread
 import pytest
 
 import h2o_otel
-from h2o_otel import Client, Limits, Timeout
+from h2o_otel import AsyncClient, Limits, Timeout
 from h2o_otel.telemetry import configure
 from tests.support import backends
 from tests.support.counting import Since
@@ -85,8 +85,8 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def client(engine: str) -> Callable[..., Client]:
-    return lambda **arguments: Client(engine=engine, **arguments)
+def client(engine: str) -> Callable[..., AsyncClient]:
+    return lambda **arguments: AsyncClient(engine=engine, **arguments)
 
 
 async def test_get(url: str, client: Any) -> None:
@@ -321,7 +321,7 @@ async def test_unix_socket(tmp_path: Any, client: Any, url: str) -> None:
 async def test_spans_and_metrics(url: str) -> None:
     telemetry = configure("test", level="traces", in_memory=True, sample_ratio=1.0, set_global=False)
     try:
-        async with Client(telemetry=telemetry) as c:
+        async with AsyncClient(telemetry=telemetry) as c:
             sent = (await c.get(f"{url}/echo?token=1")).json()["head"]
             await c.get(f"{url}/missing")
             async with c.stream("GET", f"{url}/large"):
@@ -348,7 +348,7 @@ async def test_spans_and_metrics(url: str) -> None:
 async def test_excluded_urls_have_no_spans_and_no_metrics(url: str) -> None:
     since = Since(url.rpartition(":")[2])
     with configure("t", "traces", in_memory=True, set_global=False, sample_ratio=1.0, excluded_urls=["/missing$"]) as telemetry:
-        async with Client(telemetry=telemetry) as c:
+        async with AsyncClient(telemetry=telemetry) as c:
             await c.get(f"{url}/missing?token=1")
             await c.get(f"{url}/echo")
         made = [span.attributes["url.full"] for span in telemetry.spans() if span.kind.name == "CLIENT"]
@@ -359,7 +359,7 @@ async def test_excluded_urls_have_no_spans_and_no_metrics(url: str) -> None:
 
 async def test_tuning_reaches_the_connections(url: str) -> None:
     tuning = h2o_otel.Tuning(stream_priorities=False)
-    async with Client(tuning=tuning) as c:
+    async with AsyncClient(tuning=tuning) as c:
         async with c.stream("GET", f"{url}/large") as response:
             assert response.exchange.protocol.connection.config.tuning is tuning
         assert c.tuning is tuning

@@ -8,7 +8,7 @@ import anyio
 import h2.events
 import pytest
 
-from h2o_otel import Client, Limits, ReadTimeout, Timeout, counters
+from h2o_otel import AsyncClient, Limits, ReadTimeout, Timeout, counters
 from tests.support import wire
 from tests.support.peers import Peer, PeerServer
 from tests.support.waiting import eventually
@@ -37,7 +37,7 @@ class Counting(Peer):
 
 async def test_an_idle_client_sends_no_ping() -> None:
     with PeerServer(Counting) as server:
-        async with Client(limits=Limits(ping_interval_min_s=0.0, window_probe_interval_s=0.0)) as client:
+        async with AsyncClient(limits=Limits(ping_interval_min_s=0.0, window_probe_interval_s=0.0)) as client:
             assert (await client.get(server.url)).status_code == 200
             await anyio.sleep(0.2)
             assert len(server.peers) == 1
@@ -46,7 +46,7 @@ async def test_an_idle_client_sends_no_ping() -> None:
 
 async def test_complaints_of_pings_double_the_interval() -> None:
     with PeerServer(Counting) as server:
-        async with Client(limits=Limits(ping_interval_min_s=1.0, ping_interval_max_s=3.0)) as client:
+        async with AsyncClient(limits=Limits(ping_interval_min_s=1.0, ping_interval_max_s=3.0)) as client:
             intervals = []
             for debug in ("other", "too_many_pings", "too_many_pings: more than 2 at once", "too_many_pings"):
                 assert (await client.get(f"{server.url}/complain?{debug.replace(' ', '+')}")).status_code == 200
@@ -62,7 +62,7 @@ async def test_the_interval_keeps_a_second_ping_back() -> None:
                 super().ended(stream_id)
 
     with PeerServer(Slow) as server:
-        async with Client(limits=Limits(ping_interval_min_s=60.0)) as client:
+        async with AsyncClient(limits=Limits(ping_interval_min_s=60.0)) as client:
             await client.get(server.url)
             for _ in range(3):
                 with pytest.raises(ReadTimeout):
@@ -74,7 +74,7 @@ async def test_the_interval_keeps_a_second_ping_back() -> None:
 async def test_connections_are_bounded() -> None:
     with PeerServer() as first, PeerServer() as second, PeerServer() as third:
         before = counters.collect().labelled["pool_connections_closed"]
-        async with Client(limits=Limits(max_connections=2)) as client:
+        async with AsyncClient(limits=Limits(max_connections=2)) as client:
             for _ in range(2):
                 for server in (first, second, third):
                     assert (await client.get(server.url)).status_code == 200
@@ -86,7 +86,7 @@ async def test_connections_are_bounded() -> None:
 
 async def test_idle_connections_are_bounded() -> None:
     with PeerServer() as first, PeerServer() as second:
-        async with Client(limits=Limits(max_keepalive_connections=1, keepalive_expiry=None)) as client:
+        async with AsyncClient(limits=Limits(max_keepalive_connections=1, keepalive_expiry=None)) as client:
             await client.get(first.url)
             await client.get(second.url)
             await eventually(lambda: [len(origin["connections"]) for origin in client.describe()] == [0, 1])

@@ -8,7 +8,7 @@ from typing import Any
 
 import h2o_otel
 from h2o_otel import telemetry
-from h2o_otel.server.config import Config
+from h2o_otel.server.config import ServerConfig
 from h2o_otel.server.server import Server
 from h2o_otel.tls.certificates import Authority
 
@@ -33,14 +33,14 @@ def spans_of_one_request(folder: Path) -> list[Any]:
     async def main() -> None:
         authority = Authority(folder)
         made = authority.issue("127.0.0.1")
-        config = Config(
+        config = ServerConfig(
             app=app, port=0, ssl_certfile=made.certificate, ssl_keyfile=made.key, telemetry=observed, lifespan="off", loop="asyncio"
         )
         server = Server(config)
         serving = asyncio.create_task(server.serve())
-        await server.started.wait()
+        await server.wait_started()
         host, port = server.addresses[0][:2]
-        async with h2o_otel.Client(verify=str(authority.certificate), telemetry=observed) as client:
+        async with h2o_otel.AsyncClient(verify=str(authority.certificate), telemetry=observed) as client:
             response = await client.post(f"https://{host}:{port}/upload?x=1", content=b"u" * 1000)
             assert response.content == BODY
         server.stop()

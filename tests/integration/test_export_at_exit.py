@@ -31,10 +31,10 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"done"})
 
 async def main():
-    server = h2o_otel.Server(h2o_otel.Config(app=app, port=0, lifespan="off", access_log=True))
+    server = h2o_otel.Server(h2o_otel.ServerConfig(app=app, port=0, lifespan="off", access_log=True))
     serving = asyncio.create_task(server.serve())
-    await server.started.wait()
-    async with h2o_otel.Client() as client:
+    await server.wait_started()
+    async with h2o_otel.AsyncClient() as client:
         for _ in range(3):
             await client.get(f"http://127.0.0.1:{server.addresses[0][1]}/")
     server.stop()

@@ -41,7 +41,7 @@ types.holder = holder
 SERVICE = """
 import asyncio, sys, types
 import h2o_otel
-from h2o_otel.server.config import Config
+from h2o_otel.server.config import ServerConfig
 from h2o_otel.server.server import Server
 
 state = types.state = types.SimpleNamespace()
@@ -50,7 +50,7 @@ state.state = state
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
-        state.client = h2o_otel.Client()
+        state.client = h2o_otel.AsyncClient()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -60,9 +60,9 @@ async def app(scope, receive, send):
     raise ZeroDivisionError
 
 async def main():
-    server = state.server = Server(Config(app=app, port=0, handle_signals=False))
+    server = state.server = Server(ServerConfig(app=app, port=0, handle_signals=False))
     task = asyncio.ensure_future(server.serve())
-    await server.started.wait()
+    await server.wait_started()
     host, port = server.addresses[0][:2]
     for _ in range(3):
         try:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from h2o_otel import Client, Limits, Timeout
-from h2o_otel.server.config import Config
+from h2o_otel import AsyncClient, Limits, Timeout
+from h2o_otel.server.config import ServerConfig
 from h2o_otel.server.server import Server
 from h2o_otel.telemetry import configure
 from tests.support import backends, wire
@@ -54,51 +54,51 @@ class Ending(Peer):
             self.hang_up()
 
 
-async def get(client: Client, url: str) -> None:
+async def get(client: AsyncClient, url: str) -> None:
     response = await client.get(url, timeout=0.02)
     assert response.text is not None
     assert None not in (response.headers, response.request, response.elapsed, response.timings)
     response.raise_for_status()
 
 
-async def in_total(client: Client, url: str) -> None:
+async def in_total(client: AsyncClient, url: str) -> None:
     await client.get(url, timeout=Timeout(5.0, total=0.02))
 
 
-async def read(client: Client, url: str) -> None:
+async def read(client: AsyncClient, url: str) -> None:
     async with client.stream("GET", url, timeout=0.02) as response:
         await response.aread()
 
 
-async def read_pieces(client: Client, url: str) -> None:
+async def read_pieces(client: AsyncClient, url: str) -> None:
     async with client.stream("GET", url, timeout=0.02) as response:
         async for _ in response.aiter_bytes():
             pass
 
 
-async def read_lines(client: Client, url: str) -> None:
+async def read_lines(client: AsyncClient, url: str) -> None:
     async with client.stream("GET", url, timeout=0.02) as response:
         async for _ in response.aiter_lines():
             pass
 
 
-async def leave(client: Client, url: str) -> None:
+async def leave(client: AsyncClient, url: str) -> None:
     async with client.stream("GET", url, timeout=0.02) as response:
         async for _ in response.aiter_bytes():
             break
 
 
-async def leave_by_error(client: Client, url: str) -> None:
+async def leave_by_error(client: AsyncClient, url: str) -> None:
     async with client.stream("GET", url, timeout=0.02):
         raise ZeroDivisionError
 
 
-async def drop(client: Client, url: str) -> None:
+async def drop(client: AsyncClient, url: str) -> None:
     response = await client.send(client.build_request("GET", url, timeout=0.02), stream=True)
     del response
 
 
-async def cancel(client: Client, url: str, do: Callable[[Client, str], Awaitable[None]] = get) -> None:
+async def cancel(client: AsyncClient, url: str, do: Callable[[AsyncClient, str], Awaitable[None]] = get) -> None:
     task = asyncio.ensure_future(do(client, url))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -106,10 +106,10 @@ async def cancel(client: Client, url: str, do: Callable[[Client, str], Awaitable
     await task
 
 
-async def cancel_reading(client: Client, url: str) -> None:
+async def cancel_reading(client: AsyncClient, url: str) -> None:
     begun = asyncio.Event()
 
-    async def one(client: Client, url: str) -> None:
+    async def one(client: AsyncClient, url: str) -> None:
         async with client.stream("GET", url) as response:
             begun.set()
             await response.aread()
@@ -122,7 +122,7 @@ async def cancel_reading(client: Client, url: str) -> None:
     await task
 
 
-async def upload(client: Client, url: str) -> None:
+async def upload(client: AsyncClient, url: str) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(10):
             yield b"a" * 1000
@@ -130,7 +130,7 @@ async def upload(client: Client, url: str) -> None:
     await client.post(url, content=pieces(), timeout=0.02)
 
 
-async def upload_that_fails(client: Client, url: str) -> None:
+async def upload_that_fails(client: AsyncClient, url: str) -> None:
     def pieces() -> Iterator[bytes]:
         yield b"a"
         raise ZeroDivisionError
@@ -138,11 +138,11 @@ async def upload_that_fails(client: Client, url: str) -> None:
     await client.post(url, content=pieces())
 
 
-async def invalid(client: Client, url: str) -> None:
+async def invalid(client: AsyncClient, url: str) -> None:
     await client.get(url, headers={"no name": "x"})
 
 
-async def nobody(client: Client, url: str) -> None:
+async def nobody(client: AsyncClient, url: str) -> None:
     await client.get("http://127.0.0.1:1/")
 
 
@@ -198,7 +198,7 @@ def named(cases: list[tuple[Any, str]]) -> list[Any]:
 @pytest.mark.parametrize(("do", "path"), named(FOR_CLIENT))
 async def test_client_without_collector(do: Any, path: str) -> None:
     with serving(Ending) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             await assert_nothing_survives(lambda: ends(do, client, f"{server.url}/{path}"), False)
 
 
@@ -206,7 +206,7 @@ async def test_client_without_collector(do: Any, path: str) -> None:
 @pytest.mark.parametrize(("do", "path"), named(FOR_CLIENT_COLLECTED))
 async def test_client_with_collector(do: Any, path: str) -> None:
     with serving(Ending) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             await assert_nothing_survives(lambda: ends(do, client, f"{server.url}/{path}"), True)
 
 
@@ -216,7 +216,7 @@ async def test_observed_client() -> None:
         serving(Ending) as server,
         configure("test", "detail", in_memory=True, sample_ratio=1.0, set_global=False) as telemetry,
     ):
-        async with Client(telemetry=telemetry) as client:
+        async with AsyncClient(telemetry=telemetry) as client:
 
             async def once() -> None:
                 for do, path in FOR_CLIENT[::2]:
@@ -229,14 +229,14 @@ async def test_observed_client() -> None:
 async def test_responses_whose_body_failed_do_not_survive_client_and_collection() -> None:
     responses: list[weakref.ref[Any]] = []
 
-    async def one(client: Client, url: str) -> None:
+    async def one(client: AsyncClient, url: str) -> None:
         async with client.stream("GET", url) as response:
             responses.append(weakref.ref(response))
             await response.aread()
 
     # Not ``serving``: its peer may be cut off in the middle of a frame.
     with PeerServer(Ending) as server:
-        async with Client(timeout=Timeout(5.0, read=0.005)) as client:
+        async with AsyncClient(timeout=Timeout(5.0, read=0.005)) as client:
             while len(responses) < 200:
                 await ends(one, client, f"{server.url}/half")
     gc.collect()
@@ -272,12 +272,12 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(60)
 
 
-async def leave_connection(client: Client, url: str) -> None:
-    async with Client(limits=Limits(retries_max=0)) as another, another.stream("GET", url, timeout=0.02):
+async def leave_connection(client: AsyncClient, url: str) -> None:
+    async with AsyncClient(limits=Limits(retries_max=0)) as another, another.stream("GET", url, timeout=0.02):
         raise ZeroDivisionError
 
 
-async def upload_half(client: Client, url: str) -> None:
+async def upload_half(client: AsyncClient, url: str) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"a"
         await asyncio.sleep(60)
@@ -304,11 +304,11 @@ async def test_server(do: Any, path: str, level: str) -> None:
     """Connections that are gone wait for the collector, so those endings have it."""
     limits = Limits(disconnect_grace_s=0.0, resets_received_burst=10_000, resets_sent_burst=10_000)
     with configure("test", level, in_memory=True, sample_ratio=1.0 if level == "detail" else None, set_global=False) as telemetry:
-        server = Server(Config(app=application, port=0, lifespan="off", handle_signals=False, limits=limits, telemetry=telemetry))
+        server = Server(ServerConfig(app=application, port=0, lifespan="off", handle_signals=False, limits=limits, telemetry=telemetry))
         running = asyncio.ensure_future(server.serve())
-        await server.started.wait()
+        await server.wait_started()
         host, port = server.addresses[0][:2]
-        async with Client(telemetry=telemetry) as client:
+        async with AsyncClient(telemetry=telemetry) as client:
             await assert_nothing_survives(lambda: ends(do, client, f"http://{host}:{port}/{path}"), do is leave_connection)
         server.stop()
         await running

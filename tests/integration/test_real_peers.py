@@ -17,7 +17,7 @@ import pytest
 import trio
 
 import h2o_otel
-from h2o_otel.server import Config, Server
+from h2o_otel.server import Server, ServerConfig
 from h2o_otel.tls.certificates import Authority, Certificate
 from tests.support.programs import free_port, require_program, wait_for_port
 
@@ -139,7 +139,7 @@ def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 async def exchanges(peer: Peer, ca: str) -> None:
     """Small, large, many at once, an error, an abandoned body, and an upload where the peer takes one."""
-    async with h2o_otel.Client(verify=ca) as client:
+    async with h2o_otel.AsyncClient(verify=ca) as client:
         response = await client.get(f"{peer.url}/small.txt")
         assert (response.status_code, response.content, response.http_version) == (200, SMALL, "HTTP/2")
         assert (await client.head(f"{peer.url}/small.txt")).content == b""
@@ -156,7 +156,7 @@ async def exchanges(peer: Peer, ca: str) -> None:
 
 
 async def many(peer: Peer, ca: str) -> None:
-    async with h2o_otel.Client(verify=ca) as client:
+    async with h2o_otel.AsyncClient(verify=ca) as client:
         answers = await asyncio.gather(*(client.get(f"{peer.url}/small.txt?{n}") for n in range(300)))
         assert {(r.status_code, r.content) for r in answers} == {(200, SMALL)}
         assert len({r.connection_id for r in answers}) == 1
@@ -204,9 +204,9 @@ async def ours(folder: Path, tls: bool) -> Any:
     authority = Authority(folder)
     made = authority.issue("127.0.0.1", "localhost")
     files = {"ssl_certfile": made.certificate, "ssl_keyfile": made.key} if tls else {}
-    server = Server(Config(app=echo, port=0, lifespan="off", handle_signals=False, **files))  # type: ignore[arg-type]
+    server = Server(ServerConfig(app=echo, port=0, lifespan="off", handle_signals=False, **files))  # type: ignore[arg-type]
     task = asyncio.create_task(server.serve())
-    await server.started.wait()
+    await server.wait_started()
     try:
         yield f"{'https' if tls else 'http'}://127.0.0.1:{server.addresses[0][1]}", str(authority.certificate)
     finally:

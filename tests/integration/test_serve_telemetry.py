@@ -83,7 +83,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 
 def get(port: int, *paths: str) -> None:
     async def main() -> None:
-        async with h2o_otel.Client() as client:
+        async with h2o_otel.AsyncClient() as client:
             for path in paths:
                 assert (await client.get(f"http://127.0.0.1:{port}{path}")).status_code == 200
 

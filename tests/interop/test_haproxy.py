@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from h2o_otel import Client, Retry, StreamReset, counters
+from h2o_otel import AsyncClient, Retry, StreamReset, counters
 from tests.support.backends import asyncio_only
 from tests.support.peer import serving
 from tests.support.peers import Peer
@@ -75,7 +75,7 @@ async def test_requests_go_through(tmp_path: Path) -> None:
     app = App()
     async with serving(app) as server:
         with haproxy(tmp_path, server.addresses[0][1]) as proxy:
-            async with Client() as client:
+            async with AsyncClient() as client:
                 url = f"http://127.0.0.1:{proxy.port}/through"
                 answers = await asyncio.gather(*(client.get(url) for _ in range(50)))
     assert {(answer.status_code, answer.content) for answer in answers} == {(200, b"ok")}
@@ -104,7 +104,7 @@ async def test_post_is_delivered_once(tmp_path: Path, refused: Any, delivered: i
     ActsAndFails.acted.clear()
     with peers(ActsAndFails) as backend, haproxy(tmp_path, backend.port, server="no-check") as proxy:
         url = f"http://127.0.0.1:{proxy.port}/order"
-        async with Client(retry=Retry(refused=refused)) as client:
+        async with AsyncClient(retry=Retry(refused=refused)) as client:
             # A first request's failure is answered with 502: only then is a connection used again.
             assert (await client.get(url)).status_code == 200
             with pytest.raises(StreamReset, match="REFUSED_STREAM") as caught:

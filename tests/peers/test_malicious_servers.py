@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 import h2o_otel
-from h2o_otel import Client, Timeout, counters
+from h2o_otel import AsyncClient, Timeout, counters
 from h2o_otel.limits import CLIENT_LIMITS
 from tests.support import wire
 from tests.support.hostile import Conn, Script, hostile
@@ -54,11 +54,11 @@ def _lean() -> Iterator[None]:
 
 
 async def once(url: str) -> None:
-    async with Client() as client:
+    async with AsyncClient() as client:
         await client.get(url, timeout=TOTAL)
 
 
-async def failure(client: Client, url: str, kind: Any = h2o_otel.TransportError, limits: Any = PATIENT) -> Any:
+async def failure(client: AsyncClient, url: str, kind: Any = h2o_otel.TransportError, limits: Any = PATIENT) -> Any:
     """The error of one GET, which must come in time and know its request."""
     began = time.monotonic()
     with pytest.raises(kind) as caught:
@@ -78,7 +78,7 @@ def after_request(act: Callable[[Conn, int], None], values: dict[int, int] | Non
     return script
 
 
-async def recovered(client: Client, url: str) -> None:
+async def recovered(client: AsyncClient, url: str) -> None:
     """The flooded connection is left, if not for the next request then for one of those that follow."""
     for _ in range(5):
         with contextlib.suppress(h2o_otel.TransportError):
@@ -109,7 +109,7 @@ FLOODS: dict[str, bytes] = {
 BEGUN = {"empty data", "data of padding", "tiny data", "data beyond the window", "trailers that do not end"}
 
 
-async def held_open(client: Client, url: str) -> None:
+async def held_open(client: AsyncClient, url: str) -> None:
     """Read one piece of the body at most, and wait."""
     async with client.stream("GET", url, timeout=TOTAL) as response:
         await response.aiter_raw().__anext__()
@@ -128,7 +128,7 @@ async def test_flood_ends_inside_the_total_time(name: str) -> None:
 
     limits = replace(CLIENT_LIMITS, connection_window_bytes=1_048_576, stream_window_bytes=1_048_576)
     with hostile(after_request(act)) as server:
-        async with Client(limits=limits) as client:
+        async with AsyncClient(limits=limits) as client:
             began = time.monotonic()
             with pytest.raises(h2o_otel.TransportError) as caught:
                 await held_open(client, server.url)
@@ -151,7 +151,7 @@ async def test_drip_ends_at_the_total_time(name: str) -> None:
         conn.drip(DRIPS[name])
 
     with hostile(after_request(act)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             error = await failure(client, server.url, h2o_otel.TotalTimeout, Timeout(2.0, total=0.3))
             assert error.timeout_s == 0.3
 
@@ -169,7 +169,7 @@ async def test_head_that_never_comes_whole() -> None:
 
     for act in (blocks, octets):
         with hostile(after_request(act), after_request(act)) as server:
-            async with Client() as client:
+            async with AsyncClient() as client:
                 await failure(client, server.url, (h2o_otel.ReadTimeout, h2o_otel.RemoteProtocolError), Timeout(30.0, read=0.3))
                 await failure(client, server.url, h2o_otel.TransportError, Timeout(2.0, total=0.3))
 
@@ -179,7 +179,7 @@ async def test_informational_drip_does_not_put_off_the_read_timeout() -> None:
         conn.drip(headers(stream_id, wire.response_block(102)), 0.1)
 
     with hostile(after_request(act)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             await failure(client, server.url, h2o_otel.ReadTimeout, Timeout(30.0, read=0.4))
 
 
@@ -194,7 +194,7 @@ async def test_header_bomb_is_that_requests_error() -> None:
         conn.serve()
 
     with hostile(after_request(act)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             error = await failure(client, server.url, h2o_otel.StreamReset)
             assert error.rule == "header_list_too_large"
             assert (await client.get(server.url, timeout=PATIENT)).content == b"ok"
@@ -210,7 +210,7 @@ async def test_compressed_bomb_is_found_before_it_is_in_memory() -> None:
         conn.serve()
 
     with hostile(after_request(act)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             tracemalloc.start()
             error = await failure(client, server.url, h2o_otel.LimitExceeded)
             peak = tracemalloc.get_traced_memory()[1]
@@ -239,7 +239,7 @@ def cut_off(how: str) -> Script:
 @pytest.mark.parametrize("how", ["FIN", "reset", "inside a frame", "GOAWAY first"])
 async def test_body_without_its_end_is_an_error(how: str) -> None:
     with hostile(cut_off(how)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             await failure(client, server.url, h2o_otel.ReadError)
             assert (await client.get(server.url, timeout=PATIENT)).content == b"ok"
 
@@ -252,7 +252,7 @@ async def test_tls_that_ends_early_is_an_error(notify: bool, certificates: Certi
             conn.sock.unwrap()
 
     with hostile(after_request(act), context=certificates.context()) as server:
-        async with Client(verify=certificates.ca) as client:
+        async with AsyncClient(verify=certificates.ca) as client:
             await failure(client, server.url, h2o_otel.ReadError)
             assert (await client.get(server.url, timeout=PATIENT)).content == b"ok"
 
@@ -281,7 +281,7 @@ async def test_bad_settings_end_the_connection_with_a_reason(name: str) -> None:
         conn.until_hung_up()
 
     with hostile(script, script) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             # The first of them may be known before the request is sent: then another connection is tried.
             error = await failure(client, server.url, (h2o_otel.RemoteProtocolError, h2o_otel.ConnectError))
             assert "RFC 9113" in str(error) or "RFC 8441" in str(error)
@@ -294,7 +294,7 @@ async def test_no_streams_allowed_is_a_pool_timeout() -> None:
         conn.until_hung_up()
 
     with hostile(script, script) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             # The first request may be on its way before SETTINGS are here.
             await failure(client, server.url, (h2o_otel.PoolTimeout, h2o_otel.ReadTimeout), Timeout(30.0, read=0.3, pool=0.3))
             error = await failure(client, server.url, h2o_otel.PoolTimeout, Timeout(30.0, read=0.3, pool=0.3))
@@ -325,7 +325,7 @@ def hangs_up(conn: Conn) -> None:
 @pytest.mark.parametrize("script", [refuses, goes_away, leaves_at_once, hangs_up])
 async def test_replays_end(script: Script) -> None:
     with hostile(script, script) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             for _ in range(2):
                 before = sum(retries().values())
                 await failure(client, server.url, h2o_otel.TransportError)
@@ -337,7 +337,7 @@ async def test_replays_end(script: Script) -> None:
 async def test_replays_end_with_tls(script: Script, certificates: Certificates) -> None:
     """After the handshake nothing is sent before the peer's end is here."""
     with hostile(script, script, certificates.context()) as server:
-        async with Client(verify=certificates.ca) as client:
+        async with AsyncClient(verify=certificates.ca) as client:
             await failure(client, server.url, h2o_otel.TransportError)
         assert len(server.connections) <= MADE_MAX
 
@@ -387,7 +387,7 @@ async def test_malformed_responses_are_errors_of_their_requests() -> None:
         conn.until_hung_up()
 
     with hostile(script) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             for name in MALFORMED:
                 with pytest.raises(h2o_otel.RemoteProtocolError) as caught:
                     await client.get(server.url, timeout=PATIENT)
@@ -421,7 +421,7 @@ async def test_malformed_bodies_never_look_complete(name: str) -> None:
         conn.serve()
 
     with hostile(after_request(act)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             error = await failure(client, server.url, h2o_otel.RemoteProtocolError)
             assert error.scope == "stream"
             assert (await client.get(server.url, timeout=PATIENT)).content == b"ok"
@@ -449,7 +449,7 @@ async def test_connection_error_names_its_rule_and_is_told_to_the_server(name: s
         conn.until_hung_up()
 
     with hostile(after_request(act)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             error = await failure(client, server.url, h2o_otel.RemoteProtocolError)
             assert error.scope == "connection"
             assert error.rule
@@ -469,7 +469,7 @@ def speaks_http1(conn: Conn) -> None:
 async def test_http1_server_is_named_in_the_error(secure: bool, certificates: Certificates) -> None:
     """One that agreed on h2 and speaks HTTP/1.1, and a cleartext one that knows nothing else."""
     with hostile(speaks_http1, speaks_http1, certificates.context() if secure else None) as server:
-        async with Client(verify=certificates.ca) as client:
+        async with AsyncClient(verify=certificates.ca) as client:
             # Known before the request is sent, another connection is tried, and another.
             error = await failure(client, server.url, (h2o_otel.RemoteProtocolError, h2o_otel.ConnectError))
             assert "HTTP/1" in str(error)
@@ -484,7 +484,7 @@ async def test_server_that_does_not_agree_on_h2(alpn: tuple[str, ...], certifica
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates.issued.certificate, certificates.issued.key)
     with hostile(speaks_http1, speaks_http1, context) as server:
-        async with Client(verify=certificates.ca) as client:
+        async with AsyncClient(verify=certificates.ca) as client:
             error = await failure(client, server.url, h2o_otel.ConnectError)
             assert "h2" in str(error)
         assert all(not conn.frames for conn in server.connections)
@@ -496,7 +496,7 @@ async def test_flood_on_an_idle_connection_costs_no_request() -> None:
         conn.flood(ping())
 
     with hostile(after_request(act)) as server:
-        async with Client() as client:
+        async with AsyncClient() as client:
             assert (await client.get(server.url, timeout=PATIENT)).content == b"ok"
             await anyio.sleep(0.1)
             assert (await client.get(server.url, timeout=PATIENT)).content == b"ok"

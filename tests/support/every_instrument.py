@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from h2o_otel import Client, Config, H2OError, Limits, Server, Tuning, counters
+from h2o_otel import AsyncClient, H2OError, Limits, Server, ServerConfig, Tuning, counters
 from h2o_otel.client.urls import URL
 from h2o_otel.demo.load import Load
 from h2o_otel.demo.peers import FrameClient, frame, request_block, window_update
@@ -39,13 +39,13 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
-def make_client(limits: Limits = CLIENT_LIMITS, verify: Any = None) -> Client:
-    return Client(verify=CA if verify is None else verify, limits=limits)
+def make_client(limits: Limits = CLIENT_LIMITS, verify: Any = None) -> AsyncClient:
+    return AsyncClient(verify=CA if verify is None else verify, limits=limits)
 
 
 async def _start(stack: AsyncExitStack, application: Any, limits: Limits, tuning: Tuning | None = None) -> str:
     """The URL of another server in this process."""
-    config = Config(
+    config = ServerConfig(
         app=application,
         port=0,
         lifespan="off",
@@ -57,7 +57,7 @@ async def _start(stack: AsyncExitStack, application: Any, limits: Limits, tuning
     )
     server = Server(config)
     serving = asyncio.create_task(server.serve())
-    await server.started.wait()
+    await server.wait_started()
 
     async def stop() -> None:
         server.stop()

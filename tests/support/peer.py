@@ -12,7 +12,7 @@ import h2.connection
 import h2.events
 import h2.settings
 
-from h2o_otel.server import Config, Server
+from h2o_otel.server import Server, ServerConfig
 from tests.support import wire
 from tests.support.waiting import eventually
 
@@ -195,9 +195,9 @@ class Peer:
 async def serving(app: Callable[..., Any], **settings: Any) -> AsyncIterator[Server]:
     """A server of ``app`` on a free port of the running loop; ended in order."""
     settings = {"port": 0, "lifespan": "off", "timeout_graceful_shutdown": 0.5, **settings}
-    server = Server(Config(app=app, **settings))
+    server = Server(ServerConfig(app=app, **settings))
     task = asyncio.create_task(server.serve())
-    started = asyncio.create_task(server.started.wait())
+    started = asyncio.create_task(server.wait_started())
     await asyncio.wait([task, started], return_when=asyncio.FIRST_COMPLETED)
     started.cancel()
     if task.done():

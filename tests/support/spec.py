@@ -17,7 +17,7 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal
 
-from h2o_otel.server import Config, Server
+from h2o_otel.server import Server, ServerConfig
 from tests.support import wire
 from tests.support.peers import Certificates
 from tests.support.wire import ACK, END_STREAM, PREFACE, Frame, block, frame
@@ -214,7 +214,7 @@ UNKNOWN = frame(0x16, 0, 0, bytes(8))
 def serving(portal: BlockingPortal, server: Any) -> Iterator[None]:
     """Run the server on the portal's loop; it is stopped in the end, if it was not before."""
     running = portal.start_task_soon(server.serve)
-    portal.call(server.started.wait)
+    portal.call(server.wait_started)
     try:
         yield
     finally:
@@ -229,7 +229,7 @@ def server_of(app: Any, secure: bool, certificates: Certificates, **settings: An
         settings |= {"ssl_certfile": certificates.issued.certificate, "ssl_keyfile": certificates.issued.key}
         context = ssl.create_default_context(cafile=certificates.ca)
         context.set_alpn_protocols(["h2"])
-    return Server(Config(app=app, port=0, lifespan="off", handle_signals=False, **settings)), context
+    return Server(ServerConfig(app=app, port=0, lifespan="off", handle_signals=False, **settings)), context
 
 
 @contextlib.contextmanager

@@ -227,7 +227,7 @@ from fastapi import FastAPI, Request
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    async with h2o_otel.Client() as app.state.client:
+    async with h2o_otel.AsyncClient() as app.state.client:
         yield
 
 app = FastAPI(lifespan=lifespan)

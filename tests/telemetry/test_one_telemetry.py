@@ -22,7 +22,7 @@ pytestmark = pytest.mark.time_limit(120)
 BEGIN = """
 import asyncio, json, os, sys
 import h2o_otel
-from h2o_otel.server import Config, Server
+from h2o_otel.server import ServerConfig, Server
 from h2o_otel.telemetry import _sdk, configure, default
 from opentelemetry import baggage, context, metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -38,9 +38,9 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"ok"})
 
 async def serving(work):
-    server = Server(Config(app=app, port=0, lifespan="off", handle_signals=False, telemetry=SERVER))
+    server = Server(ServerConfig(app=app, port=0, lifespan="off", handle_signals=False, telemetry=SERVER))
     task = asyncio.create_task(server.serve())
-    await server.started.wait()
+    await server.wait_started()
     try:
         await work(f"http://127.0.0.1:{server.addresses[0][1]}/")
     finally:
@@ -79,7 +79,7 @@ def test_default_is_what_configure_set_up_in_either_order(first: str) -> None:
         """
 async def work(url):
     early = default() if FIRST == "default" else None
-    async with h2o_otel.Client() as client:
+    async with h2o_otel.AsyncClient() as client:
         if FIRST == "request":
             await client.get(url)
             early = default()
@@ -89,7 +89,7 @@ async def work(url):
         assert default() is telemetry
         asked.clear()
         await client.get(url)
-        async with h2o_otel.Client() as later:
+        async with h2o_otel.AsyncClient() as later:
             await later.get(url)
     counted = points(telemetry.readers[0])
     print(json.dumps({"spans": spans_of(telemetry), "asked": asked, "points": counted}))
@@ -133,7 +133,7 @@ def test_a_provider_that_comes_late_has_the_requests_made_from_then_on() -> None
     found = run(
         """
 async def work(url):
-    async with h2o_otel.Client() as client:
+    async with h2o_otel.AsyncClient() as client:
         await client.get(url)
         reader = InMemoryMetricReader()
         metrics.set_meter_provider(MeterProvider([reader]))
@@ -158,7 +158,7 @@ def test_the_current_context_is_carried_on_at_every_level_but_off(level: str, ca
 tracer = TracerProvider().get_tracer("app")
 
 async def work(url):
-    async with h2o_otel.Client() as client:
+    async with h2o_otel.AsyncClient() as client:
         await client.get(url)
         with tracer.start_as_current_span("work") as span:
             token = context.attach(baggage.set_baggage("user", "7"))
@@ -185,7 +185,7 @@ def test_nothing_is_carried_on_inside_an_exporter() -> None:
 tracer = TracerProvider().get_tracer("app")
 
 async def work(url):
-    async with h2o_otel.Client() as client:
+    async with h2o_otel.AsyncClient() as client:
         with tracer.start_as_current_span("work"):
             token = context.attach(context.set_value(_sdk.SUPPRESS_KEY, True))
             await client.get(url)
@@ -211,7 +211,7 @@ HTTPXClientInstrumentor().instrument()
 
 class Ours(httpx.AsyncBaseTransport):
     def __init__(self):
-        self.client = h2o_otel.Client()
+        self.client = h2o_otel.AsyncClient()
 
     async def handle_async_request(self, request):
         answer = await self.client.request(request.method, str(request.url), headers=request.headers.raw)
@@ -221,7 +221,7 @@ async def work(url):
     with trace.get_tracer("app").start_as_current_span("work"):
         async with httpx.AsyncClient(http1=False, http2=True) as client:
             await client.get(url)
-        async with h2o_otel.Client() as client:
+        async with h2o_otel.AsyncClient() as client:
             await client.get(url)
         transport = Ours()
         async with httpx.AsyncClient(transport=transport) as client:

@@ -131,7 +131,7 @@ def test_cimports_point_downwards(path: Path) -> None:
         ("h2o_otel.frames.reader", "from ..streams import stream"),
         ("h2o_otel.frames.reader", "from .. import protocol"),
         ("h2o_otel.frames.reader", "import h2o_otel.client"),
-        ("h2o_otel.frames.reader", "from h2o_otel import Client"),
+        ("h2o_otel.frames.reader", "from h2o_otel import AsyncClient"),
         ("h2o_otel.frames.reader", "from opentelemetry import trace"),
         ("h2o_otel.protocol.core", "import asyncio"),
         ("h2o_otel.protocol.core", "from time import monotonic"),
@@ -163,7 +163,7 @@ def test_upward_cimport_is_found(line: str) -> None:
         ("h2o_otel.io.driver", "from ..tls.pump import Pump"),
         ("h2o_otel.io.driver", "import asyncio, anyio"),
         ("h2o_otel.rules", "from .errors import ErrorCode"),
-        ("h2o_otel.__init__", "from .client import Client"),
+        ("h2o_otel.__init__", "from .client import AsyncClient"),
     ],
 )
 def test_downward_import_passes(importer: str, line: str) -> None:

@@ -40,11 +40,11 @@ def test_failed_import_says_what_is_stale(old: list[str], monkeypatch: pytest.Mo
     def fails(*_: str) -> None:
         raise ImportError("h2o_otel.io.core does not export expected C function")
 
-    monkeypatch.delitem(vars(h2o_otel), "Client", raising=False)
+    monkeypatch.delitem(vars(h2o_otel), "AsyncClient", raising=False)
     monkeypatch.setattr(h2o_otel.importlib, "import_module", fails)
     monkeypatch.setattr(_pure, "stale", lambda: old)
     with pytest.raises(ImportError) as caught:
-        _ = h2o_otel.Client
+        _ = h2o_otel.AsyncClient
     notes = getattr(caught.value, "__notes__", [])
     assert len(notes) == bool(old)
     assert all("2 compiled modules are not of the sources beside them (io/driver.so, io/core.so ...)" in note for note in notes)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 import trustme
 
-from h2o_otel import Client, Config
+from h2o_otel import AsyncClient, ServerConfig
 from h2o_otel.server.config import ConfigError
 from h2o_otel.server.lifespan import LifespanError
 from h2o_otel.testing import RunningServer, serve
@@ -41,7 +41,7 @@ class App:
 
 
 async def fetch(server: RunningServer, path: str = "/here") -> bytes:
-    async with Client(base_url=server.url) as client:
+    async with AsyncClient(base_url=server.url) as client:
         return (await client.get(path)).content
 
 
@@ -122,7 +122,7 @@ async def test_cancelled_block_ends_the_server() -> None:
 
 def test_configuration_is_taken_but_for_its_port(free_port: Any) -> None:
     chosen = free_port()
-    with serve(Config(app=App(), port=chosen, lifespan="off", server_header="here")) as server:
+    with serve(ServerConfig(app=App(), port=chosen, lifespan="off", server_header="here")) as server:
         assert server.port != chosen
         assert server.server.config.server_header == "here"
         assert not server.server.config.handle_signals
@@ -135,10 +135,10 @@ def test_tls(tmp_path: Path) -> None:
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
 
     async def fetch_over_tls(url: str) -> bytes:
-        async with Client(base_url=url, verify=str(tmp_path / "ca.pem")) as client:
+        async with AsyncClient(base_url=url, verify=str(tmp_path / "ca.pem")) as client:
             return (await client.get("/tls")).content
 
-    with serve(Config(app=App(), ssl_certfile=tmp_path / "server.pem")) as server:
+    with serve(ServerConfig(app=App(), ssl_certfile=tmp_path / "server.pem")) as server:
         assert server.url.startswith("https://127.0.0.1:")
         assert asyncio.run(fetch_over_tls(server.url)) == b"/tls"
 
@@ -147,7 +147,7 @@ def test_wrong_settings_raise_at_once() -> None:
     with pytest.raises(ConfigError, match="no module"), serve("there_is_no_such_module:app"):
         pytest.fail("the block must not begin")
     with pytest.raises(ValueError, match="free port"):
-        serve(Config(app=App(), uds="/tmp/x.sock"))
+        serve(ServerConfig(app=App(), uds="/tmp/x.sock"))
 
 
 def test_serves_once() -> None:

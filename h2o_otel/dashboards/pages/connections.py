@@ -34,7 +34,7 @@ _LIFE = Row(
                 title="Requests per connection",
                 queries=quantiles("h2o.connection.requests", by="h2o.role"),
                 good="many. Near 1, nothing is multiplexed and HTTP/2 gains nothing.",
-                knob="share one `Client` between tasks; `Limits.keepalive_expiry`.",
+                knob="share one `AsyncClient` between tasks; `Limits.keepalive_expiry`.",
             ),
             Panel(
                 title="Connections refused",

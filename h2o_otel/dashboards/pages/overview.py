@@ -153,7 +153,7 @@ SATURATION = Row(
                 queries=(Query(common.SERVER_STREAMS_USED, "server"), Query(common.CLIENT_STREAMS_USED, "client")),
                 what="Open streams over the sum of MAX_CONCURRENT_STREAMS of all connections.",
                 good="under 80 %. At 100 % requests wait for a stream.",
-                knob="`Limits.streams_max` of the server; for the client a second `Client` has a connection of its own.",
+                knob="`Limits.streams_max` of the server; for the client a second `AsyncClient` has a connection of its own.",
                 thresholds=(Threshold(0.8, "warning"), Threshold(0.95, "bad")),
                 link="h2o-streams",
             ),
@@ -190,7 +190,7 @@ SATURATION = Row(
                 ),
                 what="Requests that cannot start yet.",
                 good="0 but for bursts.",
-                knob="`Limits.streams_max` of the peer; a second `Client` has a connection of its own.",
+                knob="`Limits.streams_max` of the peer; a second `AsyncClient` has a connection of its own.",
                 link="h2o-pool",
             ),
             Panel(

@@ -145,7 +145,7 @@ _CLIENT = Row(
                 title="Requests in flight",
                 queries=(Query(Level("http.client.active_requests", by="server.address")),),
                 good="rate times duration.",
-                knob="the origin's MAX_CONCURRENT_STREAMS is the most that one `Client` can have; the rest waits.",
+                knob="the origin's MAX_CONCURRENT_STREAMS is the most that one `AsyncClient` can have; the rest waits.",
                 stacked=True,
             ),
         ),

@@ -20,7 +20,7 @@ _CONCURRENCY = Row(
                 ),
                 what="Streams open, and MAX_CONCURRENT_STREAMS over all connections: transmit is what we may open, receive what peers may.",
                 good="under 80 % of the limit that applies.",
-                knob="`Limits.streams_max` of the server; for the client a second `Client` has a connection of its own.",
+                knob="`Limits.streams_max` of the server; for the client a second `AsyncClient` has a connection of its own.",
             ),
             Panel(
                 title="Streams, of what is allowed",
@@ -33,7 +33,7 @@ _CONCURRENCY = Row(
                 title="Waiting for a stream",
                 queries=(Query(Level("h2o.stream.pending", by=_ROLE)),),
                 good="0 but for bursts.",
-                knob="the peer's MAX_CONCURRENT_STREAMS; a second `Client` has a connection of its own.",
+                knob="the peer's MAX_CONCURRENT_STREAMS; a second `AsyncClient` has a connection of its own.",
             ),
             Panel(
                 title="Time spent waiting for a stream",
@@ -42,7 +42,7 @@ _CONCURRENCY = Row(
                     Query(Quantile(0.99, "h2o.stream.time_in_queue", by=_ROLE), "p99 {h2o.role}"),
                 ),
                 good="nothing: no request waits.",
-                knob="fewer requests at once; a second `Client` has a connection of its own.",
+                knob="fewer requests at once; a second `AsyncClient` has a connection of its own.",
                 empty="none waited",
             ),
         ),

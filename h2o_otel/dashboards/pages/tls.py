@@ -39,7 +39,7 @@ _HANDSHAKES = Row(
                 ),
                 what="Handshakes that used an earlier session, over all.",
                 good="above 50 % where clients come back.",
-                knob="one `Client` for the whole process keeps its sessions; processes behind one name must share ticket keys.",
+                knob="one `AsyncClient` for the whole process keeps its sessions; processes behind one name must share ticket keys.",
                 maximum=1.0,
             ),
         ),

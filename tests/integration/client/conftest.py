@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from h2o_otel import Client
+from h2o_otel import AsyncClient
 from tests.support.peers import Certificates, Peer, PeerServer
 
 
@@ -37,5 +37,5 @@ def serve(secure: bool, certificates: Certificates) -> Iterator[Callable[[type[P
 
 
 @pytest.fixture
-def client(certificates: Certificates) -> Callable[..., Client]:
-    return lambda **arguments: Client(verify=certificates.ca, **arguments)
+def client(certificates: Certificates) -> Callable[..., AsyncClient]:
+    return lambda **arguments: AsyncClient(verify=certificates.ca, **arguments)

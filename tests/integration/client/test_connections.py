@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 import h2o_otel
-from h2o_otel import Client, ErrorCode, Limits, Timeout
+from h2o_otel import AsyncClient, ErrorCode, Limits, Timeout
 from h2o_otel.telemetry import configure
 from tests.support import backends, wire
 from tests.support.judged import requirement
@@ -64,10 +64,10 @@ async def test_no_h2_in_alpn(certificates: Certificates, client: Any) -> None:
 
 async def test_untrusted_certificate(certificates: Certificates) -> None:
     with PeerServer(Peer, certificates.context()) as server:
-        async with Client() as c:
+        async with AsyncClient() as c:
             with pytest.raises(h2o_otel.ConnectError, match="certificate"):
                 await c.get(server.url)
-        async with Client(verify=False) as c:
+        async with AsyncClient(verify=False) as c:
             assert (await c.get(server.url)).status_code == 200
 
 

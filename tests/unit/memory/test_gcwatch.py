@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from h2o_otel.memory.gcwatch import frozen, frozen_objects
-from h2o_otel.server import Config, Server
+from h2o_otel.server import Server, ServerConfig
 from h2o_otel.telemetry.runtime import read_process
 from h2o_otel.tuning import Tuning
 
@@ -81,7 +81,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def watched(freeze: bool) -> Watched:
-    return Watched(Config(app=app, port=0, loop="asyncio", lifespan="off", handle_signals=False, tuning=Tuning(memory_gc_freeze=freeze)))
+    return Watched(
+        ServerConfig(app=app, port=0, loop="asyncio", lifespan="off", handle_signals=False, tuning=Tuning(memory_gc_freeze=freeze))
+    )
 
 
 @pytest.mark.parametrize("freeze", [True, False])

@@ -1,6 +1,6 @@
 """What requests and idle connections leave behind: nothing.
 
-Client and server are the whole ones, on a real event loop, joined by memory instead of sockets.
+AsyncClient and server are the whole ones, on a real event loop, joined by memory instead of sockets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from h2o_otel import counters
 from h2o_otel._pure import build
 from h2o_otel.buffers.pool import local_pools
-from h2o_otel.client.client import Client
+from h2o_otel.client.client import AsyncClient
 from h2o_otel.counters import Counters, Snapshot
 from h2o_otel.io import asyncio as h2_asyncio
 from h2o_otel.io.driver import Driver
@@ -56,7 +56,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def joined(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+async def joined(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
     """A client all of whose connections lead, by memory, to a server with ``app``."""
     telemetry = configure(level="off", otlp=False, set_global=False)
     loop = asyncio_loop()
@@ -72,11 +72,11 @@ async def joined(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
         return {}
 
     monkeypatch.setattr(h2_asyncio, "connect", connect)
-    async with Client(base_url="http://server.test", telemetry=telemetry) as client:
+    async with AsyncClient(base_url="http://server.test", telemetry=telemetry) as client:
         yield client
 
 
-async def batch(client: Client, requests: int) -> None:
+async def batch(client: AsyncClient, requests: int) -> None:
     async def one(path: str, content: bytes | None, status: int) -> None:
         response = await client.request("GET" if content is None else "POST", path, content=content)
         assert response.status_code == status

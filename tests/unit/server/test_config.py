@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from h2o_otel.limits import Limits
-from h2o_otel.server import Config, ConfigError, Server, load_app
+from h2o_otel.server import ConfigError, Server, ServerConfig, load_app
 from h2o_otel.tuning import Tuning
 
 
@@ -29,17 +29,17 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 )
 def test_wrong_setting_says_what_is_allowed(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        Config(app=app, **settings)
+        ServerConfig(app=app, **settings)
 
 
 def test_tuning_reaches_the_connections() -> None:
     tuning = Tuning(stream_priorities=False)
-    assert Server(Config(app=app, tuning=tuning))._protocol_config.tuning is tuning
-    assert Server(Config(app=app))._protocol_config.tuning == Tuning()
+    assert Server(ServerConfig(app=app, tuning=tuning))._protocol_config.tuning is tuning
+    assert Server(ServerConfig(app=app))._protocol_config.tuning == Tuning()
 
 
 def test_password_is_not_shown() -> None:
-    assert "secret" not in repr(Config(app=app, ssl_certfile="c", ssl_keyfile_password="secret"))
+    assert "secret" not in repr(ServerConfig(app=app, ssl_certfile="c", ssl_keyfile_password="secret"))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load(name: str, folder: Path, **more: Any) -> Any:
-    return load_app(Config(app=name, app_dir=str(folder), **more))
+    return load_app(ServerConfig(app=name, app_dir=str(folder), **more))
 
 
 def test_application_by_name_and_by_factory(folder: Path) -> None:
@@ -85,22 +85,22 @@ def test_import_error_of_the_application_itself_passes_through(folder: Path) -> 
 
 def test_missing_certificate_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ssl_certfile: .*gone.pem does not exist"):
-        Config(app=app, ssl_certfile=tmp_path / "gone.pem").make_tls()
+        ServerConfig(app=app, ssl_certfile=tmp_path / "gone.pem").make_tls()
 
 
 def test_certificate_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("not a certificate")
     with pytest.raises(ConfigError, match=r"x\.pem"):
-        Config(app=app, ssl_certfile=tmp_path / "x.pem").make_tls()
+        ServerConfig(app=app, ssl_certfile=tmp_path / "x.pem").make_tls()
 
 
 def test_grace_comes_from_the_setting_or_the_limits() -> None:
-    assert Config(app=app).grace_s == 8.0
-    assert Config(app=app, timeout_graceful_shutdown=2.0).grace_s == 2.0
+    assert ServerConfig(app=app).grace_s == 8.0
+    assert ServerConfig(app=app, timeout_graceful_shutdown=2.0).grace_s == 2.0
 
 
 def test_notice_is_the_same_part_of_another_grace_time() -> None:
-    assert Config(app=app).notice_s == 5.0
-    assert Config(app=app, timeout_graceful_shutdown=16.0).notice_s == 10.0
-    assert Config(app=app, limits=Limits(shutdown_grace_s=3.0)).notice_s == 3.0
-    assert Config(app=app, limits=Limits(shutdown_grace_s=0.0), timeout_graceful_shutdown=2.0).notice_s == 2.0
+    assert ServerConfig(app=app).notice_s == 5.0
+    assert ServerConfig(app=app, timeout_graceful_shutdown=16.0).notice_s == 10.0
+    assert ServerConfig(app=app, limits=Limits(shutdown_grace_s=3.0)).notice_s == 3.0
+    assert ServerConfig(app=app, limits=Limits(shutdown_grace_s=0.0), timeout_graceful_shutdown=2.0).notice_s == 2.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from h2o_otel import counters
-from h2o_otel.server import Config, ConfigError
+from h2o_otel.server import ConfigError, ServerConfig
 from h2o_otel.server.forwarded import Trust
 from tests.support import backends
 from tests.support.peer import Peer, connected, serving
@@ -137,19 +137,19 @@ def test_scheme(chain: bytes, schemes: list[bytes], expected: str | None) -> Non
 @pytest.mark.parametrize("wrong", ["10.0.0.0/33", "localhost", "1.2.3", "127.0.0.1 ::1"])
 def test_entry_that_is_no_address(wrong: str) -> None:
     with pytest.raises(ConfigError, match="is no address, network"):
-        Config(app=recorder([]), forwarded_allow_ips=wrong)
+        ServerConfig(app=recorder([]), forwarded_allow_ips=wrong)
 
 
 def test_environment_as_uvicorn_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.0/24")
-    trust = Config(app=recorder([])).make_trust()
+    trust = ServerConfig(app=recorder([])).make_trust()
     assert trust is not None
     assert trust.connection(("192.0.2.7", 1), None)
     assert not trust.connection(PEER, None)
-    trust = Config(app=recorder([]), forwarded_allow_ips="127.0.0.1").make_trust()
+    trust = ServerConfig(app=recorder([]), forwarded_allow_ips="127.0.0.1").make_trust()
     assert trust is not None
     assert trust.connection(PEER, None)
-    assert Config(app=recorder([]), proxy_headers=False).make_trust() is None
+    assert ServerConfig(app=recorder([]), proxy_headers=False).make_trust() is None
 
 
 # -- what applications, spans and logs see
@@ -209,4 +209,4 @@ async def test_unix_socket_has_its_mode_and_counts_when_named(tmp_path: Path) ->
 @pytest.mark.parametrize("settings", [{"uds_mode": 0o660}, {"uds": "x", "uds_mode": 0o1777}])
 def test_mode_that_cannot_be(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="uds_mode"):
-        Config(app=recorder([]), **settings)
+        ServerConfig(app=recorder([]), **settings)

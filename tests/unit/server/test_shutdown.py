@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from h2o_otel.limits import Limits
-from h2o_otel.server import SHUTDOWN_KEY, Config, LifespanError, Server
+from h2o_otel.server import SHUTDOWN_KEY, LifespanError, Server, ServerConfig
 from tests.support import backends
 from tests.support.peer import Peer, connected, serving
 from tests.support.waiting import eventually
@@ -110,7 +110,7 @@ async def test_background_work_is_waited_for() -> None:
 
 
 async def test_stop_before_start_and_twice() -> None:
-    server = Server(Config(app=Gate(), port=0, lifespan="off"))
+    server = Server(ServerConfig(app=Gate(), port=0, lifespan="off"))
     server.stop()
     await server.serve()
     server.stop()
