@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import io
 import json
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+import sniffio
 
 import h2o_otel
 from h2o_otel import AsyncClient, Limits, Timeout
@@ -345,14 +345,23 @@ async def test_spans_and_metrics(url: str) -> None:
         telemetry.shutdown()
 
 
+async def in_a_thread_of_its_own(work: Callable[[], Awaitable[None]]) -> None:
+    """Run ``work`` on a loop of the same kind in a fresh thread: the labels of a thread are bounded, and other tests use them up."""
+    await anyio.to_thread.run_sync(lambda: anyio.run(work, backend=sniffio.current_async_library()))
+
+
 async def test_excluded_urls_have_no_spans_and_no_metrics(url: str) -> None:
     since = Since(url.rpartition(":")[2])
-    with configure("t", "traces", in_memory=True, set_global=False, sample_ratio=1.0, excluded_urls=["/missing$"]) as telemetry:
-        async with AsyncClient(telemetry=telemetry) as c:
-            await c.get(f"{url}/missing?token=1")
-            await c.get(f"{url}/echo")
-        made = [span.attributes["url.full"] for span in telemetry.spans() if span.kind.name == "CLIENT"]
-    assert made == [f"{url}/echo"]
+
+    async def work() -> None:
+        with configure("t", "traces", in_memory=True, set_global=False, sample_ratio=1.0, excluded_urls=["/missing$"]) as telemetry:
+            async with AsyncClient(telemetry=telemetry) as c:
+                await c.get(f"{url}/missing?token=1")
+                await c.get(f"{url}/echo")
+            made = [span.attributes["url.full"] for span in telemetry.spans() if span.kind.name == "CLIENT"]
+        assert made == [f"{url}/echo"]
+
+    await in_a_thread_of_its_own(work)
     assert list(since.recorded("http_client_request_duration").values()) == [1]
     assert since.labelled("http_client_active_requests") == {}
 
@@ -377,8 +386,7 @@ async def test_pool_counts(url: str, client: Any) -> None:
             assert since.labelled("http_client_open_connections") == {("idle", "127.0.0.1", port, "2"): 1}
             assert since.labelled("http_client_active_requests") == {}
 
-    # The labels of a thread are bounded, and other tests have used them up in this one.
-    await anyio.to_thread.run_sync(lambda: asyncio.run(count()))
+    await in_a_thread_of_its_own(count)
     assert since.labelled("http_client_open_connections") == {}
     assert list(since.recorded("http_client_request_duration").values()) == [3]
     assert list(since.recorded("http_client_connection_duration").values()) == [1]
