@@ -347,7 +347,8 @@ async def test_spans_and_metrics(url: str) -> None:
 
 async def in_a_thread_of_its_own(work: Callable[[], Awaitable[None]]) -> None:
     """Run ``work`` on a loop of the same kind in a fresh thread: the labels of a thread are bounded, and other tests use them up."""
-    await anyio.to_thread.run_sync(lambda: anyio.run(work, backend=sniffio.current_async_library()))
+    backend = sniffio.current_async_library()
+    await anyio.to_thread.run_sync(lambda: anyio.run(work, backend=backend))
 
 
 async def test_excluded_urls_have_no_spans_and_no_metrics(url: str) -> None:
