@@ -50,19 +50,21 @@ def limits_page() -> str:
                 "",
                 f"## {groups[field.name]}",
                 "",
-                "| limit | client | server | unit | bounds | at the bound | change it |",
-                "|---" * 7 + "|",
+                "| limit | client | server | what it bounds, what happens at the bound, when to change it |",
+                "|---" * 4 + "|",
             ]
         row = described[field.name]
-        of_client = shown(getattr(client, field.name)) if row.side != "server" else ""
-        of_server = shown(getattr(server, field.name)) if row.side != "client" else ""
-        words = " | ".join((row.unit, row.meaning, row.reached, row.change))
+        of_client = shown(getattr(client, field.name), row.unit) if row.side != "server" else ""
+        of_server = shown(getattr(server, field.name), row.unit) if row.side != "client" else ""
+        words = f"{row.meaning} *At the bound:* {row.reached} *Change it:* {row.change}"
         lines.append(f"| `{field.name}` | {of_client} | {of_server} | {words} |")
     return "\n".join(lines) + "\n"
 
 
-def shown(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
+def shown(value: object, unit: str) -> str:
+    """A default with its unit, in the words of users."""
+    number = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
+    return number if value is None or not unit else f"{number} {unit.replace('octets', 'bytes')}"
 
 
 def groups_of(source: str) -> dict[str, str]:
