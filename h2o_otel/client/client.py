@@ -275,7 +275,8 @@ class AsyncClient(RequestBuilder):
                 trace = span.trace
                 if connection.setup_span is not None:
                     span.link(connection.setup_span)
-            elif _current_context() and self._telemetry.enabled:
+            elif exchange.metrics is not None and _current_context():
+                # There are metrics at every level but "off".
                 fields += current.inject(raw)
             if request.body.data:
                 check_length(raw, len(request.body.data))

@@ -215,8 +215,13 @@ class AsgiRequest:
         if self._task is not None:
             self._task = None
             self.owner.service.tasks.discard(task)
-        # What a cancelled task raises here would have this frame in its traceback, and the request with it.
-        self._app_ended(asyncio.CancelledError() if task.cancelled() else task.exception())
+        error: BaseException | None
+        try:
+            error = task.exception()
+        except asyncio.CancelledError:
+            # Another one, since the one raised here has this frame in its traceback, and the request with it.
+            error = asyncio.CancelledError()
+        self._app_ended(error)
 
     def _app_ended(self, error: BaseException | None) -> None:
         """The application returned or raised: whatever it left undone is done here."""

@@ -256,7 +256,7 @@ class Service:
             exemplar = span if span is not None and span.sampled else None
             self.metrics.finished(metrics_index, status, route, error_type, duration, exemplar, stream.body_received, stream.body_sent)
         if span is not None:
-            if error_type in _LEFT and stream.closed_by == REMOTE and stream.closed_code == ErrorCode.CANCEL:
+            if error_type is not None and error_type in _LEFT and stream.closed_by == REMOTE and stream.closed_code == ErrorCode.CANCEL:
                 # A client that does not want the rest is no failure: the span says so, and has no status ERROR.
                 span.set("error.type", error_type)
                 error_type = None

@@ -67,6 +67,7 @@ __all__ = [
     "counting_reader_class",
     "context_variable",
     "current_context",
+    "global_textmap",
     "has_plain_ids",
     "id_calls",
     "make_current",
@@ -550,6 +551,13 @@ def propagators_of(textmap: Any) -> Sequence[Any]:
         found: Sequence[Any] = textmap._propagators
         return found
     return [textmap]
+
+
+def global_textmap(get: Callable[[], Any]) -> Callable[[], Any]:
+    """``propagate.get_global_textmap``, without a Python frame for each request: the same variable, read from its module."""
+    name = "_HTTP_TEXT_FORMAT"
+    names: dict[str, Any] = getattr(get, "__globals__", {})
+    return functools.partial(names.get, name) if name in names else get
 
 
 # -- the end

@@ -40,7 +40,7 @@ def _global() -> Callable[[], Any]:
         text = str(error)
         warn_once(f"OTEL_PROPAGATORS cannot be honoured ({text}); tracecontext and baggage are used")
         return lambda: None
-    return get_global_textmap
+    return _sdk.global_textmap(get_global_textmap)
 
 
 get_textmap: Callable[[], Any] = _global()
