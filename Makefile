@@ -8,6 +8,12 @@ H2O := $(VENV)/bin/h2o-otel
 PYTEST := $(PY) -m pytest $(PYTEST_ARGS)
 # For a part of the suite: make test-pure PYTEST_ARGS="-k hpack -x"
 PYTEST_ARGS ?=
+# How many runs of the suite `make test` has at the same time: two processes on two cores take half the
+# time, and share nothing but ports and two folders (tests/support/alone.py).  pytest-xdist was measured:
+# workers that collect and report take 70 % more processor time for the same tests.
+TEST_JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ "$$cores" -ge 2 ] && echo 2 || echo 1)
+# Each run prints as a whole; old versions of make cannot, and mix the lines.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 FUZZ_SECONDS ?= 1800
 SEEDS ?= 5000
 SOAK_HOURS ?= 8
@@ -43,7 +49,10 @@ format: setup ## format the sources and mend what lint can mend
 generate: setup ## write the generated files again
 	$(PY) scripts/generate.py
 
-test: check test-compiled test-pure test-versions ## everything a change must pass: check, the suite compiled and pure, a part of it on other Pythons
+test: check ## everything a change must pass: check, the suite compiled and pure (at once; TEST_JOBS=1: in turn), a part on other Pythons
+	@echo "==> the suite, $(TEST_JOBS) at a time; each prints when it ends"
+	@$(MAKE) --no-print-directory --jobs=$(TEST_JOBS) $(SYNC) test-compiled test-pure
+	@$(MAKE) --no-print-directory test-versions
 
 test-compiled: setup ## the suite on the compiled modules
 	@mkdir -p build
