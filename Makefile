@@ -54,6 +54,18 @@ test: check ## everything a change must pass: check, the suite compiled and pure
 	@$(MAKE) --no-print-directory --jobs=$(TEST_JOBS) $(SYNC) test-compiled test-pure
 	@$(MAKE) --no-print-directory test-versions
 
+# Two halves of about the same length.
+QUICK_SERVICES := $(wildcard tests/unit/telemetry tests/unit/server tests/unit/client)
+.PHONY: quick quick-services quick-engine
+quick: setup ## unit tests and RFCs without peers, for the change at hand; H2O_OTEL_PURE=1 make quick: on the sources
+	@$(MAKE) --no-print-directory --jobs=$(TEST_JOBS) $(SYNC) quick-services quick-engine
+
+quick-services: setup
+	$(PYTEST) -q -m "not slow" $(QUICK_SERVICES)
+
+quick-engine: setup
+	$(PYTEST) -q -m "not slow" $(addprefix --ignore=,$(QUICK_SERVICES)) tests/unit $(wildcard tests/rfc*) tests/test_requirements.py
+
 test-compiled: setup ## the suite on the compiled modules
 	@mkdir -p build
 	H2O_OTEL_EXPECT=compiled $(PYTEST) --junitxml=build/test-compiled.xml tests
