@@ -27,7 +27,6 @@ class Telemetry:
 
     Attributes:
         level: "off", "metrics", "traces" or "detail".
-        enabled: the level is not "off".
         tracing: makes spans; None below level "traces".
         events: the log events.
         access_log: whether servers log one line per request.
@@ -61,14 +60,8 @@ class Telemetry:
         self._closed = False
 
     @property
-    def level(self) -> str:
-        return self._level
-
-    @level.setter
-    def level(self, level: str) -> None:
-        self._level = level
-        # An attribute, since clients ask for every request.
-        self.enabled = level != "off"
+    def enabled(self) -> bool:
+        return self.level != "off"
 
     @property
     def closed(self) -> bool:
