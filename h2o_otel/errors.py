@@ -11,13 +11,16 @@ import json
 from typing import Any
 
 __all__ = [
+    "ClientClosed",
     "ClientDisconnected",
     "ConnectError",
     "ConnectTimeout",
     "ConnectionTerminated",
     "ErrorCode",
     "H2OError",
+    "HTTPError",
     "HTTPStatusError",
+    "InvalidURL",
     "JSONDecodeError",
     "LimitExceeded",
     "LocalProtocolError",
@@ -33,6 +36,7 @@ __all__ = [
     "TimeoutException",
     "TotalTimeout",
     "TransportError",
+    "UnsupportedProtocol",
     "WriteError",
     "WriteTimeout",
 ]
@@ -90,7 +94,11 @@ def copied(error: H2OError) -> H2OError:
     return own
 
 
-class TransportError(H2OError):
+class HTTPError(H2OError):
+    """A request failed, or its response was an error that ``raise_for_status()`` reports."""
+
+
+class TransportError(HTTPError):
     """The exchange with the peer failed."""
 
 
@@ -124,6 +132,10 @@ class PoolTimeout(TimeoutException):
 
 class TotalTimeout(TimeoutException):
     """The whole exchange took longer than ``Timeout.total``."""
+
+
+class UnsupportedProtocol(TransportError):
+    """The URL of a request is relative without a ``base_url``, has a scheme other than http and https, or is http with ``h2c=False``."""
 
 
 class NetworkError(TransportError):
@@ -213,7 +225,7 @@ class LimitExceeded(TransportError):
         self.actual = actual
 
 
-class HTTPStatusError(H2OError):
+class HTTPStatusError(HTTPError):
     """``raise_for_status()`` met a 4xx or 5xx response.
 
     Attributes:
@@ -224,6 +236,14 @@ class HTTPStatusError(H2OError):
         super().__init__(message)
         self.request = request
         self.response = response
+
+
+class InvalidURL(H2OError, ValueError):
+    """A URL cannot be parsed; also a ``ValueError``."""
+
+
+class ClientClosed(H2OError, RuntimeError):
+    """A request was made with a client after ``aclose()``; also a ``RuntimeError``, as in httpx."""
 
 
 class JSONDecodeError(H2OError, json.JSONDecodeError):

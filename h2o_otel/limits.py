@@ -9,7 +9,7 @@ container's or the machine's memory takes its place (0 for no bound).  The three
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .bounds import bound
@@ -794,3 +794,18 @@ SERVER_LIMITS = Limits()
 
 CLIENT_LIMITS = Limits(stream_window_bytes=1_048_576, connection_window_bytes=8_388_608)
 """Defaults of a client: larger windows, since responses are larger than requests."""
+
+_HTTPX_NAMES = ("max_connections", "max_keepalive_connections", "keepalive_expiry")
+
+
+def limits_of(limits: Any) -> Limits:
+    """What users may write for the limits of a client: ``Limits``, or those of httpx with our defaults for the rest.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    if isinstance(limits, Limits):
+        return limits
+    if type(limits).__module__.partition(".")[0] == "httpx" and type(limits).__name__ == "Limits":
+        return replace(CLIENT_LIMITS, **{name: getattr(limits, name) for name in _HTTPX_NAMES})
+    raise TypeError(f"limits is {limits!r} of type {type(limits).__name__}; give h2o_otel.Limits(...) or httpx.Limits(...)")

@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, UnsupportedProtocol
 from ..pool.origin import Origin
 from ..pool.pool import OriginPool, Pool
 from ..telemetry.requests import ClientRequestMetrics
@@ -128,11 +128,11 @@ class RequestBuilder:
     def _merged(self, method: str, url: str | URL, params: Any, timeout: Any) -> Request:
         """The request to whatever ``url`` and ``base_url`` make together."""
         text = str(url)
-        target = URL(text)
+        target = URL(url)
         if not target.is_absolute:
             base = str(self.base_url)
             if not base:
-                raise LocalProtocolError(f"the URL {text!r} is relative, and the client has no base_url", initiator="user")
+                raise UnsupportedProtocol(f"the URL {text!r} is relative, and the client has no base_url")
             target = URL(base if not text else f"{base.rstrip('/')}/{text.lstrip('/')}")
         if self.params is not None:
             target = target.copy_merge_params(self.params)
@@ -159,9 +159,7 @@ class RequestBuilder:
         found = self._endpoints.get(prefix)
         if found is None:
             if url.scheme == "http" and not self.h2c:
-                raise LocalProtocolError(
-                    f"{prefix} is a cleartext origin and h2c is off: this client speaks HTTP/2 alone", initiator="user"
-                )
+                raise UnsupportedProtocol(f"{prefix} is a cleartext origin and h2c is off: this client speaks HTTP/2 alone")
             assert self._pool is not None
             metrics = self._telemetry.client_requests(origin.host, origin.port)
             found = Endpoint(origin, self._pool.origin(origin), metrics)

@@ -17,9 +17,9 @@ from typing import Any, Unpack
 
 from .. import _mem, counters
 from ..counters import POOL_ACQUIRE
-from ..errors import H2OError, LocalProtocolError
+from ..errors import ClientClosed, H2OError, LocalProtocolError
 from ..io.loop import Loop, asyncio_loop
-from ..limits import CLIENT_LIMITS, Limits
+from ..limits import CLIENT_LIMITS, Limits, limits_of
 from ..pool.pool import Pool
 from ..pool.tasks import back_off, spawn
 from ..protocol.config import DEFAULT_TUNING
@@ -111,7 +111,7 @@ class AsyncClient(RequestBuilder):
         defaults.update(headers)
         RequestBuilder.__init__(self, URL(base_url), defaults, params, h2c)
         self.timeout: Timeout = timeout_of(timeout)
-        self.limits = limits
+        self.limits = limits_of(limits)
         self.tuning = tuning
         self.retry = retry
         self._engine = engine
@@ -181,11 +181,12 @@ class AsyncClient(RequestBuilder):
         """Bind the client to the running loop on first use, and refuse another one.
 
         Raises:
-            RuntimeError: the client was closed, or belongs to another loop.
+            ClientClosed: the client was closed.
+            RuntimeError: it belongs to another loop.
         """
         running = _running_loop()
         if self.is_closed:
-            raise RuntimeError("the client was closed: make another one")
+            raise ClientClosed("the client was closed: make another one")
         if self._pool is None:
             if running is None:
                 raise RuntimeError("on trio an AsyncClient works inside `async with AsyncClient() as client:`")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from ..errors import LocalProtocolError
 from ..escape import escaped
 
 __all__ = ["HeaderTypes", "Headers", "Pairs", "raw_headers"]
@@ -27,16 +26,22 @@ def _octets(value: Any, name: Any = None) -> bytes:
         # What a header field may hold beyond ASCII is not defined (RFC 9110 section 5.5); UTF-8 is what servers guess.
         return value.encode("latin-1") if value.isascii() else value.encode("utf-8")
     what = f"the value of {name!r}" if name is not None else "a header name"
-    raise LocalProtocolError(f"{what} is of type {type(value).__name__}; headers are str or bytes", initiator="user")
+    raise TypeError(f"{what} is of type {type(value).__name__}; headers are str or bytes")
 
 
 def raw_headers(headers: Any) -> Pairs:
-    """``headers`` as pairs of bytes, names in lower case, ready for the wire."""
+    """``headers`` as pairs of bytes, names in lower case, ready for the wire.
+
+    Raises:
+        TypeError: it is no mapping and no iterable of pairs, or a name or value is neither str nor bytes.
+    """
     if headers is None:
         return []
     if isinstance(headers, Headers):
         return list(headers.raw)
     pairs = headers.items() if isinstance(headers, Mapping) else headers
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise TypeError(f"headers are of type {type(headers).__name__}; give a mapping, or pairs of name and value")
     found = []
     for name, value in pairs:
         key = _octets(name).lower()
@@ -126,7 +131,7 @@ class Headers(MutableMapping[str, str]):
     def __eq__(self, other: object) -> bool:
         try:
             return sorted(self.raw) == sorted(raw_headers(other))
-        except (LocalProtocolError, TypeError, ValueError):
+        except (TypeError, ValueError):
             return False
 
     def __repr__(self) -> str:

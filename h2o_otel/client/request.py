@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, UnsupportedProtocol
 from .content import NO_BODY, Body, encode_body
 from .headers import Headers, Pairs, merged, raw_headers
 from .timeouts import USE_CLIENT_DEFAULT
@@ -71,7 +71,7 @@ class Request:
         self.body: Body = NO_BODY
         self._url: URL | None = URL(url, params)
         if not self._url.is_absolute:
-            raise LocalProtocolError(f"the URL {str(url)!r} is relative, and there is no base_url to complete it", initiator="user")
+            raise UnsupportedProtocol(f"the URL {str(url)!r} is relative, and there is no base_url to complete it")
         self.target = self._url.target
         self.prefix = ""
         self._headers: Headers | None = None

@@ -33,7 +33,8 @@ class Timeout:
         total: the whole exchange, from the call to the end of the body.
 
     Raises:
-        ValueError: a limit is negative.
+        ValueError: a limit is negative or not a number.
+        TypeError: a limit is of another type than int, float and None.
 
     Attributes:
         read_s, total_s: the limits as numbers, infinite where there is none.
@@ -86,7 +87,9 @@ def _limit(name: str, value: Any, fallback: Any) -> float | None:
             value = None if name == "total" else fallback
     if value is None:
         return None
-    if value < 0:
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"Timeout.{name} is {value!r} of type {type(value).__name__}; give seconds, or None for no limit")
+    if not value >= 0:
         raise ValueError(f"Timeout.{name} is {value}; a limit is at least 0, or None where there is none")
     return float(value)
 
@@ -95,5 +98,16 @@ DEFAULT_TIMEOUT = Timeout()
 
 
 def timeout_of(timeout: Any) -> Timeout:
-    """What users may write for a timeout, as a ``Timeout``."""
-    return timeout if isinstance(timeout, Timeout) else Timeout(timeout)
+    """What users may write for a timeout, a ``Timeout`` of httpx included, as a ``Timeout``.
+
+    Raises:
+        TypeError: it is of another type.
+        ValueError: it is negative or not a number.
+    """
+    if isinstance(timeout, Timeout):
+        return timeout
+    if timeout is None or timeout is USE_CLIENT_DEFAULT or isinstance(timeout, (int, float)):
+        return Timeout(timeout)
+    if type(timeout).__module__.partition(".")[0] == "httpx" and type(timeout).__name__ == "Timeout":
+        return Timeout(connect=timeout.connect, read=timeout.read, write=timeout.write, pool=timeout.pool)
+    raise TypeError(f"timeout is {timeout!r} of type {type(timeout).__name__}; give seconds, a Timeout, or None for no limit")

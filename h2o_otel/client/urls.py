@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import idna
 
-from ..errors import LocalProtocolError
+from ..errors import InvalidURL, UnsupportedProtocol
 from ..pool.origin import DEFAULT_PORTS, Origin
 
 __all__ = ["URL", "Params", "encode_params"]
@@ -63,12 +63,16 @@ class URL:
         userinfo: ``user:password`` of the authority, percent-encoded, or "".
 
     Raises:
-        LocalProtocolError: the URL has no meaning as one of HTTP.
+        InvalidURL: the URL cannot be parsed.
+        UnsupportedProtocol: its scheme is neither http nor https.
+        TypeError: it is no str or URL (a URL of httpx is taken).
     """
 
     __slots__ = ("fragment", "host", "path", "port", "query", "scheme", "userinfo")
 
     def __init__(self, url: str | URL, params: Params | None = None) -> None:
+        if not isinstance(url, (str, URL)) and type(url).__module__.partition(".")[0] != "httpx":
+            raise TypeError(f"the URL is of type {type(url).__name__}; give a str or URL")
         try:
             parts = urlsplit(str(url))
             port = parts.port
@@ -76,7 +80,7 @@ class URL:
             raise _invalid(str(url), str(error)) from error
         self.scheme = parts.scheme.lower()
         if self.scheme not in ("http", "https", ""):
-            raise _invalid(str(url), f"the scheme is {self.scheme!r}; there are 'http' and 'https'")
+            raise UnsupportedProtocol(f"URL {str(url)!r}: the scheme is {self.scheme!r}; use 'http' or 'https'")
         self.userinfo, _, _ = parts.netloc.rpartition("@")
         self.host = _host(parts.hostname or "", str(url))
         if self.scheme and not self.host:
@@ -156,5 +160,5 @@ def _host(host: str, url: str) -> str:
     return host.lower()
 
 
-def _invalid(url: str, why: str) -> LocalProtocolError:
-    return LocalProtocolError(f"invalid URL {url!r}: {why}", initiator="user")
+def _invalid(url: str, why: str) -> InvalidURL:
+    return InvalidURL(f"invalid URL {url!r}: {why}")

@@ -264,9 +264,16 @@ async def test_timings(url: str, client: Any) -> None:
 
 async def test_urls_that_are_none(client: Any) -> None:
     async with client() as c:
-        for bad in ("ftp://host/", "http://", "http://[::1", "/relative", "http://ho st/", "http://h:99999/"):
-            with pytest.raises(h2o_otel.LocalProtocolError):
+        for bad in ("http://", "http://[::1", "http://ho st/", "http://h:99999/"):
+            with pytest.raises(h2o_otel.InvalidURL):
                 await c.get(bad)
+        for bad in ("ftp://host/", "/relative"):
+            with pytest.raises(h2o_otel.UnsupportedProtocol):
+                await c.get(bad)
+        with pytest.raises(TypeError, match="timeout is 'soon'"):
+            await c.get("http://a.test/", timeout="soon")
+        with pytest.raises(TypeError, match="headers are of type int"):
+            await c.get("http://a.test/", headers=3)
 
 
 async def test_userinfo_becomes_authorization(url: str, client: Any) -> None:
@@ -288,7 +295,7 @@ async def test_invalid_fields_are_not_sent(url: str, client: Any, field: tuple[s
 
 async def test_h2c_can_be_off(url: str, client: Any) -> None:
     async with client(h2c=False) as c:
-        with pytest.raises(h2o_otel.LocalProtocolError, match="cleartext"):
+        with pytest.raises(h2o_otel.UnsupportedProtocol, match="cleartext"):
             await c.get(url)
 
 

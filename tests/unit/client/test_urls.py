@@ -4,7 +4,7 @@ import pytest
 
 from h2o_otel.client.building import _clean
 from h2o_otel.client.urls import URL, encode_params
-from h2o_otel.errors import LocalProtocolError
+from h2o_otel.errors import InvalidURL, UnsupportedProtocol
 from h2o_otel.pool.origin import Origin
 from tests.support.judged import requirement
 
@@ -48,13 +48,13 @@ def test_domain_names_are_those_of_browsers(host: str, ascii_host: str) -> None:
 
 @pytest.mark.parametrize("host", ["-é.de", "é..de", "é" * 64 + ".de", "\u2603.net", "é\u200d.de", "é" * 10_000])
 def test_what_is_no_domain_name(host: str) -> None:
-    with pytest.raises(LocalProtocolError, match="invalid URL"):
+    with pytest.raises(InvalidURL, match="invalid URL"):
         URL(f"https://{host}/")
 
 
-@pytest.mark.parametrize("text", ["ftp://h/", "http://", "http://h:x/", "http://h:70000/", "http://[::1", "http://a b/", "http://a\\b/"])
+@pytest.mark.parametrize("text", ["http://", "http://h:x/", "http://h:70000/", "http://[::1", "http://a b/", "http://a\\b/"])
 def test_what_is_no_url(text: str) -> None:
-    with pytest.raises(LocalProtocolError, match="invalid URL"):
+    with pytest.raises(InvalidURL, match="invalid URL"):
         URL(text)
 
 
@@ -94,3 +94,14 @@ def test_origins_that_must_not_be_shared() -> None:
         Origin("https", "h", 443, 1, "", ("h2", "http/1.1")),
     }
     assert len(origins) == 5
+
+
+def test_other_schemes_are_unsupported() -> None:
+    with pytest.raises(UnsupportedProtocol, match="'ftp'; use 'http' or 'https'"):
+        URL("ftp://h/")
+
+
+@pytest.mark.parametrize("wrong", [3, None, b"http://h/", ["http://h/"]])
+def test_urls_of_other_types_are_type_errors(wrong: object) -> None:
+    with pytest.raises(TypeError, match="give a str or URL"):
+        URL(wrong)  # type: ignore[arg-type]
