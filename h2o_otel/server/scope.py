@@ -58,10 +58,13 @@ def make_headers(stream: Stream) -> list[tuple[bytes, bytes]]:
     authority = stream.authority
     cookies = 0
     hosts = 0
-    for name, _ in fields:
-        if name == _COOKIE:
-            cookies += 1
-        elif name == _HOST:
+    for pair in fields:
+        name = pair[0]
+        n = len(name)
+        if n == 6:
+            if name == _COOKIE:
+                cookies += 1
+        elif n == 4 and name == _HOST:
             hosts += 1
     if authority is None:
         fields = fields.copy()
