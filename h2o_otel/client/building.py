@@ -15,6 +15,7 @@ from .headers import Headers, Pairs, merged, raw_headers
 from .request import Request, prepared
 from .retry import Retry
 from .timeouts import USE_CLIENT_DEFAULT
+from .types import HeaderTypes, TimeoutTypes
 from .urls import URL, encode_params
 
 __all__ = ["Endpoint", "RequestBuilder"]
@@ -91,8 +92,8 @@ class RequestBuilder:
         data: Any = None,
         json: Any = None,
         params: Any = None,
-        headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,
+        headers: HeaderTypes | None = None,
+        timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
     ) -> Request:
         """A request with this client's defaults, for ``send``; arguments as for ``request``."""

@@ -35,6 +35,7 @@ from .request import Arguments, Request
 from .response import Response
 from .retry import DEFAULT_RETRY, SENT_AGAIN_ONCE, Retry, explain_refusal, replay_reason
 from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
+from .types import HeaderTypes, TimeoutTypes
 from .urls import URL
 
 __all__ = ["AsyncClient"]
@@ -93,9 +94,9 @@ class AsyncClient(RequestBuilder):
         self,
         *,
         base_url: str | URL = "",
-        headers: Any = None,
+        headers: HeaderTypes | None = None,
         params: Any = None,
-        timeout: Any = DEFAULT_TIMEOUT,
+        timeout: TimeoutTypes = DEFAULT_TIMEOUT,
         limits: Limits = CLIENT_LIMITS,
         verify: Any = True,
         cert: Any = None,
@@ -397,8 +398,8 @@ class AsyncClient(RequestBuilder):
         data: Any = None,
         json: Any = None,
         params: Any = None,
-        headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,
+        headers: HeaderTypes | None = None,
+        timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """Send a request and return its response, body included; to be awaited.
@@ -428,8 +429,8 @@ class AsyncClient(RequestBuilder):
         url: str | URL,
         *,
         params: Any = None,
-        headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,
+        headers: HeaderTypes | None = None,
+        timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
@@ -440,8 +441,8 @@ class AsyncClient(RequestBuilder):
         url: str | URL,
         *,
         params: Any = None,
-        headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,
+        headers: HeaderTypes | None = None,
+        timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
@@ -452,8 +453,8 @@ class AsyncClient(RequestBuilder):
         url: str | URL,
         *,
         params: Any = None,
-        headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,
+        headers: HeaderTypes | None = None,
+        timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""
@@ -464,8 +465,8 @@ class AsyncClient(RequestBuilder):
         url: str | URL,
         *,
         params: Any = None,
-        headers: Any = None,
-        timeout: Any = USE_CLIENT_DEFAULT,
+        headers: HeaderTypes | None = None,
+        timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
     ) -> Coroutine[Any, Any, Response]:
         """See ``request``."""

@@ -8,6 +8,7 @@ from ..errors import LocalProtocolError, UnsupportedProtocol
 from .content import NO_BODY, Body, encode_body
 from .headers import Headers, Pairs, merged, raw_headers
 from .timeouts import USE_CLIENT_DEFAULT
+from .types import HeaderTypes, TimeoutTypes
 from .urls import URL
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Arguments(TypedDict, total=False):
     data: Any
     json: Any
     params: Any
-    headers: Any
-    timeout: Any
+    headers: HeaderTypes | None
+    timeout: TimeoutTypes
     retry: Retry | None
 
 

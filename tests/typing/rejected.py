@@ -1,0 +1,22 @@
+"""Calls of the public surface that mypy must reject, at the lines that end in ``# wrong``; it must accept all other lines."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import httpx
+
+from h2o_otel import AsyncClient, Response
+
+
+async def calls(client: AsyncClient) -> None:
+    assert_type(await client.get("http://a.test/", headers={"a": "b"}, timeout=5), Response)
+    await client.post("http://a.test/", headers=[(b"a", b"b")], timeout=httpx.Timeout(5), json={})
+    AsyncClient(headers={"a": "b"}, timeout=None)
+    await client.get("http://a.test/", headers=3)  # wrong
+    await client.get("http://a.test/", timeout="soon")  # wrong
+    await client.post("http://a.test/", timeout="soon")  # wrong
+    await client.request("GET", "http://a.test/", headers={"a": 1})  # wrong
+    client.build_request("GET", "http://a.test/", timeout=[])  # wrong
+    AsyncClient(timeout="soon")  # wrong
+    await client.get(3)  # wrong
