@@ -11,7 +11,6 @@ HTML (those in raw HTML too), and for a directive of the API reference that docu
 
 from __future__ import annotations
 
-import fcntl
 import html.parser
 import re
 import shutil
@@ -116,15 +115,8 @@ def main() -> int:
     if "--requirements" in sys.argv:
         print(*tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]["docs"])
         return 0
-    (ROOT / "build").mkdir(exist_ok=True)
-    # Two runs of the tests at the same time build the same folder.
-    with (ROOT / "build" / "site.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return check() if "--check" in sys.argv else build() or check()
-
-
-def check() -> int:
-    """Check the site that is there; 1 when something is wrong with it."""
+    if "--check" not in sys.argv and (status := build()):
+        return status
     nav = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
     files = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
     faults = [*check_navigation(nav, files), *check_links(SITE), *check_reference(DOCS, SITE)]
