@@ -25,6 +25,7 @@ cdef class Guards:
     cdef readonly long long empty_data
     cdef readonly long long small_unread
     cdef readonly long long small_max
+    cdef double small_over_at
     cdef readonly long long window_updates
     cdef readonly long long priorities
     cdef public long long message_frames
@@ -44,7 +45,7 @@ cdef class Guards:
     cdef int goaway(self, bint repeated, double now) except -1
     cdef int tls_record(self, double now) except -1
     cdef int empty_frame(self, unsigned int stream_id) except -1
-    cdef int small_frame(self, unsigned int stream_id, long long overhead) except -1
+    cdef int small_frame(self, unsigned int stream_id, long long overhead, double now) except -1
     cdef int window_update(self, long long streams) except -1
     cdef int priority(self, long long streams) except -1
     cdef int glitch(self, int kind, double now) except -1

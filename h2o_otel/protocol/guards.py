@@ -6,6 +6,8 @@ its bound is passed.  The clock is passed in.  Numbers are those of ``Limits``.
 
 from __future__ import annotations
 
+import math
+
 from .. import counters
 from ..counters import GLITCHES, Counters
 from ..limits import Limits
@@ -91,6 +93,7 @@ class Guards:
         "resets_sent",
         "settings",
         "small_max",
+        "small_over_at",
         "small_unread",
         "tls_records",
         "window_updates",
@@ -112,6 +115,8 @@ class Guards:
         self.empty_in_a_row = 0
         self.empty_data = 0
         self.small_unread = 0
+        # When the budget was first overdrawn since it was last kept; infinite while it is kept.
+        self.small_over_at = math.inf
         # A fixed budget breaks streams of small messages with a slow reader, so it grows with the window.
         self.small_max = max(limits.small_data_bytes_min, limits.connection_window_bytes // 2)
         self.window_updates = 0
@@ -203,10 +208,18 @@ class Guards:
             raise fail(RULES.empty_data_flood, stream_id, actual=self.empty_data, limit=self._limits.empty_data_max)
         return 0
 
-    def small_frame(self, stream_id: int, overhead: int) -> int:
-        """DATA much smaller than what keeping it costs; given back when it is read."""
+    def small_frame(self, stream_id: int, overhead: int, now: float) -> int:
+        """DATA much smaller than what keeping it costs; given back when it is read.
+
+        One read of the socket may bring more than the budget before anybody could read any of it, so
+        it binds only what a later read brings; how much that is, the size of a read bounds.
+        """
         self.small_unread += overhead
-        if self.small_unread > self.small_max:
+        if self.small_unread <= self.small_max:
+            self.small_over_at = math.inf
+        elif now <= self.small_over_at:
+            self.small_over_at = now
+        else:
             raise fail(RULES.small_data_flood, stream_id, actual=self.small_unread, limit=self.small_max)
         return 0
 

@@ -329,7 +329,7 @@ class ReceiveHalf(PushHalf):
             return
         self.guards.empty_in_a_row = 0
         stream.small_unread += SMALL_DATA_BYTES - n
-        self.guards.small_frame(stream.id, SMALL_DATA_BYTES - n)
+        self.guards.small_frame(stream.id, SMALL_DATA_BYTES - n, self.now)
 
     # -- field blocks
 

@@ -58,12 +58,16 @@ class TestRow9SmallData:
     def test_attack_of_unread_crumbs(self) -> None:
         _server, peer = serving()
         peer.sends(headers(1, POST), *(data(1, b"x") for _ in range(3000)))
+        peer.now += 0.001
+        peer.sends(data(1, b"x"))
         stopped(peer, "small_data_flood")
 
     def test_attack_on_a_client(self) -> None:
         client, peer = requesting(replace(CLIENT_LIMITS, connection_window_bytes=65_535))
         client.send_request([(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"a")], True, 1.0)
         peer.sends(headers(1, response_block()), *(data(1, b"x") for _ in range(200)))
+        peer.now += 0.001
+        peer.sends(data(1, b"x"))
         stopped(peer, "small_data_flood")
 
     def test_honest_upload_of_single_octets_that_is_read(self) -> None:

@@ -106,6 +106,11 @@ def test_the_last_and_the_one_too_many(rule: str, make: Callable[[], Peer], allo
         peer.sends(octets(2 * n + 1))
     assert not peer.connection.closed
     peer.sends(octets(2 * allowed + 1))
+    if rule == "small_data_flood":
+        # What one read brings, nobody could read before.
+        assert not peer.connection.closed
+        peer.now += 0.001
+        peer.sends(octets(2 * allowed + 1))
     assert peer.errors()[-1].rule == rule
     assert peer.connection.closed
 
@@ -226,6 +231,23 @@ def test_large_frames_do_not_make_up_for_small_ones() -> None:
     peer.sends(*(data(1, bytes(128)) for _ in range(100)), data(1, bytes(16_384)), *(data(1, bytes(128)) for _ in range(100)))
     assert not peer.connection.closed
     peer.sends(data(1, bytes(128)))
+    peer.now += 0.001
+    peer.sends(data(1, bytes(128)))
+    assert peer.errors()[-1].rule == "small_data_flood"
+
+
+def test_one_read_may_bring_more_small_frames_than_the_budget() -> None:
+    """Nobody could read any of it before; what the next read brings is judged by what was read meanwhile."""
+    peer = small_frame_server()
+    server, crumbs = peer.connection, data(1, b"x") * 1000
+    for _ in range(10):
+        peer.sends(crumbs)
+        server.credit(server.streams[1], 1000, peer.now)
+        peer.now += 0.001
+    assert not server.closed
+    peer.sends(crumbs)
+    peer.now += 0.001
+    peer.sends(data(1, b"x"))
     assert peer.errors()[-1].rule == "small_data_flood"
 
 
