@@ -36,6 +36,7 @@ cdef class AsgiRequest:
     cdef object _task, _timer
     cdef UploadDrain _drain
     cdef int _waits
+    cdef Py_ssize_t _scope_keys
     cdef list _fields
     cdef long long _content_length, _sent, _app_started_ns
     cdef int _metrics_index
@@ -64,6 +65,8 @@ cdef class AsgiRequest:
     cdef cut(self)
     cdef _cancel_later(self)
     cdef bint overdue(self, str rule) except -1
+    @cython.locals(scope=dict)
+    cdef str _route(self)
     cpdef _expire(self)
     cdef writable(self)
     @cython.locals(owner=AsgiConnection, stream=Stream, status=int)

@@ -68,6 +68,7 @@ class AsgiRequest:
         "_metrics_index",
         "_receivers",
         "_running",
+        "_scope_keys",
         "_senders",
         "_sent",
         "_task",
@@ -94,6 +95,8 @@ class AsgiRequest:
         self.owner = owner
         self.stream = stream
         self.scope: dict[str, Any] | None = None
+        # How many keys the application was given: no more of them, no route.
+        self._scope_keys = 0
         self.span: Any = None
         self.status = 0
         self.error_type: str | None = None
@@ -190,6 +193,7 @@ class AsgiRequest:
             if self.span is not None:
                 context = self.span.context()
                 _have_no_span(scope)
+        self._scope_keys = len(scope)
         try:
             if context is None:
                 work = service.app(scope, self.receive, self.send)
@@ -372,7 +376,14 @@ class AsgiRequest:
     def cut(self) -> None:
         """The server resets the stream because it ends."""
         self.error_type = _SHUTDOWN
-        self.owner.service.report_cut(self.stream, route_of(self.scope))
+        self.owner.service.report_cut(self.stream, self._route())
+
+    def _route(self) -> str | None:
+        """The template of the route, looked for only where a framework put something into the scope."""
+        scope = self.scope
+        if scope is None or (len(scope) == self._scope_keys and "route" not in scope):
+            return None
+        return route_of(scope)
 
     def _expire(self) -> None:
         self._timer = None
@@ -405,7 +416,7 @@ class AsgiRequest:
         scheme, client = None, None
         if owner.service.access_log:
             scheme, client = self.scheme(), self.client()
-        owner.service.report_request(stream, self._metrics_index, status, route_of(self.scope), self.error_type, self.span, scheme, client)
+        owner.service.report_request(stream, self._metrics_index, status, self._route(), self.error_type, self.span, scheme, client)
         self.scope = None
         if (self.response_done and not self.disconnected) or not self._running:
             # A background task after a complete response counts no more, a handler without a stream does.
