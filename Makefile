@@ -68,11 +68,13 @@ quick-engine: setup
 
 test-compiled: setup ## the suite on the compiled modules
 	@mkdir -p build
-	H2O_OTEL_EXPECT=compiled $(PYTEST) --junitxml=build/test-compiled.xml tests
+	H2O_OTEL_EXPECT=compiled $(PYTEST) -o cache_dir=build/pytest-compiled --junitxml=build/test-compiled.xml tests \
+	  || { test -n "$$CI" && H2O_OTEL_EXPECT=compiled $(PY) scripts/test_again.py build/pytest-compiled tests; }
 
 test-pure: setup ## the suite on the sources (the same installation, H2O_OTEL_PURE=1)
 	@mkdir -p build
-	H2O_OTEL_PURE=1 H2O_OTEL_EXPECT=pure $(PYTEST) --junitxml=build/test-pure.xml tests
+	H2O_OTEL_PURE=1 H2O_OTEL_EXPECT=pure $(PYTEST) -o cache_dir=build/pytest-pure --junitxml=build/test-pure.xml tests \
+	  || { test -n "$$CI" && H2O_OTEL_PURE=1 H2O_OTEL_EXPECT=pure $(PY) scripts/test_again.py build/pytest-pure tests; }
 
 test-versions: setup ## a part of the suite on every other Python of 3.11 to 3.14 that is here, in three minutes
 	$(PY) scripts/test_pythons.py
