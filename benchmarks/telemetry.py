@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
 from h2o_otel import counters
 from h2o_otel.streams.stream import Stream
-from h2o_otel.telemetry import _sdk, configure
+from h2o_otel.telemetry import _sdk_spans, configure
 from h2o_otel.telemetry.metrics import Producer
 from h2o_otel.telemetry.propagation import parse_traceparent, read_headers
 from h2o_otel.telemetry.requests import ClientRequestMetrics, ServerRequestMetrics
@@ -75,7 +75,8 @@ def measure() -> dict[str, float]:
     unsampled = [*FIELDS, (b"traceparent", PARENT + b"00")]
     server, client = ServerRequestMetrics(), ClientRequestMetrics("example.com", 443)
     now = counters.clock()
-    api = on._access.tracer if hasattr(on, "_access") else _sdk.tracer_access(TracerProvider(shutdown_on_exit=False), "x", "", "").tracer
+    access = on._sdk._access if hasattr(on, "_sdk") else _sdk_spans.tracer_access(TracerProvider(shutdown_on_exit=False), "x", "", "")
+    api = access.tracer
 
     def server_request(tracing: Tracing, headers: list[tuple[bytes, bytes]], context: bool) -> Callable[[], None]:
         def call() -> None:

@@ -115,7 +115,7 @@ class Connector:
                 if name != "settings":
                     span.phase(name, at, at + int(seconds * 1e9))
                     at += int(seconds * 1e9)
-        if log.wants("h2o.connection.opened"):
+        if log.is_enabled_for("h2o.connection.opened"):
             tls = protocol.driver.tls if protocol.driver is not None else None
             log.emit(
                 "h2o.connection.opened",

@@ -227,7 +227,7 @@ class ClientProtocol(Carrier):
             if error.rule == "connection_lost" and self.goaway == "NO_ERROR":
                 # The server has said that it leaves; the requests that it did not answer are logged by themselves.
                 self._log.emit("h2o.connection.left", fields)
-                if shown and self._log.wants("h2o.connection.frames"):
+                if shown and self._log.is_enabled_for("h2o.connection.frames"):
                     self._log.emit("h2o.connection.frames", shown)
             else:
                 self._log.emit("h2o.connection.failed", {**fields, **shown})
@@ -256,7 +256,7 @@ class ClientProtocol(Carrier):
         if pool is not None:
             self.pool = None
             pool.removed(self, self._reason, self.driver.now - self.opened_at)
-        if self._log is not None and self._log.wants("h2o.connection.closed"):
+        if self._log is not None and self._log.is_enabled_for("h2o.connection.closed"):
             fields = {
                 "h2o.reason": self._reason,
                 "h2o.connection.requests": self.streams_ever,

@@ -1,7 +1,6 @@
-"""Panels, rows and dashboards; knows neither Grafana nor Prometheus.
+"""The model of panels, rows and dashboards; independent of Grafana and Prometheus.
 
-Every panel says what it shows, what good looks like and which knob to turn, so that a graph is
-also its own manual.
+The description of a panel states what it shows, which values are healthy and which setting to tune.
 """
 
 from __future__ import annotations
@@ -110,26 +109,26 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One picture.
+    """One panel of a dashboard.
 
     Attributes:
-        what: what it shows; left out, what the catalogue says of its instruments.
-        good: what a healthy process looks like here.
-        knob: what to change when it does not; ``Limits.x`` and the like name real settings.
+        what: what the panel shows; by default the catalogue's descriptions of its instruments.
+        healthy: the values of a healthy process.
+        tune: which setting to change otherwise; names such as ``Limits.x`` are those of real settings.
         kind: one of ``KINDS``.
         unit: of the values; left out, that of the first expression.
         thresholds: ascending; below the first the colour is that of good, or of bad where ``falling``.
-        falling: small values are the bad ones.
+        falling: low values are bad, instead of high ones.
         stacked: the series add up to a meaningful whole.
         maximum: end of the scale, where there is one.
-        empty: what is shown when there are no series.
+        empty: text shown when there are no series.
         link: uid of the dashboard that explains more.
     """
 
     title: str
     queries: tuple[Query, ...]
-    good: str
-    knob: str
+    healthy: str
+    tune: str
     what: str = ""
     kind: str = "timeseries"
     unit: str = ""
@@ -150,8 +149,8 @@ class Panel:
 
     @property
     def description(self) -> str:
-        """Markdown: what, good, knob."""
-        return f"{self.what}\n\n**Good:** {self.good}\n\n**Knob:** {self.knob}"
+        """Markdown: what the panel shows, its healthy values, what to tune."""
+        return f"{self.what}\n\n**Healthy:** {self.healthy}\n\n**Tune:** {self.tune}"
 
     def instruments(self) -> tuple[Instrument, ...]:
         """What it is made from, each once."""
@@ -186,7 +185,7 @@ class Dashboard:
 
     Attributes:
         uid: stable name in links and file names.
-        description: one or two sentences: the question that it answers.
+        description: the question that the dashboard answers, in one or two sentences.
     """
 
     uid: str

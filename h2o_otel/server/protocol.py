@@ -113,7 +113,7 @@ class ServerProtocol(AsgiConnection):
             self.span_base = service.tracing.connection(self._id, driver.peername, driver.sockname)
             self.span_base["url.scheme"] = self.template["scheme"]
             connection.trace_requests = service.tracing.detail
-        if service.log.wants("h2o.connection.opened"):
+        if service.log.is_enabled_for("h2o.connection.opened"):
             self.emit("h2o.connection.opened", {})
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -121,7 +121,7 @@ class ServerProtocol(AsgiConnection):
         if self._age_timer is not None:
             self._age_timer.cancel()
             self._age_timer = None
-        if self.service.log.wants("h2o.connection.closed"):
+        if self.service.log.is_enabled_for("h2o.connection.closed"):
             fields = {"h2o.duration": (_counters.clock() - self._opened_ns) * 1e-9, "h2o.connection.requests": self.connection.requests}
             self.emit("h2o.connection.closed", fields)
 
@@ -133,7 +133,7 @@ class ServerProtocol(AsgiConnection):
         if error.rule == "connection_lost" and (self._said_goodbye or error.__cause__ is None):
             # Nobody broke a rule: a client that closes its connection does not want the answers any more.
             self.emit("h2o.connection.left", fields)
-            if shown and self.service.log.wants("h2o.connection.frames"):
+            if shown and self.service.log.is_enabled_for("h2o.connection.frames"):
                 self.emit("h2o.connection.frames", shown)
             return
         limit = limit_fields(error.rule, self.service.limits, error.limit, error.actual) if error.initiator == "local" else {}
@@ -152,7 +152,7 @@ class ServerProtocol(AsgiConnection):
     def goaway_received(self, last_stream_id: int, code: int, debug: bytes) -> None:
         self._said_goodbye = not code
         # A client that says good-bye is no news; its counter has it.
-        if code and self.service.log.wants("h2o.goaway"):
+        if code and self.service.log.is_enabled_for("h2o.goaway"):
             label = ErrorCode.label(code)
             fields = {"network.io.direction": "receive", "h2o.error_code": label, "h2o.goaway.last_stream_id": last_stream_id}
             self.emit("h2o.goaway", fields)
@@ -194,7 +194,7 @@ class ServerProtocol(AsgiConnection):
             request.reset(error)
         if error.initiator == "local" and error.scope == "stream":
             self._refused(stream.id, stream, error.rule, error, error.limit, error.actual)
-        if self.service.log.wants("h2o.stream.reset"):
+        if self.service.log.is_enabled_for("h2o.stream.reset"):
             fields = {"h2o.stream.id": stream.id, "h2o.error_code": ErrorCode.label(error.code), "error.type": error.rule}
             self.emit("h2o.stream.reset", fields)
 

@@ -222,7 +222,7 @@ class Server:
 
     def _refused(self, address: str, limit: str) -> None:
         """The gate let a connection not in."""
-        if self.service is not None and self.service.log.wants("h2o.connection.refused"):
+        if self.service is not None and self.service.log.is_enabled_for("h2o.connection.refused"):
             fields = {"network.peer.address": address} if address else {}
             self.service.log.emit("h2o.connection.refused", {**fields, "error.type": limit, **limit_fields(limit, self.config.limits)})
 

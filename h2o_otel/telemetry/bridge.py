@@ -17,7 +17,7 @@ from typing import Any
 from opentelemetry.context import Context
 
 from .. import counters
-from . import _sdk
+from . import _sdk_metrics
 from .attributes import SCHEMA_URL, VERSION
 from .catalogue import INSTRUMENTS, by_name
 from .failures import failed
@@ -56,7 +56,7 @@ class MeterBridge:
 
     def __init__(self, provider: Any) -> None:
         self._provider = weakref.ref(provider)
-        self._meter = provider.get_meter(_sdk.METER, VERSION, schema_url=SCHEMA_URL)
+        self._meter = provider.get_meter(_sdk_metrics.METER, VERSION, schema_url=SCHEMA_URL)
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
         self._producer = Producer()
         self._histograms: dict[str, Any] = {}
@@ -96,18 +96,18 @@ class MeterBridge:
         if provider is None:
             RECORDING.remove(self.record)
             return
-        ours = _sdk.counting_readers(provider)
-        seen = (bool(self._users), _sdk.has_foreign_reader(provider), tuple(map(id, ours)))
+        ours = _sdk_metrics.counting_readers(provider)
+        seen = (bool(self._users), _sdk_metrics.has_foreign_reader(provider), tuple(map(id, ours)))
         if seen != self._seen:
             with self._lock:
                 self._seen = seen
                 self._apply(provider, ours, seen[0], seen[1])
 
     def _apply(self, provider: Any, ours: list[Any], used: bool, foreign: bool) -> None:
-        matched = _sdk.views_by_name(provider, _KINDS, VERSION, SCHEMA_URL)
+        matched = _sdk_metrics.views_by_name(provider, _KINDS, VERSION, SCHEMA_URL)
         dropped = frozenset(name for name, drops in matched.items() if drops)
         held = frozenset(matched) - dropped
-        exponential = [reader for reader in ours if _sdk.prefers_exponential(reader)]
+        exponential = [reader for reader in ours if _sdk_metrics.prefers_exponential(reader)]
         through_sdk = dropped | (held - (_HISTOGRAMS - REQUEST_HISTOGRAMS))
         for reader in ours:
             reader.h2o_left = through_sdk | REQUEST_HISTOGRAMS if reader in exponential else through_sdk
@@ -143,10 +143,10 @@ class MeterBridge:
     def elsewhere(self) -> frozenset[str]:
         """Instruments of servers that other instrumentation records to the same provider, for the same requests."""
         provider = self._provider()
-        count = _sdk.meters_count(provider)
+        count = _sdk_metrics.meters_count(provider)
         if count != self._meters_seen:
             self._meters_seen = count
-            self._elsewhere = _sdk.recorded_elsewhere(provider)
+            self._elsewhere = _sdk_metrics.recorded_elsewhere(provider)
         return self._elsewhere
 
     def record(self, name: str, labels: tuple[str, ...], value: float, span: Any) -> None:
@@ -154,7 +154,7 @@ class MeterBridge:
         if name not in self._recorded:
             return
         try:
-            if name in _sdk.SERVER_NAMES and name in self.elsewhere():
+            if name in _sdk_metrics.SERVER_NAMES and name in self.elsewhere():
                 return
             point = self._points.get((name, labels))
             if point is None:
@@ -196,7 +196,7 @@ def attach(provider: Any, user: Any) -> MeterBridge:
 
 def follow_global(user: Any) -> None:
     """Attach to the global MeterProvider, now or when the application sets it; ``user`` gives it to its ``bridged``."""
-    provider = _sdk.meter_provider()
+    provider = _sdk_metrics.meter_provider()
     if provider is not None:
         user.bridged(provider)
         return
@@ -207,4 +207,4 @@ def follow_global(user: Any) -> None:
         if found is not None:
             found.bridged(provider)
 
-    _sdk.when_meter_provider_is_set(is_set)
+    _sdk_metrics.when_meter_provider_is_set(is_set)

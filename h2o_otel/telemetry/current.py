@@ -8,19 +8,19 @@ from typing import Any
 from opentelemetry import baggage as _baggage
 from opentelemetry import trace as _trace_api
 
-from . import _sdk, propagation, textmap
+from . import _sdk_context, propagation, textmap
 
 __all__ = ["current_context", "inject"]
 
 # Empty while there is nothing to carry on.
-current_context = _sdk.current_context
+current_context = _sdk_context.current_context
 
 
 def inject(headers: Iterable[tuple[bytes, bytes]] = ()) -> list[tuple[bytes, bytes]]:
     """The fields that carry the current context on, by default W3C trace context and baggage, without those that ``headers`` has."""
     added: list[tuple[bytes, bytes]] = []
     context: Any = current_context()
-    if not context or context.get(_sdk.SUPPRESS_KEY):
+    if not context or context.get(_sdk_context.SUPPRESS_KEY):
         return added
     propagator = textmap.get_textmap()
     carries = textmap.kind_of(propagator)

@@ -76,12 +76,12 @@ def shut_down(providers: Sequence[Any], budget_s: float) -> None:
     """
     if not providers:
         return
-    from . import _sdk
+    from . import _sdk_providers
 
     until = time.monotonic() + budget_s
     waiting: list[tuple[str, Any, threading.Thread]] = []
-    for signal, part in _sdk.parts_of(providers):
-        thread = _sdk.begin_shutdown(part) or _in_thread(part.shutdown)
+    for signal, part in _sdk_providers.parts_of(providers):
+        thread = _sdk_providers.begin_shutdown(part) or _in_thread(part.shutdown)
         if thread is not None:
             waiting.append((signal, part, thread))
     in_time = until - min(_GIVE_UP_S, budget_s / 4)
@@ -90,7 +90,7 @@ def shut_down(providers: Sequence[Any], budget_s: float) -> None:
         names = ", ".join(signal for signal, _ in late)
         _log.warning("telemetry: the last export of %s did not finish within %.3g s and is lost", names, budget_s)
     # Ends waiting for another attempt, and closes the connection of those that have finished.
-    closing = [_in_thread(functools.partial(_sdk.close_exporter, part)) for _, part, _ in waiting]
+    closing = [_in_thread(functools.partial(_sdk_providers.close_exporter, part)) for _, part, _ in waiting]
     for last in (*closing, *(thread for _, thread in late)):
         if last is not None:
             _ended(last, until)

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from .. import counters
-from . import _sdk
+from . import _sdk_metrics, _sdk_spans
 from .failures import failed
 
 __all__ = ["CountedLogExporter", "CountedMetricExporter", "CountedSpanExporter", "CountedSpanProcessor"]
@@ -54,7 +54,7 @@ class CountedSpanProcessor(BatchSpanProcessor):
     """A batch processor that counts the spans it drops when the exporter is slower than the requests."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        if _sdk.span_dropped(self):
+        if _sdk_spans.span_dropped(self):
             counters.local().add("telemetry_spans", _DROPPED, 1)
         super().on_end(span)
 
@@ -63,7 +63,7 @@ class CountedMetricExporter(MetricExporter):
     """Counts what ``inner`` does; prefers what it prefers."""
 
     def __init__(self, inner: MetricExporter) -> None:
-        super().__init__(*_sdk.preferences(inner))
+        super().__init__(*_sdk_metrics.preferences(inner))
         self.inner = inner
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:

@@ -75,9 +75,9 @@ class Telemetry:
 
     def bridged(self, provider: Any) -> None:
         """Show our instruments on ``provider``, too."""
-        from . import _sdk, bridge
+        from . import _sdk_providers, bridge
 
-        if not self._closed and self.enabled and not _sdk.is_shut_down(provider):
+        if not self._closed and self.enabled and not _sdk_providers.is_shut_down(provider):
             made = bridge.attach(provider, self)
             if made not in self._bridges:
                 self._bridges.append(made)

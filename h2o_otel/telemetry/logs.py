@@ -1,8 +1,8 @@
 """Log events: names and fields of the catalogue, through structlog into stdlib logging and OpenTelemetry.
 
 The library never configures structlog or the root logger: events reach the handlers that the
-application has on the logger ``h2o_otel``, unless ``configure`` is asked for a format.  What a
-peer can cause at will is rate limited.  Logging never raises into the caller.
+application has on the logger ``h2o_otel``, unless ``configure`` is given a format.  Events that a
+peer can cause at will are rate limited.  Logging never raises into the caller.
 """
 
 from __future__ import annotations
@@ -10,150 +10,36 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-import traceback
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import Any, TextIO
 
 import structlog
 from opentelemetry import trace as trace_api
-from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger, SeverityNumber, get_logger_provider
+from opentelemetry._logs import LoggerProvider, NoOpLogger, get_logger_provider
 from opentelemetry.context import Context
 
 from .. import counters
-from ..escape import SHOWN_MAX, escaped, escaped_lines
+from ..escape import SHOWN_MAX
 from ..limits import SERVER_LIMITS
 from . import attributes, lines
 from .catalogue import EVENTS, Event
 from .failures import failed
+from .log_export import LEVELS, NAME, EventExporter, skip_sdk_handlers
+from .log_rate import DROPPED, EMITTED, SUPPRESSED, RateLimit, RateLimitFilter, count_event
+from .log_text import ACCESS, Formatter, add_line, add_trace_ids, cleaned, exception_fields, render
 
-__all__ = ["BoundLog", "EventLog", "Formatter", "LogsHandler", "RateLimit", "capture", "install_handler"]
+__all__ = ["BoundLog", "EventLog", "install_handler", "remove_handler"]
 
-NAME = "h2o_otel"
-
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_SEVERITIES = {
-    logging.DEBUG: (SeverityNumber.DEBUG, "DEBUG"),
-    logging.INFO: (SeverityNumber.INFO, "INFO"),
-    logging.WARNING: (SeverityNumber.WARN, "WARN"),
-    logging.ERROR: (SeverityNumber.ERROR, "ERROR"),
-    logging.CRITICAL: (SeverityNumber.FATAL, "FATAL"),
-}
 _EVENTS = {event.name: event for event in EVENTS}
-_EMITTED, _SUPPRESSED, _DROPPED = range(3)
 _LOGS_TIME = counters.SELF_COSTS.index("logs")
-_ACCESS = _EVENTS["h2o.access"]
-# Octets of a path that wait in the queue: what is shown of it, if it is all UTF-8 of four octets.
+_ACCESS = _EVENTS[ACCESS]
+# Bytes of a path that are kept in the queue: SHOWN_MAX characters of four bytes in UTF-8.
 _PATH_MAX = 4 * SHOWN_MAX
-_STACK = "exception.stacktrace"
-_STACK_MAX = 16_384
-# Of a text that is escaped already: none is cut twice.
-_ESCAPED_MAX = 16 * SHOWN_MAX
-# What processors tell each other; all else of an event are its fields.
-_HIDDEN = ("event", "_span", "_at", "_line")
-
-EventDict = MutableMapping[str, Any]
-
-
-class RateLimit:
-    """Token buckets, one per event name: a flood of one kind must not hide another.
-
-    Args:
-        per_s: lines per second, and the burst.
-        clock: nanoseconds.
-    """
-
-    def __init__(self, per_s: float, clock: Callable[[], int] = counters.clock) -> None:
-        self._per_s = per_s
-        self._burst = max(1.0, per_s)
-        self._clock = clock
-        self._buckets: dict[str, tuple[float, int]] = {}
-        self._suppressed: dict[str, int] = {}
-
-    def take(self, name: str) -> int:
-        """Lines suppressed since the last one that passed, or -1 when this one is suppressed too."""
-        now = self._clock()
-        tokens, at = self._buckets.get(name, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - at) * 1e-9 * self._per_s)
-        if tokens < 1.0:
-            self._buckets[name] = (tokens, now)
-            self._suppressed[name] = self._suppressed.get(name, 0) + 1
-            return -1
-        self._buckets[name] = (tokens - 1.0, now)
-        return self._suppressed.pop(name, 0)
-
-
-def add_trace_ids(_: Any, __: str, event: EventDict) -> EventDict:
-    """Processor: ``trace_id`` and ``span_id`` of the event's span, or of the current one."""
-    span = event.get("_span")
-    context = span.span_context() if span is not None else trace_api.get_current_span().get_span_context()
-    if context.is_valid:
-        event["trace_id"] = f"{context.trace_id:032x}"
-        event["span_id"] = f"{context.span_id:016x}"
-    return event
-
-
-# An access line begins with these, as access logs do.
-_ACCESS_FIRST = ("http.request.method", "url.path", "http.response.status_code", "h2o.duration")
-
-
-def _first_words(name: str, fields: Mapping[str, Any]) -> str:
-    """What a line for people begins with: the event's name, or of an access line method, path, status and duration."""
-    if name != _ACCESS.name:
-        return name
-    method, path, status, duration = (fields.get(key) for key in _ACCESS_FIRST)
-    took = f"{duration * 1e3:.3f}ms" if isinstance(duration, float) else "-"
-    return f"{_short(method or '-')} {_short(path or '-')} {status or '-'} {took}"
-
-
-def _said(name: str) -> tuple[str, ...]:
-    """The fields that ``_first_words`` says."""
-    return _ACCESS_FIRST if name == _ACCESS.name else ()
-
-
-def add_line(_: Any, __: str, event: EventDict) -> EventDict:
-    """Processor: the event as one line of text, for handlers and as the body of the exported record."""
-    name = event["event"]
-    hidden = (*_HIDDEN, _STACK, *_said(name))
-    fields = (f"{key}={_short(value)}" for key, value in event.items() if key not in hidden)
-    event["_line"] = " ".join([_first_words(name, event), *fields])
-    return event
-
-
-def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
-    """Last processor: the message for any handler, and the fields for a formatter that wants them."""
-    text = event["_line"]
-    if _STACK in event:
-        text += "\n" + _indented(event[_STACK])
-    fields = {key: value for key, value in event.items() if key not in _HIDDEN}
-    # Stdlib logging formats its first argument with the others only when there are others.
-    return (text,), {"extra": {"h2o_event": event["event"], "h2o_fields": fields}}
-
-
-def _short(value: Any) -> str:
-    # A peer's text must not forge lines or fields of the log.
-    text = escaped(str(value), _ESCAPED_MAX)
-    return text if text and " " not in text and '"' not in text else '"' + text.replace('"', '\\"') + '"'
-
-
-def _indented(stack: str) -> str:
-    """A traceback whose lines, also those of a message that came with line breaks, do not look like lines of the log."""
-    return "    " + stack.rstrip("\n").replace("\n", "\n    ")
-
-
-def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """``fields`` with every text escaped and bounded: handlers and exporters get nothing that is more than text."""
-    return {key: value if key == _STACK else _clean(value) for key, value in fields.items()}
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, (str, bytes)):
-        return escaped(value)
-    return [_clean(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 class _Identity:
-    """The trace of a line that waits in the queue, without the span and what that holds."""
+    """The trace ids of a queued line; it does not keep the span and its objects alive."""
 
     __slots__ = ("_context",)
 
@@ -167,70 +53,8 @@ class _Identity:
         return trace_api.set_span_in_context(trace_api.NonRecordingSpan(self._context), Context())
 
 
-class _Handover:
-    """Processor: hands the event to the OpenTelemetry Logs API."""
-
-    def __init__(self, logger: Logger) -> None:
-        self._logger = logger
-
-    def __call__(self, _: Any, method: str, event: EventDict) -> EventDict:
-        span = event.get("_span")
-        number, text = _SEVERITIES[_LEVELS.get(method, logging.INFO)]
-        hidden = (*_HIDDEN, "trace_id", "span_id")
-        self._logger.emit(
-            timestamp=event.get("_at") or time_ns(),
-            context=None if span is None else span.otel_context(),
-            severity_number=number,
-            severity_text=text,
-            body=event["_line"],
-            # Backends that drop the name of an event still have it as an attribute.
-            attributes={"event.name": event["event"], **{key: value for key, value in event.items() if key not in hidden}},
-            event_name=event["event"],
-        )
-        return event
-
-
-class _PastOpenTelemetry(logging.Filter):
-    """On our logger: keeps events that were handed to the Logs API from the SDK's handlers of stdlib logging, which would repeat them.
-
-    ``opentelemetry-instrument`` puts such a handler onto the root logger.  All other handlers get the event from here.
-    """
-
-    active = False
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not self.active or not hasattr(record, "h2o_event"):
-            return True
-        handlers = _handlers()
-        others = [handler for handler in handlers if not _exports(handler)]
-        if len(others) == len(handlers):
-            return True
-        for handler in others:
-            if record.levelno >= handler.level:
-                handler.handle(record)
-        return False
-
-
-def _handlers() -> list[logging.Handler]:
-    """Those that our logger's records reach."""
-    found: list[logging.Handler] = []
-    logger: logging.Logger | None = logging.getLogger(NAME)
-    while logger is not None:
-        found += logger.handlers
-        logger = logger.parent if logger.propagate else None
-    return found
-
-
-def _exports(handler: logging.Handler) -> bool:
-    """Whether it hands records to OpenTelemetry: the SDK's, or that of opentelemetry-instrumentation-logging."""
-    return any(cls.__name__ == "LoggingHandler" and cls.__module__.startswith("opentelemetry.") for cls in type(handler).__mro__)
-
-
-_past_opentelemetry = _PastOpenTelemetry()
-
-
 class BoundLog:
-    """The events of one connection (or process): its fields are bound once."""
+    """The log of one connection (or process), whose fields are bound once."""
 
     __slots__ = ("_export_level", "_limit", "_logger", "_processors", "_stdlib")
 
@@ -241,12 +65,12 @@ class BoundLog:
         self._processors = processors
         self._export_level = export_level
 
-    def wants(self, name: str) -> bool:
-        """Whether anybody takes the event; ask before building costly fields."""
-        return self._takes(_EVENTS[name])
+    def is_enabled_for(self, name: str) -> bool:
+        """Whether the event would be logged or exported; check before building costly fields."""
+        return self._is_enabled(_EVENTS[name])
 
-    def _takes(self, event: Event) -> bool:
-        level = _LEVELS[event.level]
+    def _is_enabled(self, event: Event) -> bool:
+        level = LEVELS[event.level]
         return level >= self._export_level or self._stdlib.isEnabledFor(level)
 
     def emit(self, name: str, fields: Mapping[str, Any] | None = None, *, span: Any = None, exception: BaseException | None = None) -> None:
@@ -260,29 +84,29 @@ class BoundLog:
         """
         try:
             event = _EVENTS[name]
-            if self._takes(event):
+            if self._is_enabled(event):
                 began = counters.clock()
                 self._emit(event, dict(fields or ()), span, exception)
                 counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
         except Exception:
-            _count(_DROPPED)
+            count_event(DROPPED)
             failed("logging an event")
 
     def _emit(self, event: Event, fields: dict[str, Any], span: Any, exception: BaseException | None) -> None:
         if event.limited:
-            suppressed = self._limit.take(event.name)
+            suppressed = self._limit.suppressed_before(event.name)
             if suppressed < 0:
-                _count(_SUPPRESSED)
+                count_event(SUPPRESSED)
                 return
             if suppressed:
                 fields["h2o.suppressed"] = suppressed
         if exception is not None:
             fields.update(exception_fields(exception))
-        fields = _cleaned(fields)
+        fields = cleaned(fields)
         if span is not None:
             fields["_span"] = span
         getattr(self._logger, event.level)(event.name, **fields)
-        _count(_EMITTED)
+        count_event(EMITTED)
 
     def access(
         self,
@@ -297,12 +121,12 @@ class BoundLog:
         scheme: str = "",
         more: Mapping[str, Any] | None = None,
     ) -> None:
-        """The access log's line of one request, for the queue's thread to write.  Never raises.
+        """Queue the access log line of one request; the thread of ``lines`` writes it.  Never raises.
 
-        The query is not part of it, and a status is where a response began (not 0); ``more`` are fields of a request that failed.
+        The line has no query, and a status only if a response began (not 0); ``more`` adds fields of a request that failed.
         """
         try:
-            if not self._takes(_ACCESS):
+            if not self._is_enabled(_ACCESS):
                 return
             began = counters.clock()
             fields = {
@@ -326,41 +150,29 @@ class BoundLog:
             lines.queue.put(functools.partial(self._write, _ACCESS, fields, identity, time_ns()))
             counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
         except Exception:
-            _count(_DROPPED)
+            count_event(DROPPED)
             failed("logging an event")
 
     def _write(self, event: Event, fields: Mapping[str, Any], identity: _Identity | None, at_ns: int) -> None:
-        """Hand an event that waited in the queue to everybody who wants it; on the queue's thread."""
+        """Export and log an event from the queue; runs on the queue's thread."""
         try:
             began = counters.clock()
-            values: Any = {"event": event.name, **_cleaned(fields), **structlog.get_context(self._logger), "_at": at_ns}
+            values: Any = {"event": event.name, **cleaned(fields), **structlog.get_context(self._logger), "_at": at_ns}
             if identity is not None:
                 values["_span"] = identity
             for processor in self._processors:
                 values = processor(None, event.level, values)
             (text,), named = values
-            level = _LEVELS[event.level]
+            level = LEVELS[event.level]
             record = self._stdlib.makeRecord(NAME, level, __file__, 0, text, (), None, None, named["extra"])
             record.created = at_ns / 1e9
             record.msecs = at_ns // 1_000_000 % 1000
             if self._stdlib.isEnabledFor(level):
                 self._stdlib.handle(record)
-            _count(_EMITTED)
+            count_event(EMITTED)
             counters.local().add("telemetry_time_ns", _LOGS_TIME, counters.clock() - began)
         except Exception:
-            _count(_DROPPED)
-
-
-def _count(result: int) -> None:
-    counters.local().add("telemetry_logs", result, 1)
-
-
-def exception_fields(exception: BaseException) -> dict[str, Any]:
-    """``exception.*`` as the semantic conventions name them, bounded."""
-    kind = type(exception)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    stack = "".join(traceback.format_exception(exception))
-    return {"exception.type": name, "exception.message": escaped(str(exception)), _STACK: escaped_lines(stack, _STACK_MAX)}
+            count_event(DROPPED)
 
 
 class EventLog(BoundLog):
@@ -384,194 +196,27 @@ class EventLog(BoundLog):
         stdlib = logging.getLogger(NAME)
         processors: list[Any] = [add_trace_ids, add_line]
         logger = (get_logger_provider() if provider is None else provider).get_logger(NAME, attributes.VERSION, attributes.SCHEMA_URL)
-        _past_opentelemetry.active = not isinstance(logger, NoOpLogger)
-        if _past_opentelemetry.active:
-            processors.append(_Handover(logger))
-            stdlib.addFilter(_past_opentelemetry)
+        skip_sdk_handlers.active = not isinstance(logger, NoOpLogger)
+        if skip_sdk_handlers.active:
+            processors.append(EventExporter(logger))
+            stdlib.addFilter(skip_sdk_handlers)
         processors.append(render)
         wrapped = structlog.wrap_logger(stdlib, processors=processors, wrapper_class=structlog.stdlib.BoundLogger)
         super().__init__(wrapped.bind(), stdlib, RateLimit(lines_per_s, clock), processors, export_level)
 
     def bind(self, fields: Mapping[str, Any]) -> BoundLog:
         """A log whose every event carries ``fields``; made once per connection."""
-        return BoundLog(self._logger.bind(**_cleaned(fields)), self._stdlib, self._limit, self._processors, self._export_level)
-
-
-class Formatter(logging.Formatter):
-    """JSON, one object per line, or text for people; of our events and of everybody else's records.
-
-    Args:
-        style: "json" or "console".
-        colors: for "console".
-    """
-
-    def __init__(self, style: str = "json", colors: bool = False) -> None:
-        super().__init__()
-        if style not in ("json", "console"):
-            raise ValueError(f"log format {style!r} is neither 'json' nor 'console'")
-        json_lines = structlog.processors.JSONRenderer(default=str)
-        self._renderer: Any = json_lines if style == "json" else structlog.dev.ConsoleRenderer(colors=colors)
-
-    def format(self, record: logging.LogRecord) -> str:
-        fraction = int(record.created * 1_000_000) % 1_000_000
-        stamp = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
-        event: dict[str, Any] = {"timestamp": f"{stamp}.{fraction:06d}Z", "level": record.levelname.lower(), "logger": record.name}
-        name = getattr(record, "h2o_event", None)
-        if name is not None:
-            fields = getattr(record, "h2o_fields", {})
-            for_people = isinstance(self._renderer, structlog.dev.ConsoleRenderer)
-            event["event"] = _first_words(name, fields) if for_people else name
-            said = _said(name) if for_people else ()
-            event.update((key, value) for key, value in fields.items() if key not in said)
-        else:
-            event["event"] = escaped(record.getMessage(), _STACK_MAX)
-            if hasattr(record, "h2o_suppressed"):
-                event["h2o.suppressed"] = record.h2o_suppressed
-            context = trace_api.get_current_span().get_span_context()
-            if context.is_valid:
-                event["trace_id"] = f"{context.trace_id:032x}"
-                event["span_id"] = f"{context.span_id:016x}"
-            if record.exc_info and record.exc_info[1] is not None:
-                event.update(exception_fields(record.exc_info[1]))
-        if isinstance(self._renderer, structlog.dev.ConsoleRenderer) and _STACK in event:
-            event["exception"] = _indented(event.pop(_STACK))
-        return str(self._renderer(None, record.levelname.lower(), event)).replace("\x7f", "\\u007f")
-
-    @staticmethod
-    def converter(seconds: float | None) -> Any:
-        import time
-
-        return time.gmtime(seconds)
-
-
-class LogsHandler(logging.Handler):
-    """Hands the application's own stdlib records to the OpenTelemetry Logs API, with the current trace.
-
-    Where it is the only handler, warnings still go to standard error, as without any.
-    """
-
-    def __init__(self, provider: LoggerProvider, level: int = logging.INFO) -> None:
-        super().__init__(level)
-        self._provider = provider
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._export(record)
-        last = logging.lastResort
-        if last is not None and record.levelno >= last.level and self._is_alone(logging.getLogger(record.name)):
-            last.handle(record)
-
-    def _is_alone(self, logger: logging.Logger | None) -> bool:
-        while logger is not None:
-            if any(not isinstance(handler, LogsHandler) for handler in logger.handlers):
-                return False
-            logger = logger.parent if logger.propagate else None
-        return True
-
-    def _export(self, record: logging.LogRecord) -> None:
-        # Ours were handed over already; those of the SDK would go round in circles when an export fails.
-        if hasattr(record, "h2o_event") or record.name.startswith("opentelemetry"):
-            return
-        try:
-            number, text = _SEVERITIES.get(record.levelno - record.levelno % 10, (SeverityNumber.INFO, record.levelname))
-            fields: dict[str, Any] = {
-                "code.file.path": record.pathname,
-                "code.function.name": record.funcName,
-                "code.line.number": record.lineno,
-            }
-            if record.exc_info and record.exc_info[1] is not None:
-                fields.update(exception_fields(record.exc_info[1]))
-            self._provider.get_logger(record.name).emit(
-                timestamp=int(record.created * 1e9),
-                severity_number=number,
-                severity_text=text,
-                body=record.getMessage(),
-                attributes=fields,
-            )
-        except Exception:
-            _count(_DROPPED)
-
-
-def capture(provider: LoggerProvider, level: int | None = None) -> Callable[[], None]:
-    """Export the records of the whole application; the function returned ends it.
-
-    The application's own ``logging.basicConfig`` and ``logging.config`` work as if nothing was there: the
-    first does nothing where the root logger has a handler, and the others remove those that it has.
-
-    Args:
-        provider: of the OpenTelemetry logs.
-        level: for the root logger, where it has the one that Python gives it; None leaves that alone.
-    """
-    import logging.config
-
-    root = logging.getLogger()
-    handler = LogsHandler(provider, logging.NOTSET if level is None else level)
-    # Our own logger keeps its records from the root logger's handlers where it has a format of its own.
-    loggers = [root] if logging.getLogger(NAME).propagate else [root, logging.getLogger(NAME)]
-    for logger in loggers:
-        logger.addHandler(handler)
-    lowered = level is not None and root.level == logging.WARNING
-    if lowered and level is not None:
-        root.setLevel(level)
-
-    def apart(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def configured(*arguments: Any, **named: Any) -> Any:
-            there = handler in root.handlers
-            root.removeHandler(handler)
-            try:
-                return function(*arguments, **named)
-            finally:
-                if there:
-                    root.addHandler(handler)
-
-        return configured
-
-    places: list[tuple[Any, str]] = [(logging, "basicConfig"), (logging.config, "dictConfig"), (logging.config, "fileConfig")]
-    before = [(module, name, getattr(module, name)) for module, name in places]
-    ours = [(module, name, apart(function)) for module, name, function in before]
-    for module, name, function in ours:
-        setattr(module, name, function)
-
-    def end() -> None:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        if lowered and root.level == level:
-            root.setLevel(logging.WARNING)
-        for (module, name, function), (_, _, own) in zip(before, ours, strict=True):
-            # Somebody else may have put a function around ours; with the handler gone it does nothing more.
-            if getattr(module, name) is own:
-                setattr(module, name, function)
-
-    return end
-
-
-class Unflooded(logging.Filter):
-    """Lets pass so many of our own records of one kind: a mistake of ours that peers find must not fill the disk with tracebacks."""
-
-    def __init__(self, lines_per_s: float, clock: Callable[[], int] = counters.clock) -> None:
-        super().__init__()
-        self._limit = RateLimit(lines_per_s, clock)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if hasattr(record, "h2o_event"):
-            return True  # events have limits of their own
-        suppressed = self._limit.take(f"{record.name}:{record.lineno}")
-        if suppressed < 0:
-            _count(_SUPPRESSED)
-            return False
-        if suppressed:
-            record.h2o_suppressed = suppressed
-        return True
+        return BoundLog(self._logger.bind(**cleaned(fields)), self._stdlib, self._limit, self._processors, self._export_level)
 
 
 def install_handler(
     style: str, level: str, stream: TextIO | None = None, lines_per_s: float = SERVER_LIMITS.log_lines_per_s
 ) -> logging.Handler:
-    """Write our events to ``stream`` (standard error); they no longer go up to the root logger's handlers."""
+    """Write events to ``stream`` (standard error); they no longer propagate to the root logger's handlers."""
     target = sys.stderr if stream is None else stream
     handler = lines.LineHandler(target, lines.queue)
     handler.setFormatter(Formatter(style, colors=target.isatty()))
-    handler.addFilter(Unflooded(lines_per_s))
+    handler.addFilter(RateLimitFilter(lines_per_s))
     logger = logging.getLogger(NAME)
     logger.addHandler(handler)
     logger.setLevel(level.upper())
@@ -580,7 +225,7 @@ def install_handler(
 
 
 def remove_handler(handler: logging.Handler) -> None:
-    """Undo ``install_handler``, once what was logged is written."""
+    """Undo ``install_handler`` after the queued lines are written."""
     lines.flush()
     logger = logging.getLogger(NAME)
     logger.removeHandler(handler)

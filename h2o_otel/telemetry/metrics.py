@@ -174,14 +174,16 @@ class Producer:
             counters.local().add("telemetry_time_ns", 0, counters.clock() - began)
 
     def _produce(self, reader: Any) -> list[ScopeMetrics]:
-        from . import _sdk
+        from . import _sdk_metrics
 
         readings = self.readings()
         now = time_ns()
         deltas: set[str] = set()
         if reader is not None:
             deltas = {
-                kind for kind in ("counter", "updowncounter", "histogram") if _sdk.temporality(reader, kind) is AggregationTemporality.DELTA
+                kind
+                for kind in ("counter", "updowncounter", "histogram")
+                if _sdk_metrics.temporality(reader, kind) is AggregationTemporality.DELTA
             }
         last: Readings = {}
         since = self._start_ns

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import counters
 from ..counters import HistogramValue
-from . import _sdk
+from . import _sdk_metrics
 from .catalogue import Instrument, by_name, prometheus_label
 from .failures import failed
 from .metrics import Producer
@@ -112,7 +112,7 @@ class PrometheusEndpoint:
         others = CollectorRegistry(auto_describe=False)
         collector = CountersCollector(producer, others)
         self.registry.register(collector)
-        reader: Any = _sdk.counting_reader_class(PrometheusMetricReader)(registry=others)  # type: ignore[call-arg]
+        reader: Any = _sdk_metrics.counting_reader_class(PrometheusMetricReader)(registry=others)  # type: ignore[call-arg]
         self.reader = reader
         reader.h2o_claims = lambda: collector.claims
         collector.left = lambda: reader.h2o_left

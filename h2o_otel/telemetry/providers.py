@@ -33,11 +33,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
-from . import _sdk, environment, outputs, runtime
+from . import _sdk_metrics, _sdk_providers, environment, outputs, runtime
 from .bridge import follow_global
 from .exporters import CountedLogExporter, CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
 from .handle import Telemetry, TelemetryError
-from .logs import EventLog, capture, install_handler, remove_handler
+from .log_export import capture
+from .logs import EventLog, install_handler, remove_handler
 from .metrics import Producer
 from .spans import Tracing
 
@@ -87,7 +88,7 @@ class Builder:
         """The provider to use: what was given, or the global one; None where one has to be made."""
         if given is not None:
             return given
-        if not self._set_global or _sdk.is_unset(found) or (found in _made and _sdk.is_shut_down(found)):
+        if not self._set_global or _sdk_providers.is_unset(found) or (found in _made and _sdk_providers.is_shut_down(found)):
             return None
         return found
 
@@ -95,7 +96,7 @@ class Builder:
         """Keep a provider that was made here, and make it the global one where there is none."""
         _made.add(provider)
         self._telemetry._owned.append(provider)
-        if self._set_global and _sdk.is_unset(global_one):
+        if self._set_global and _sdk_providers.is_unset(global_one):
             set_global(provider)
 
     def _is_mine(self, provider: Any, kind: str) -> bool:
@@ -144,7 +145,7 @@ class Builder:
                 follow_global(telemetry)
             return
         telemetry.meter_provider = provider
-        for reader in _sdk.counting_readers(provider):
+        for reader in _sdk_metrics.counting_readers(provider):
             if reader.h2o_produce is None and (endpoint is None or reader is not endpoint.reader):
                 reader.h2o_produce = telemetry.producer.produce
                 if reader not in telemetry.readers:
@@ -154,7 +155,7 @@ class Builder:
     def _readers(self) -> list[Any]:
         readers: list[Any] = []
         wanted = self._wanted("metrics")
-        periodic = _sdk.counting_reader_class(PeriodicExportingMetricReader)
+        periodic = _sdk_metrics.counting_reader_class(PeriodicExportingMetricReader)
         if wanted.otlp:
             readers.append(periodic(CountedMetricExporter(outputs.otlp("metrics", self._endpoint))))  # type: ignore[arg-type]
         if wanted.console:
@@ -163,7 +164,7 @@ class Builder:
             preferred: dict[type, AggregationTemporality] | None = None
             if self._delta:
                 preferred = dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.DELTA)
-            readers.append(_sdk.counting_reader_class(InMemoryMetricReader)(preferred))
+            readers.append(_sdk_metrics.counting_reader_class(InMemoryMetricReader)(preferred))
         return readers
 
     def _join(self, provider: Any, readers: list[Any]) -> None:
@@ -273,4 +274,4 @@ def reader_class(cls: type[MetricReader]) -> type[MetricReader]:
 
     The instances need ``configure(meter_provider=...)`` afterwards, which gives them their producer.
     """
-    return _sdk.counting_reader_class(cls)
+    return _sdk_metrics.counting_reader_class(cls)

@@ -3,7 +3,7 @@ from .. cimport _mem
 from ..counters cimport Counters, Trace
 from ..streams.stream cimport Stream
 from . cimport attributes, propagation
-from .sampling cimport Sampling
+from .sdk_tracer cimport SdkTracer
 
 cdef object _SERVER, _INTERNAL, _NO_STATE, _ERROR, _SPAN_KEY, _make_current, _context_variable, _CONTEXT, _copy_context, _span_context, _local, _live_span
 cdef tuple _FLAGS
@@ -15,7 +15,7 @@ cpdef object count(int index, long long n)
 @cython.final
 @cython.freelist(256)
 cdef class RequestSpan:
-    cdef Sampling _tracing
+    cdef SdkTracer _sdk
     cdef object _kind
     cdef long long _start_ns, _unix_offset
     cdef readonly bint sampled
@@ -31,7 +31,7 @@ cdef class RequestSpan:
     cdef list _children, _links
     cpdef object span_context(self)
     cdef object _identify(self)
-    @cython.locals(tracing=Sampling)
+    @cython.locals(sdk=SdkTracer)
     cdef object _complete_trace_id(self)
     cdef object _take_trace_id(self, object trace_id)
     cdef object _trace_state(self)
@@ -41,14 +41,14 @@ cdef class RequestSpan:
     cpdef object set(self, str name, object value)
     cpdef object child(self, str name, long long start_ns, long long end_ns, dict fields=*)
     cpdef object link(self, object other)
-    @cython.locals(tracing=Sampling, fields=dict, begun=dict)
+    @cython.locals(sdk=SdkTracer, fields=dict, begun=dict)
     cdef object _open(self)
     @cython.locals(began="long long")
     cpdef object finish(self, int status=*, str error_type=*, str route=*, long long end_ns=*, object stream=*)
     @cython.locals(server=bint, fields=dict, made=int, offset="long long", start="long long", end="long long")
     cdef object _export(self, int status, str error_type, str route, long long end_ns)
-    @cython.locals(tracing=Sampling)
+    @cython.locals(sdk=SdkTracer)
     cdef object _export_child(self, str name, long long start, long long end, object fields)
 
 @cython.locals(span=RequestSpan)
-cpdef RequestSpan span_of(Sampling tracing, object kind, long long start_ns)
+cpdef RequestSpan span_of(SdkTracer sdk, object kind, long long start_ns)

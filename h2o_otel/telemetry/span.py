@@ -17,9 +17,9 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from .. import _mem
 from .. import counters as _counters
 from ..counters import Trace
-from . import _sdk, attributes, propagation
+from . import _sdk_context, _sdk_spans, attributes, propagation
 from .failures import failed
-from .sampling import Sampling
+from .sdk_tracer import SdkTracer
 
 __all__ = ["ConnectionSpan", "RequestSpan"]
 
@@ -32,14 +32,14 @@ _SPANS = _counters.slot("telemetry_spans")
 _SPANS_TIME = _counters.slot("telemetry_time_ns") + 1
 _RECORDED, _DROPPED, _UNSAMPLED = range(3)
 _CHILDREN_MAX = 64
-_SPAN_KEY = _sdk.SPAN_KEY
-_make_current = _sdk.make_current
-_context_variable = _sdk.context_variable
+_SPAN_KEY = _sdk_context.SPAN_KEY
+_make_current = _sdk_context.make_current
+_context_variable = _sdk_context.context_variable
 _CONTEXT = Context
-_span_context = _sdk.span_context
+_span_context = _sdk_spans.span_context
 _copy_context = contextvars.copy_context
 _local = _counters.local
-_live_span = _sdk.LiveSpan
+_live_span = _sdk_spans.LiveSpan
 
 
 def count(index: int, n: int) -> None:
@@ -61,7 +61,7 @@ class RequestSpan:
         trace: layer marks at level ``detail``, else None; the owner puts it on the stream.
     """
 
-    _tracing: Sampling
+    _sdk: SdkTracer
     _kind: SpanKind
 
     __slots__ = (
@@ -81,11 +81,11 @@ class RequestSpan:
         "_parent_flags",
         "_parent_id",
         "_parent_remote",
+        "_sdk",
         "_span_context",
         "_start_ns",
         "_state",
         "_stream",
-        "_tracing",
         "_unix_offset",
         "finished",
         "sampled",
@@ -185,17 +185,17 @@ class RequestSpan:
     def _identify(self) -> None:
         self._complete_trace_id()
         if not self._id:
-            self._id = _mem.low_u64(self._tracing._new_span_id())
+            self._id = _mem.low_u64(self._sdk._new_span_id())
 
     def _complete_trace_id(self) -> None:
         """Make what is missing of it: all, or the half that no sampler looks at."""
         if self._high:
             return
-        tracing = self._tracing
+        sdk = self._sdk
         if not self._low:
-            self._take_trace_id(tracing._new_trace_id())
-        elif self._parent_id == 0 and tracing._halves is not None:
-            self._high = tracing._halves() or 1
+            self._take_trace_id(sdk._new_trace_id())
+        elif self._parent_id == 0 and sdk._halves is not None:
+            self._high = sdk._halves() or 1
 
     def _take_trace_id(self, trace_id: int) -> None:
         self._high = _mem.high_u64(trace_id)
@@ -274,7 +274,7 @@ class RequestSpan:
         """The span as the application sees it, made on first use."""
         live = self._live
         if live is None:
-            tracing = self._tracing
+            sdk = self._sdk
             fields = self._attributes
             self._attributes = None
             if self._kind is _SERVER and self._stream is not None:
@@ -284,9 +284,9 @@ class RequestSpan:
                 fields = begun
             start = self._start_ns + self._unix_offset
             live = self._live = _live_span(
-                tracing._access, "HTTP", self.span_context(), self._parent_context(), self._kind, start, {} if fields is None else fields
+                sdk._access, "HTTP", self.span_context(), self._parent_context(), self._kind, start, {} if fields is None else fields
             )
-            tracing._begin(live)
+            sdk._begin(live)
         return live
 
     def finish(self, status: int = 0, error_type: str | None = None, route: str | None = None, end_ns: int = 0, stream: Any = None) -> None:
@@ -351,24 +351,24 @@ class RequestSpan:
             for name, start, end, extra in self._children:
                 self._export_child(name, start + offset, end + offset, extra)
                 made += 1
-        self._tracing._end(live, end_ns + offset)
+        self._sdk._end(live, end_ns + offset)
         count(_SPANS + _RECORDED, made)
 
     def _export_child(self, name: str, start: int, end: int, fields: Any) -> None:
-        tracing = self._tracing
+        sdk = self._sdk
         context = _span_context(
-            (_mem.wide(self._high, self._low), tracing._new_span_id(), False, _FLAGS[self._flags], self._trace_state(), True)
+            (_mem.wide(self._high, self._low), sdk._new_span_id(), False, _FLAGS[self._flags], self._trace_state(), True)
         )
-        child = _live_span(tracing._access, name, context, self.span_context(), _INTERNAL, start, {} if fields is None else fields)
+        child = _live_span(sdk._access, name, context, self.span_context(), _INTERNAL, start, {} if fields is None else fields)
         if fields is not None and "error.type" in fields:
             child._status = _ERROR
-        tracing._begin(child)
-        tracing._end(child, end)
+        sdk._begin(child)
+        sdk._end(child, end)
 
 
-def span_of(tracing: Sampling, kind: SpanKind, start_ns: int) -> RequestSpan:
+def span_of(sdk: SdkTracer, kind: SpanKind, start_ns: int) -> RequestSpan:
     span = RequestSpan()
-    span._tracing = tracing
+    span._sdk = sdk
     span._kind = kind
     span._start_ns = start_ns
     return span
@@ -381,8 +381,7 @@ class ConnectionSpan:
         sampled: whether it is recorded.
     """
 
-    def __init__(self, tracing: Sampling, span: RequestSpan) -> None:
-        self._tracing = tracing
+    def __init__(self, span: RequestSpan) -> None:
         self._span = span
         self.sampled = span.sampled
 

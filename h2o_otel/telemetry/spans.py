@@ -1,7 +1,7 @@
-"""Spans of requests and connections: sampling decided once, what runs kept in ``span.RequestSpan``.
+"""Starts the spans of requests and connections and decides sampling once for each.
 
-The API of the SDK costs 22 to 31 us for a sampled span and 4 to 8 us for one that is not.  Here
-the sampler's decision is read from its rules (``_sdk.SamplerRules``) and called only when it is
+The SDK's API costs 22 to 31 us for a sampled span and 4 to 8 us for one that is not.  Here
+the sampler's decision is read from its rules (``_sdk_spans.SamplerRules``) and called only when it is
 not one of the SDK's; the exported object is made once.
 """
 
@@ -20,8 +20,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanKind
 from .. import _mem
 from .. import counters as _counters
 from ..counters import Counters, Trace
-from . import _sdk, attributes, propagation, textmap
-from .sampling import CUSTOM, OFF, ON, RATIO, Sampling
+from . import _sdk_context, attributes, propagation, textmap
+from .sdk_tracer import CUSTOM, OFF, ON, RATIO, SdkTracer
 from .span import NO_STATE, ConnectionSpan, RequestSpan, count, span_failed, span_of
 
 __all__ = ["ConnectionSpan", "RequestSpan", "Tracing"]
@@ -33,11 +33,11 @@ _OFF, _ON, _CUSTOM, _RATIO = OFF, ON, CUSTOM, RATIO
 _TRACE, _BAGGAGE, _OTHER = textmap.TRACE, textmap.BAGGAGE, textmap.OTHER
 _SPANS = _counters.slot("telemetry_spans")
 _UNSAMPLED = _counters.SPAN_RESULTS.index("unsampled")
-_SUPPRESS_KEY = _sdk.SUPPRESS_KEY
-_SUPPRESS_HTTP_KEY = _sdk.SUPPRESS_HTTP_KEY
+_SUPPRESS_KEY = _sdk_context.SUPPRESS_KEY
+_SUPPRESS_HTTP_KEY = _sdk_context.SUPPRESS_HTTP_KEY
 _EMPTY = Context()
 _NO_STATE = NO_STATE
-_current_context = _sdk.current_context
+_current_context = _sdk_context.current_context
 
 
 def _text(url: Any) -> str:
@@ -46,14 +46,14 @@ def _text(url: Any) -> str:
 
 
 def _is_of(span: Any, request: Any) -> bool:
-    """Whether ``span`` was made for this very request, by instrumentation around this client: its traceparent is in the fields."""
+    """Whether other instrumentation made ``span`` for this request: then its traceparent is in the request's headers."""
     value = propagation.read_headers(getattr(request, "raw", ()))[0]
     parsed = None if value is None else propagation.parse_traceparent(value)
     identity = span.get_span_context()
     return parsed is not None and parsed[0] == identity.trace_id and parsed[1] == identity.span_id
 
 
-class Tracing(Sampling):
+class Tracing:
     """Makes the spans of a process; shared by its clients and servers, safe to use from several threads.
 
     Args:
@@ -61,10 +61,15 @@ class Tracing(Sampling):
         detail: level ``detail``: a child span for each layer's work.
     """
 
+    def __init__(self, provider: Any = None, detail: bool = False) -> None:
+        self.detail = detail
+        self._sdk = SdkTracer(provider)
+
     # -- sampling
 
     def _decide(self, span: RequestSpan, rule: int, name: str, fields: Any, block: Counters | None = None) -> None:
         """Sample ``span`` once; ``fields`` are the attributes that a sampler of the application may read."""
+        sdk = self._sdk
         if rule == _CUSTOM:
             self._ask(span, name, fields)
         elif rule == _ON:
@@ -72,14 +77,14 @@ class Tracing(Sampling):
         elif rule != _OFF:
             # The rule looks at the low half alone.
             if not span._low and not span._high:
-                if self._halves is None:
+                if sdk._halves is None:
                     span._complete_trace_id()
                 else:
-                    span._low = self._halves() or 1
-            bound = self._bounds[rule - _RATIO]
+                    span._low = sdk._halves() or 1
+            bound = sdk._bounds[rule - _RATIO]
             span.sampled = span._low < bound
         if not span._parent_id:
-            span._flags = self._random_flag
+            span._flags = sdk._random_flag
         else:
             span._flags = span._parent_flags & 2
         if span.sampled:
@@ -100,11 +105,12 @@ class Tracing(Sampling):
 
     def _ask(self, span: RequestSpan, name: str, fields: Any) -> None:
         """Let the application's own sampler decide."""
+        sdk = self._sdk
         span._complete_trace_id()
         parent = span._parent_context()
         context = _EMPTY if parent is None else _trace_api.set_span_in_context(NonRecordingSpan(parent), _EMPTY)
         try:
-            result = self._sampler.should_sample(context, _mem.wide(span._high, span._low), name, span._kind, fields, ())
+            result = sdk._sampler.should_sample(context, _mem.wide(span._high, span._low), name, span._kind, fields, ())
         except Exception:
             span_failed("the sampler")
             return
@@ -138,14 +144,15 @@ class Tracing(Sampling):
             The request's span, sampled or not (an unsampled one still gives the application the right
             parent), or None while the application has set no SDK.
         """
-        if self._access is None and not self._resolve():
+        sdk = self._sdk
+        if sdk._access is None and not sdk._resolve():
             return None
-        span = span_of(self, _SERVER, start_ns)
-        rule = self._root
-        carries = self._propagator()
+        span = span_of(sdk, _SERVER, start_ns)
+        rule = sdk._root
+        carries = sdk._propagator()
         if carries & _OTHER:
             if self._take_extracted(span, headers):
-                rule = self._remote_on if span._parent_flags & 1 else self._remote_off
+                rule = sdk._remote_on if span._parent_flags & 1 else sdk._remote_off
         else:
             parent, state, baggage = propagation.read_headers(headers)
             if parent is not None and carries & _TRACE:
@@ -156,13 +163,13 @@ class Tracing(Sampling):
                     span._parent_flags = parsed[2]
                     span._parent_remote = True
                     span._state = state
-                    rule = self._remote_on if span._parent_flags & 1 else self._remote_off
+                    rule = sdk._remote_on if span._parent_flags & 1 else sdk._remote_off
                 else:
                     propagation.ignored("traceparent", None)
             if carries & _BAGGAGE:
                 span._baggage = baggage
         if rule == _OFF:
-            span._flags = span._parent_flags & 2 if span._parent_id else self._random_flag
+            span._flags = span._parent_flags & 2 if span._parent_id else sdk._random_flag
             self._unsampled(block)
             return span
         span._stream = stream
@@ -180,7 +187,8 @@ class Tracing(Sampling):
 
     def _take_extracted(self, span: RequestSpan, headers: Any) -> bool:
         """Have the application's propagator read the fields of a request; whether there is a parent in them."""
-        context = textmap.extract(self._textmap, headers)
+        sdk = self._sdk
+        context = textmap.extract(sdk._textmap, headers)
         if context is None:
             return False
         # The application gets all of it: baggage, and what the propagator may have put beside.
@@ -199,10 +207,11 @@ class Tracing(Sampling):
         self, connection: dict[str, Any], start_ns: int, end_ns: int, error_type: str, fields: dict[str, Any] | None = None
     ) -> None:
         """A server's connection ended abnormally: a root span ``h2o.connection`` with what was known of it."""
-        if self._access is None and not self._resolve():
+        sdk = self._sdk
+        if sdk._access is None and not sdk._resolve():
             return
-        span = span_of(self, _SERVER, start_ns)
-        self._decide(span, self._root, "h2o.connection", connection)
+        span = span_of(sdk, _SERVER, start_ns)
+        self._decide(span, sdk._root, "h2o.connection", connection)
         if span.sampled:
             span._attributes = {**connection, **(fields or {}), **(span._attributes or {})}
             span._open()._name = "h2o.connection"
@@ -236,11 +245,12 @@ class Tracing(Sampling):
             application has set no SDK, inside an exporter, and where other instrumentation has made
             the span of this request.
         """
-        if self._access is None and not self._resolve():
+        sdk = self._sdk
+        if sdk._access is None and not sdk._resolve():
             return None
         context = _current_context()
-        span = span_of(self, _CLIENT, start_ns)
-        rule = self._root
+        span = span_of(sdk, _CLIENT, start_ns)
+        rule = sdk._root
         parent: Any = None
         if context:
             if context.get(_SUPPRESS_KEY) or context.get(_SUPPRESS_HTTP_KEY):
@@ -257,9 +267,9 @@ class Tracing(Sampling):
             span._parent_flags = int(parent.trace_flags) & 3
             span._state = parent.trace_state
             if parent.is_remote:
-                rule = self._remote_on if span._parent_flags & 1 else self._remote_off
+                rule = sdk._remote_on if span._parent_flags & 1 else sdk._remote_off
             else:
-                rule = self._local_on if span._parent_flags & 1 else self._local_off
+                rule = sdk._local_on if span._parent_flags & 1 else sdk._local_off
         begun: Any = None
         if rule == _CUSTOM:
             begun = attributes.client_request(method, _text(url), server_address, server_port, resend_count)
@@ -274,12 +284,13 @@ class Tracing(Sampling):
 
     def inject(self, span: RequestSpan | None, headers: Iterable[tuple[bytes, bytes]] = ()) -> list[tuple[bytes, bytes]]:
         """The fields to add to a request, by default traceparent, tracestate and baggage, unless ``headers`` has them."""
+        sdk = self._sdk
         added: list[tuple[bytes, bytes]] = []
         if span is None:
             return added
-        carries = self._propagator()
+        carries = sdk._propagator()
         if carries & _OTHER:
-            return textmap.inject(self._textmap, span._outer or _EMPTY, headers, span.span_context())
+            return textmap.inject(sdk._textmap, span._outer or _EMPTY, headers, span.span_context())
         parent, _, baggage = propagation.read_headers(headers)
         if parent is None and carries & _TRACE:
             span._identify()
@@ -297,12 +308,13 @@ class Tracing(Sampling):
 
     def connection_started(self, server_address: str, server_port: int, start_ns: int) -> ConnectionSpan | None:
         """A connection is being made for whoever needs it: the root of its own trace."""
-        if self._access is None and not self._resolve():
+        sdk = self._sdk
+        if sdk._access is None and not sdk._resolve():
             return None
-        span = span_of(self, _INTERNAL, start_ns)
+        span = span_of(sdk, _INTERNAL, start_ns)
         fields = {"server.address": server_address, "server.port": server_port}
-        self._decide(span, self._root, "HTTP connection_setup", fields)
+        self._decide(span, sdk._root, "HTTP connection_setup", fields)
         if span.sampled:
             span._attributes = {**fields, **(span._attributes or {})}
             span._open()._name = "HTTP connection_setup"
-        return ConnectionSpan(self, span)
+        return ConnectionSpan(span)

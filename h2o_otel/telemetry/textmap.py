@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from . import _sdk
+from . import _sdk_context
 from .environment import warn_once
 from .failures import failed
 
@@ -40,7 +40,7 @@ def _global() -> Callable[[], Any]:
         text = str(error)
         warn_once(f"OTEL_PROPAGATORS cannot be honoured ({text}); tracecontext and baggage are used")
         return lambda: None
-    return _sdk.global_textmap(get_global_textmap)
+    return _sdk_context.global_textmap(get_global_textmap)
 
 
 get_textmap: Callable[[], Any] = _global()
@@ -52,7 +52,7 @@ def kind_of(textmap: Any) -> int:
     if textmap is None:
         return TRACE | BAGGAGE
     found = 0
-    for part in _sdk.propagators_of(textmap):
+    for part in _sdk_context.propagators_of(textmap):
         found |= TRACE if type(part) is TraceContextTextMapPropagator else BAGGAGE if type(part) is W3CBaggagePropagator else OTHER
     return OTHER if found & OTHER else found
 

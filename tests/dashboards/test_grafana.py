@@ -95,8 +95,8 @@ def test_ids_are_unique(uid: str) -> None:
 @for_each("panel", PANELS)
 def test_panel_has_what_a_reader_needs(panel: dict[str, Any]) -> None:
     assert panel["title"]
-    assert "**Good:** " in panel["description"]
-    assert "**Knob:** " in panel["description"]
+    assert "**Healthy:** " in panel["description"]
+    assert "**Tune:** " in panel["description"]
     assert panel["fieldConfig"]["defaults"]["unit"]
     assert panel["fieldConfig"]["defaults"]["noValue"]
     assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
@@ -140,7 +140,7 @@ def test_parser_finds_mistakes() -> None:
 
 
 def test_latency_has_exemplars() -> None:
-    for uid, title in (("h2o-overview", "Latency served"), ("h2o-requests", "Duration"), ("h2o-requests", "Distribution")):
+    for uid, title in (("h2o-overview", "Latency of requests served"), ("h2o-requests", "Duration"), ("h2o-requests", "Distribution")):
         panels = [panel for panel in LOADED[uid]["panels"] if panel["title"] == title]
         assert panels
         assert all(any(target.get("exemplar") for target in panel["targets"]) for panel in panels)

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from h2o_otel.dashboards.alerting import ALERTS, RECORDS
 from h2o_otel.dashboards.expressions import Expression
 from h2o_otel.dashboards.pages import DASHBOARDS
 from h2o_otel.dashboards.promql import GRAFANA, RULES, write
-from h2o_otel.dashboards.rules import ALERTS, RECORDS
 from h2o_otel.telemetry.catalogue import INSTRUMENTS
 from tests.support.programs import free_port, require_program
 

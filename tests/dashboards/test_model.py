@@ -66,10 +66,10 @@ def test_the_health_answer_is_the_top_row() -> None:
 @for_each("panel", PANELS)
 def test_panel_explains_itself(panel: Panel) -> None:
     assert panel.title
-    for text in (panel.what, panel.good, panel.knob):
+    for text in (panel.what, panel.healthy, panel.tune):
         assert text.endswith("."), text
         assert len(text) <= 400
-    assert panel.description == f"{panel.what}\n\n**Good:** {panel.good}\n\n**Knob:** {panel.knob}"
+    assert panel.description == f"{panel.what}\n\n**Healthy:** {panel.healthy}\n\n**Tune:** {panel.tune}"
 
 
 @for_each("panel", PANELS)
@@ -175,7 +175,7 @@ def test_promql_or_zero_needs_its_base() -> None:
         (lambda: Rate("h2o.frames") / Rate("h2o.frames", by="h2o.role"), "the right side is split by"),
         (lambda: Query(Rate("h2o.frames")), "needs a legend"),
         (lambda: Row("r", ((),)), "does not fill the width"),
-        (lambda: Panel(title="p", queries=(Query(Rate("h2o.frames"), "x"),), good="", knob="", kind="pie"), "'pie' is none of"),
+        (lambda: Panel(title="p", queries=(Query(Rate("h2o.frames"), "x"),), healthy="", tune="", kind="pie"), "'pie' is none of"),
     ],
 )
 def test_mistakes_are_found_when_a_panel_is_built(make: object, message: str) -> None:

@@ -23,7 +23,7 @@ BEGIN = """
 import asyncio, json, os, sys
 import h2o_otel
 from h2o_otel.server import ServerConfig, Server
-from h2o_otel.telemetry import _sdk, configure, default
+from h2o_otel.telemetry import _sdk_context, configure, default
 from opentelemetry import baggage, context, metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -187,7 +187,7 @@ tracer = TracerProvider().get_tracer("app")
 async def work(url):
     async with h2o_otel.AsyncClient() as client:
         with tracer.start_as_current_span("work"):
-            token = context.attach(context.set_value(_sdk.SUPPRESS_KEY, True))
+            token = context.attach(context.set_value(_sdk_context.SUPPRESS_KEY, True))
             await client.get(url)
             context.detach(token)
     print(json.dumps(asked))

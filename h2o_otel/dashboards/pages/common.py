@@ -8,13 +8,13 @@ SERVED = "http.server.request.duration"
 CALLED = "http.client.request.duration"
 
 SERVED_RATE = Events(SERVED)
-# Our faults: a status of 500 and above, or an exception, whose class begins with a capital.  What peers
-# do (a cancelled request, a broken rule) has a token in lower case.
+# Faults of the server: a 5xx status, or an exception, whose class begins with a capital.  Faults of peers
+# (a cancelled request, a violated rule) have a token in lower case.
 SERVED_FAILED = OrZero(Events(SERVED, like("error.type", "5..|[A-Z].+")), SERVED_RATE)
 SERVED_ERROR_RATIO = SERVED_FAILED / SERVED_RATE
 SERVED_P99 = Quantile(0.99, SERVED)
 CALLED_RATE = Events(CALLED)
-# A 4xx is what the application asked for, and so is a cancellation.
+# A 4xx status and a cancellation are outcomes that the application chose.
 CALLED_FAILED = OrZero(Events(CALLED, unlike("error.type", "4..|Cancelled.*|")), CALLED_RATE)
 CALLED_ERROR_RATIO = CALLED_FAILED / CALLED_RATE
 CALLED_P99 = Quantile(0.99, CALLED)

@@ -12,51 +12,51 @@ _LIFE = Row(
             Panel(
                 title="Connections open",
                 queries=(Query(Level("h2o.connection.active", by="h2o.role")),),
-                good="steady; a client needs one for every hundred requests in flight.",
-                knob="`Limits.connections_max`, `Limits.idle_timeout_s`.",
+                healthy="steady; a client needs one for every hundred requests in flight.",
+                tune="`Limits.connections_max`, `Limits.idle_timeout_s`.",
             ),
             Panel(
                 title="Ended, by reason",
                 queries=(Query(Events("h2o.connection.duration", by=("h2o.role", "error.type"))),),
                 what="Connections that ended per second; the type is empty for those that ended as they should.",
-                good="only the empty type.",
-                knob="the type is a rule's token or an exception class; its page in the reference says what it means.",
+                healthy="only the empty type.",
+                tune="the type is a rule's token or an exception class; its page in the reference says what it means.",
             ),
             Panel(
                 title="Lifetime",
                 queries=quantiles("h2o.connection.duration", by="h2o.role"),
-                good="minutes or more: each new connection costs a handshake and an empty HPACK table.",
-                knob="`Limits.idle_timeout_s` of the server, `Limits.keepalive_expiry` of the client.",
+                healthy="minutes or more: each new connection costs a handshake and an empty HPACK table.",
+                tune="`Limits.idle_timeout_s` of the server, `Limits.keepalive_expiry` of the client.",
             ),
         ),
         (
             Panel(
                 title="Requests per connection",
                 queries=quantiles("h2o.connection.requests", by="h2o.role"),
-                good="many. Near 1, nothing is multiplexed and HTTP/2 gains nothing.",
-                knob="share one `AsyncClient` between tasks; `Limits.keepalive_expiry`.",
+                healthy="many. Near 1, nothing is multiplexed and HTTP/2 gains nothing.",
+                tune="share one `AsyncClient` between tasks; `Limits.keepalive_expiry`.",
             ),
             Panel(
                 title="Connections refused",
                 queries=(Query(Count("h2o.connection.rejected", by="h2o.reason")),),
-                good="nothing.",
-                knob="the limit that the reason names, in `Limits`.",
+                healthy="nothing.",
+                tune="the limit that the reason names, in `Limits`.",
                 empty="none seen",
             ),
             Panel(
                 title="Accepting paused",
                 queries=(Query(Count("h2o.io.accept.pauses", by="h2o.reason")),),
                 what="How often new connections had to wait because the process or the machine had no descriptor left.",
-                good="nothing.",
-                knob="process_descriptors: `ulimit -n`, or `Limits.connections_max` below it; against one client, "
+                healthy="nothing.",
+                tune="process_descriptors: `ulimit -n`, or `Limits.connections_max` below it; against one client, "
                 "`Limits.connections_per_address_max`.",
                 empty="none seen",
             ),
             Panel(
                 title="GOAWAY",
                 queries=(Query(Count("h2o.goaway", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
-                good="only NO_ERROR, on deploys and at idle ends.",
-                knob="ENHANCE_YOUR_CALM received: this side does too much of something; PROTOCOL_ERROR sent: the peer is broken.",
+                healthy="only NO_ERROR, on deploys and at idle ends.",
+                tune="ENHANCE_YOUR_CALM received: this side does too much of something; PROTOCOL_ERROR sent: the peer is broken.",
                 empty="none seen",
             ),
         ),
@@ -64,7 +64,7 @@ _LIFE = Row(
 )
 
 _PEER = Row(
-    "The peer",
+    "Peers",
     (
         (
             Panel(
@@ -73,8 +73,8 @@ _PEER = Row(
                     Query(Quantile(0.5, "h2o.ping.rtt", by="h2o.role"), "p50 {h2o.role}"),
                     Query(Quantile(0.99, "h2o.ping.rtt", by="h2o.role"), "p99 {h2o.role}"),
                 ),
-                good="the network's round trip. More is a peer that answers late: its loop is busy.",
-                knob="`Limits.ping_interval_min_s` bounds how often we ask.",
+                healthy="the network's round-trip time. A higher value is a peer that answers late because it is busy.",
+                tune="`Limits.ping_interval_min_s` bounds how often PING is sent.",
                 empty="no pings yet",
             ),
             Panel(
@@ -83,14 +83,14 @@ _PEER = Row(
                     Query(Quantile(0.5, "h2o.settings.ack.duration", by="h2o.role"), "p50 {h2o.role}"),
                     Query(Quantile(0.99, "h2o.settings.ack.duration", by="h2o.role"), "p99 {h2o.role}"),
                 ),
-                good="one round trip.",
-                knob="`Limits.settings_ack_timeout_s` ends a connection whose peer never acknowledges.",
+                healthy="one round trip.",
+                tune="`Limits.settings_ack_timeout_s` ends a connection whose peer never acknowledges.",
             ),
             Panel(
-                title="Peers found dead",
+                title="Unresponsive peers (PING timeouts)",
                 queries=(Query(Rate("h2o.ping.timeouts", by="h2o.role")),),
-                good="0.",
-                knob="`Limits.ping_timeout_s`; a steady rate is a middlebox that drops idle connections: lower `Limits.keepalive_expiry`.",
+                healthy="0.",
+                tune="`Limits.ping_timeout_s`; a steady rate is a middlebox that drops idle connections: lower `Limits.keepalive_expiry`.",
                 thresholds=(Threshold(0.001, "warning"),),
             ),
         ),
@@ -105,8 +105,9 @@ _PEER = Row(
                     ),
                 ),
                 what="The last values sent and received; the largest over processes. 0 means never exchanged, or 0.",
-                good="peers that allow at least 100 streams and windows above 64 KiB.",
-                knob="ours: `Limits.streams_max`, `Limits.stream_window_bytes`, `Limits.frame_bytes_max`, `Limits.header_table_bytes`.",
+                healthy="peers that allow at least 100 streams and windows above 64 KiB.",
+                tune="sent by this side: `Limits.streams_max`, `Limits.stream_window_bytes`, `Limits.frame_bytes_max`, "
+                "`Limits.header_table_bytes`.",
                 unit="{setting}",
             ),
         ),
@@ -120,22 +121,22 @@ _ABUSE = Row(
             Panel(
                 title="Abuse stopped, by kind",
                 queries=(Query(Count("h2o.abuse.detections", by=("h2o.abuse.kind", "h2o.result"))),),
-                good="nothing. A steady trickle of one kind is a broken client; a burst is an attack.",
-                knob="each guard is a pair `..._burst` and `..._refill_per_s` in `Limits`; the log event has the address to block.",
+                healthy="nothing. A steady trickle of one kind is a broken client; a burst is an attack.",
+                tune="each guard is a pair `..._burst` and `..._refill_per_s` in `Limits`; the log event has the address to block.",
                 empty="none seen",
             ),
             Panel(
                 title="Connection errors, by code",
                 queries=(Query(Count("h2o.connection.errors", by=("h2o.role", "network.io.direction", "h2o.error_code"))),),
-                good="nothing.",
-                knob="received: what the peer accuses us of, which is worth a bug report with the flight recorder's frames.",
+                healthy="nothing.",
+                tune="received: the peer reports an error of this side; please report it with the frames of the flight recorder.",
                 empty="none seen",
             ),
             Panel(
                 title="Rules broken by peers",
                 queries=(Query(Count("h2o.frame.errors", by=("h2o.role", "error.type"))),),
-                good="nothing.",
-                knob="none of ours; the rule's token is explained in the reference.",
+                healthy="nothing.",
+                tune="nothing to tune: the token names the rule, which the reference of rules explains.",
                 empty="none seen",
                 link="h2o-frames",
             ),
@@ -146,6 +147,6 @@ _ABUSE = Row(
 DASHBOARD = Dashboard(
     uid="h2o-connections",
     title="h2o-otel / Connections and abuse",
-    description="How long do connections live, why do they end, what do peers ask for, and who misbehaves?",
+    description="How long do connections live, why do they end, which settings do peers use, and which peers violate limits?",
     rows=(_LIFE, _PEER, _ABUSE),
 )

@@ -8,58 +8,59 @@ from ..model import Dashboard, Panel, Query, Row, Threshold, quantiles
 _ROLE, _DIRECTION, _TYPE = "h2o.role", "network.io.direction", "h2o.frame.type"
 
 _MIX = Row(
-    "The mix",
+    "Frame types",
     (
         (
             Panel(
                 title="Frames sent",
                 queries=(Query(Rate("h2o.frames", is_(_DIRECTION, "transmit"), by=_TYPE)),),
-                good="HEADERS and DATA lead; SETTINGS and PING are rare.",
-                knob="many WINDOW_UPDATE: larger windows (`Limits.stream_window_bytes`).",
+                healthy="mostly HEADERS and DATA; few SETTINGS and PING.",
+                tune="many WINDOW_UPDATE: larger windows (`Limits.stream_window_bytes`).",
                 stacked=True,
             ),
             Panel(
                 title="Frames received",
                 queries=(Query(Rate("h2o.frames", is_(_DIRECTION, "receive"), by=_TYPE)),),
-                good="as sent. PING, SETTINGS, RST_STREAM, PRIORITY or CONTINUATION in front is a flood; the guards count it.",
-                knob="`Limits.pings_burst`, `Limits.settings_burst`, `Limits.resets_received_burst`, `Limits.continuation_frames_max`.",
+                healthy="mostly HEADERS and DATA. Many PING, SETTINGS, RST_STREAM, PRIORITY or CONTINUATION frames are a "
+                "flood, which the guards count.",
+                tune="`Limits.pings_burst`, `Limits.settings_burst`, `Limits.resets_received_burst`, `Limits.continuation_frames_max`.",
                 stacked=True,
             ),
             Panel(
                 title="Frames per stream",
                 queries=(Query(Rate("h2o.frames", by=_DIRECTION) / Rate("h2o.streams"), "{network.io.direction}"),),
                 what="Frames of all types for each stream that ended.",
-                good="2 to 3 for small messages: HEADERS, DATA, now and then a WINDOW_UPDATE.",
-                knob="more: many small `send()` calls of the application, or credit in small steps.",
+                healthy="2 to 3 for small messages: HEADERS, DATA, now and then a WINDOW_UPDATE.",
+                tune="for more: fewer and larger `send()` calls of the application, larger windows.",
                 unit="{frame}",
             ),
             Panel(
                 title="Frames per turn",
                 queries=quantiles("h2o.frame.turn.frames", by=_ROLE),
                 what="Frames that the engine parsed at once.",
-                good="grows with load. At `Limits.turn_frames_max` reads are parsed in slices.",
-                knob="`Limits.turn_frames_max`; Turns cut short, on the I/O dashboard, shows when that was needed.",
+                healthy="grows with load. At `Limits.turn_frames_max` reads are parsed in slices.",
+                tune="`Limits.turn_frames_max`; Turns cut short, on the I/O dashboard, shows when that was needed.",
             ),
         ),
     ),
 )
 
 _BYTES = Row(
-    "Octets",
+    "Bytes",
     (
         (
             Panel(
                 title="Payload by type, sent",
                 queries=(Query(Rate("h2o.frame.payload", is_(_DIRECTION, "transmit"), by=_TYPE)),),
-                good="DATA leads where bodies matter.",
-                knob="HEADERS leads: look at the compression ratio on the HPACK dashboard.",
+                healthy="mostly DATA, unless bodies are small.",
+                tune="if HEADERS is the largest, look at the compression ratio on the HPACK dashboard.",
                 stacked=True,
             ),
             Panel(
                 title="Payload by type, received",
                 queries=(Query(Rate("h2o.frame.payload", is_(_DIRECTION, "receive"), by=_TYPE)),),
-                good="DATA leads where bodies matter.",
-                knob="as sent.",
+                healthy="mostly DATA, unless bodies are small.",
+                tune="see Payload by type, sent.",
                 stacked=True,
             ),
             Panel(
@@ -68,14 +69,14 @@ _BYTES = Row(
                     Query(Rate("h2o.frame.payload", is_not(_TYPE, "DATA"), by=_DIRECTION) / Rate("h2o.frame.payload", by=_DIRECTION)),
                 ),
                 what="Payload of all other frames over all payload.",
-                good="low for large bodies; most of it for tiny ones.",
-                knob="`Limits.header_table_bytes`, fewer and shorter fields.",
+                healthy="low for large bodies; most of it for tiny ones.",
+                tune="`Limits.header_table_bytes`, fewer and shorter fields.",
             ),
             Panel(
                 title="Padding",
                 queries=(Query(Rate("h2o.frame.padding", by=_DIRECTION)),),
-                good="0. Padding hides lengths and costs window.",
-                knob="only peers pad; it counts against their window.",
+                healthy="0. Padding hides lengths and uses window.",
+                tune="nothing to tune: this runtime never pads; padding that peers send uses their window.",
             ),
         ),
     ),
@@ -88,29 +89,29 @@ _BATCHES = Row(
             Panel(
                 title="Size of DATA frames",
                 queries=quantiles("h2o.frame.data.size", by=_DIRECTION),
-                good="near `Limits.frame_bytes_max` for large bodies. Many tiny frames are bad coalescing.",
-                knob="larger chunks from the application; `Limits.frame_bytes_max`.",
+                healthy="near `Limits.frame_bytes_max` for large bodies. Many tiny frames are bad coalescing.",
+                tune="larger chunks from the application; `Limits.frame_bytes_max`.",
                 empty="no DATA",
             ),
             Panel(
                 title="Frames per write",
                 queries=quantiles("h2o.frame.flush.frames", by=_ROLE),
-                good="above 2 under load: one write carries what one turn of the loop produced.",
-                knob="1 under load: something flushes early; more requests per connection batch better.",
+                healthy="above 2 under load: one write carries what one turn of the loop produced.",
+                tune="at 1 under load, put more requests on each connection.",
             ),
             Panel(
                 title="Distribution of frames per write",
                 kind="heatmap",
                 queries=(Query(Buckets("h2o.frame.flush.frames"), "writes"),),
-                good="moves up with load.",
-                knob="as beside it.",
+                healthy="moves up with load.",
+                tune="see the panel to the left.",
             ),
             Panel(
                 title="Writes",
                 queries=(Query(Events("h2o.frame.flush.frames", by=_ROLE)),),
                 what="Writes to the transport per second; each costs about as much as framing ten requests.",
-                good="fewer than requests, under load.",
-                knob="more streams on fewer connections.",
+                healthy="fewer than requests, under load.",
+                tune="more streams on fewer connections.",
                 link="h2o-io",
             ),
         ),
@@ -124,27 +125,27 @@ _FAULTS = Row(
             Panel(
                 title="Rules broken by peers",
                 queries=(Query(Count("h2o.frame.errors", by=(_ROLE, "error.type"))),),
-                good="nothing.",
-                knob="none of ours: the token is the rule, explained in the reference.",
+                healthy="nothing.",
+                tune="nothing to tune: the token names the rule, which the reference of rules explains.",
                 empty="none seen",
             ),
             Panel(
                 title="Useless frames",
                 queries=(Query(Rate("h2o.frame.glitches", by=(_ROLE, "h2o.glitch.kind"))),),
-                what="Legal frames that do nothing: unknown types, empty DATA, RFC 7540 PRIORITY, frames on closed streams.",
-                good="now and then; browsers send PRIORITY, and what was under way when a stream was cancelled arrives late.",
-                knob="`Limits.glitches_burst` and `Limits.glitches_refill_per_s` end the connection.",
+                what="Valid frames without effect: unknown types, empty DATA, RFC 7540 PRIORITY, frames on closed streams.",
+                healthy="a low rate: browsers send PRIORITY, and frames in flight arrive after their stream was cancelled.",
+                tune="`Limits.glitches_burst` and `Limits.glitches_refill_per_s` end the connection.",
                 empty="none seen",
             ),
             Panel(
                 title="Control frames that wait",
                 queries=(Query(Level("h2o.frame.control_queue.size", by=_ROLE)),),
-                good="near 0. It grows when a peer asks faster than it reads.",
-                knob="`Limits.control_queue_frames_max` ends the connection.",
+                healthy="near 0. It grows when a peer asks faster than it reads.",
+                tune="`Limits.control_queue_frames_max` ends the connection.",
                 thresholds=(Threshold(500, "warning"), Threshold(900, "bad")),
             ),
             Panel(
-                title="Frames of floods",
+                title="Frame types used in floods",
                 queries=(
                     Query(
                         Rate(
@@ -155,9 +156,9 @@ _FAULTS = Row(
                         )
                     ),
                 ),
-                what="Received frames of the types that attacks are made of.",
-                good="few of each beside the rate of requests.",
-                knob="the guards in `Limits`; Abuse stopped shows when they act.",
+                what="Received frames of the types that flood attacks use.",
+                healthy="low rates compared with the rate of requests.",
+                tune="the guards in `Limits`; Abuse stopped shows when they act.",
                 link="h2o-connections",
             ),
         ),

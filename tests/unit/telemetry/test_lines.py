@@ -16,7 +16,7 @@ import pytest
 from h2o_otel import counters
 from h2o_otel.telemetry import lines
 from h2o_otel.telemetry.lines import LineHandler, LineQueue
-from h2o_otel.telemetry.logs import Formatter
+from h2o_otel.telemetry.log_text import Formatter
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("fresh")

@@ -14,9 +14,12 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.trace import TracerProvider
 
 from h2o_otel import counters
-from h2o_otel.telemetry import lines, logs
+from h2o_otel.telemetry import lines, log_export, logs
 from h2o_otel.telemetry.catalogue import EVENTS
-from h2o_otel.telemetry.logs import EventLog, Formatter, LogsHandler, RateLimit
+from h2o_otel.telemetry.log_export import LogsHandler
+from h2o_otel.telemetry.log_rate import RateLimit, RateLimitFilter
+from h2o_otel.telemetry.log_text import Formatter
+from h2o_otel.telemetry.logs import EventLog
 from h2o_otel.telemetry.spans import Tracing
 
 
@@ -111,8 +114,8 @@ def test_level_off_costs_no_event(kit, caplog):
     kit.log.emit("h2o.connection.opened")
     kit.log.emit("h2o.goaway")
     assert kit.records == []
-    assert not kit.log.wants("h2o.connection.opened")
-    assert kit.log.wants("h2o.request.refused")
+    assert not kit.log.is_enabled_for("h2o.connection.opened")
+    assert kit.log.is_enabled_for("h2o.request.refused")
 
 
 def test_floods_are_limited_per_event(kit):
@@ -143,11 +146,11 @@ def test_our_own_events_are_not_limited(kit):
 def test_rate_limit_refills_up_to_its_burst():
     now = [0]
     limit = RateLimit(2.0, lambda: now[0])
-    assert [limit.take("a") for _ in range(4)] == [0, 0, -1, -1]
+    assert [limit.suppressed_before("a") for _ in range(4)] == [0, 0, -1, -1]
     now[0] = 500_000_000
-    assert [limit.take("a"), limit.take("a")] == [2, -1]
+    assert [limit.suppressed_before("a"), limit.suppressed_before("a")] == [2, -1]
     now[0] = 60_000_000_000
-    assert [limit.take("a") for _ in range(3)] == [1, 0, -1]
+    assert [limit.suppressed_before("a") for _ in range(3)] == [1, 0, -1]
 
 
 def test_unknown_event_is_our_mistake(kit, monkeypatch):
@@ -248,7 +251,7 @@ def test_events_are_exported_below_the_level_of_the_applications_logging(kit, ca
     quiet.access(None, b"GET", b"/", 200, 0.1)
     lines.flush()
     assert [record.event_name for record in kit.records] == ["h2o.goaway", "h2o.access"]
-    assert (quiet.wants("h2o.goaway"), quiet.wants("h2o.connection.opened")) == (True, False)
+    assert (quiet.is_enabled_for("h2o.goaway"), quiet.is_enabled_for("h2o.connection.opened")) == (True, False)
     assert caplog.records == []
     loud = EventLog(kit.provider)
     loud.emit("h2o.goaway")
@@ -266,7 +269,7 @@ def test_own_errors_do_not_flood():
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Formatter("json"))
-    handler.addFilter(logs.Unflooded(2.0, lambda: time_ns[0]))
+    handler.addFilter(RateLimitFilter(2.0, lambda: time_ns[0]))
     logger = logging.getLogger("h2o_otel.flooded")
     logger.addHandler(handler)
     for _ in range(2):
@@ -350,7 +353,7 @@ def bodies(kit):
 def test_captured_records_leave_the_applications_own_set_up_alone(kit, capsys):
     stream = io.StringIO()
     with bare_root():
-        undo = logs.capture(kit.provider, logging.INFO)
+        undo = log_export.capture(kit.provider, logging.INFO)
         logging.getLogger("app.a").info("before %s", 1)
         logging.getLogger("app.a").warning("on standard error, as without any handler")
         # With a handler on the root logger, Python's own would do nothing.
@@ -370,7 +373,7 @@ def test_captured_records_leave_the_applications_own_set_up_alone(kit, capsys):
 
 def test_capturing_ends_as_it_began(kit):
     with bare_root() as root:
-        undo = logs.capture(kit.provider, logging.DEBUG)
+        undo = log_export.capture(kit.provider, logging.DEBUG)
         assert (root.level, len(root.handlers)) == (logging.DEBUG, 1)
         undo()
         assert (root.level, root.handlers) == (logging.WARNING, [])
@@ -378,7 +381,7 @@ def test_capturing_ends_as_it_began(kit):
 
 def test_our_own_mistakes_are_captured_where_they_do_not_reach_the_root(kit):
     handler = logs.install_handler("json", "info", io.StringIO())
-    undo = logs.capture(kit.provider, logging.INFO)
+    undo = log_export.capture(kit.provider, logging.INFO)
     try:
         logging.getLogger("h2o_otel.io").error("internal error")
         kit.log.emit("h2o.goaway")

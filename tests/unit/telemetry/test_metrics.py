@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from h2o_otel import counters
 from h2o_otel.counters import Counters, HistogramValue, Snapshot
-from h2o_otel.telemetry import _sdk, metrics
+from h2o_otel.telemetry import _sdk_metrics, metrics
 from h2o_otel.telemetry.catalogue import INSTRUMENTS, by_name
 from h2o_otel.telemetry.metrics import Observables, Producer, attributes_of, read
 
@@ -57,7 +57,7 @@ def points(data):
 
 
 def reader(preferred=None):
-    return _sdk.counting_reader_class(InMemoryMetricReader)(preferred)
+    return _sdk_metrics.counting_reader_class(InMemoryMetricReader)(preferred)
 
 
 def test_counter_becomes_a_cumulative_sum(block, producer):

@@ -11,7 +11,7 @@ from h2o_otel import counters
 from h2o_otel.client.headers import Headers
 from h2o_otel.escape import is_plain
 from h2o_otel.telemetry import configure, lines
-from h2o_otel.telemetry.logs import Formatter
+from h2o_otel.telemetry.log_text import Formatter
 
 PIECE = 500
 
@@ -69,7 +69,7 @@ def test_access_lines(written):
 @pytest.mark.time_limit(240)
 def test_events_and_exceptions(written, monkeypatch):
     stream, events = written
-    monkeypatch.setattr(events._limit, "take", lambda name: 0)
+    monkeypatch.setattr(events._limit, "suppressed_before", lambda name: 0)
     for piece in pieces():
         events.emit("h2o.goaway", {"h2o.goaway.debug": piece, "h2o.flight": [piece]})
     check(stream.getvalue())

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from h2o_otel import counters
 from h2o_otel.counters import Counters, Snapshot
-from h2o_otel.telemetry import _sdk
+from h2o_otel.telemetry import _sdk_metrics
 from h2o_otel.telemetry.catalogue import INSTRUMENTS, by_name, prometheus_label
 from h2o_otel.telemetry.metrics import Producer, register_build_info
 from h2o_otel.telemetry.prometheus import CountersCollector, PrometheusEndpoint
@@ -67,7 +67,7 @@ def test_text_holds_every_instrument(full):
 
 
 def test_names_are_those_of_the_stock_exporter(full):
-    reader = _sdk.counting_reader_class(PrometheusMetricReader)(registry=(registry := CollectorRegistry()))
+    reader = _sdk_metrics.counting_reader_class(PrometheusMetricReader)(registry=(registry := CollectorRegistry()))
     reader.h2o_produce = full.produce
     provider = MeterProvider([reader], shutdown_on_exit=False)
     register_build_info(provider.get_meter("x"))

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from h2o_otel import counters
-from h2o_otel.telemetry import _sdk, configure, default, reader_class, setup
+from h2o_otel.telemetry import _sdk_metrics, configure, default, reader_class, setup
 from h2o_otel.telemetry.exporters import CountedMetricExporter, CountedSpanExporter, CountedSpanProcessor
 
 pytestmark = pytest.mark.usefixtures("fresh", "clean")
@@ -255,7 +255,7 @@ def test_a_slow_exporter_drops_and_counts():
 
 def test_shutdown_waits_for_a_hanging_exporter_only_so_long(caplog):
     exporter = Hanging()
-    reader = _sdk.counting_reader_class(PeriodicExportingMetricReader)(CountedMetricExporter(exporter), 3_600_000)
+    reader = _sdk_metrics.counting_reader_class(PeriodicExportingMetricReader)(CountedMetricExporter(exporter), 3_600_000)
     telemetry = setup.Telemetry("metrics")
     telemetry._owned.append(MeterProvider([reader], shutdown_on_exit=False))
     telemetry._owned[0].get_meter("x").create_counter("x").add(1)

@@ -10,8 +10,8 @@ import promql_parser
 import pytest
 import yaml
 
+from h2o_otel.dashboards.alerting import ALERTS, RECORDS, Alert, rules
 from h2o_otel.dashboards.pages import DASHBOARDS
-from h2o_otel.dashboards.rules import ALERTS, RECORDS, Alert, rules
 from h2o_otel.limits import Limits
 from h2o_otel.telemetry.catalogue import INSTRUMENTS
 from tests.support.faults import for_each

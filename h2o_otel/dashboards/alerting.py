@@ -1,7 +1,7 @@
 """Alerts and recording rules for Prometheus, from the same expressions as the panels.
 
-Few, and each one something that a person should act on: the annotation says where to look and
-what to turn.  Thresholds are for a service with an objective of 99.9 %.
+Each alert is something that a person should act on; its annotation names the panel to look at and
+the setting to change.  Thresholds are for a service with an objective of 99.9 %.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ERRORS_1H = "job:http_server_request_errors:ratio_rate1h"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A series that Prometheus computes ahead."""
+    """A recording rule: a series that Prometheus computes in advance."""
 
     name: str
     expression: Expression
@@ -38,15 +38,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A condition that somebody should hear of.
+    """An alerting rule.
 
     Attributes:
         name: begins with H2O, by which the dashboards find it.
         condition: an expression that is compared with ``above``, or PromQL as text.
         lasts: how long it must hold.
-        severity: "critical" wakes somebody up, "warning" waits for the morning.
+        severity: "critical" pages somebody at once, "warning" can wait until working hours.
         summary: one line; ``{{ $labels.job }}`` and the like are filled in.
-        action: what to look at and what to turn.
+        action: which panel to look at and which setting to change.
         dashboard: uid of the dashboard that shows it.
     """
 
@@ -84,7 +84,7 @@ ALERTS = (
         lasts="2m",
         severity="critical",
         summary="{{ $labels.job }} fails {{ $value | humanizePercentage }} of its requests",
-        action="Errors by type says whose fault it is; the exemplars of the latency panel lead to traces.",
+        action="The panel Errors by type names the cause; the exemplars of the latency panel link to traces.",
         dashboard="h2o-requests",
     ),
     Alert(
@@ -93,7 +93,7 @@ ALERTS = (
         lasts="1m",
         severity="critical",
         summary="no process of {{ $labels.job }} reports any more",
-        action="Is it running, and can it reach the collector? With OTLP there is no `up` series to tell.",
+        action="Is it running, and can it reach the collector? With OTLP there is no `up` series.",
         dashboard="h2o-overview",
     ),
     Alert(
@@ -112,7 +112,7 @@ ALERTS = (
         above=0.1,
         lasts="10m",
         severity="warning",
-        summary="the event loop of {{ $labels.instance }} is late by {{ $value | humanizeDuration }}",
+        summary="the event loop of {{ $labels.instance }} is delayed by {{ $value | humanizeDuration }}",
         action="A blocking call in the application: move it to a thread. PYTHONASYNCIODEBUG=1 names it.",
         dashboard="h2o-runtime",
     ),
@@ -151,7 +151,7 @@ ALERTS = (
         lasts="10m",
         severity="warning",
         summary="{{ $value | humanizePercentage }} of the TLS handshakes of {{ $labels.job }} fail",
-        action="Failures by type: a certificate that ended, or a peer that is too old.",
+        action="See the panel Failures, by type: an expired certificate, or a peer with an old TLS version.",
         dashboard="h2o-tls",
     ),
     Alert(
@@ -179,7 +179,7 @@ ALERTS = (
         lasts="10m",
         severity="warning",
         summary="{{ $labels.job }} cannot export its {{ $labels.h2o_telemetry_signal }}",
-        action="Is the collector up at OTEL_EXPORTER_OTLP_ENDPOINT? Requests are not harmed.",
+        action="Is the collector up at OTEL_EXPORTER_OTLP_ENDPOINT? Requests are not affected.",
         dashboard="h2o-telemetry",
     ),
 )

@@ -1,8 +1,10 @@
+import cython
+
 cdef int _OFF, _ON, _CUSTOM, _RATIO, _NO_BOUND
 cdef object _U64_MAX, _get_textmap
 
-cdef class Sampling:
-    cdef readonly bint detail
+@cython.final
+cdef class SdkTracer:
     cdef object _provider, _access, _sampler, _trace_ids, _span_ids, _halves
     cdef int _random_flag, _carries
     cdef object _textmap
@@ -17,6 +19,6 @@ cdef class Sampling:
     cdef bint _in_order, _clips
     cdef tuple _processors, _starters
     cdef int _attributes_max
-    cdef object _look(self)
+    cdef object _refresh_processors(self)
     cdef object _begin(self, object live)
     cdef object _end(self, object live, object end_time)
