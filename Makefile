@@ -35,12 +35,13 @@ setup: $(VENV)/.compiled-dev ## make .venv with everything a developer needs, co
 demo: $(VENV)/.compiled-demo ## see it work: a service, a load and the console, in one command
 	@$(H2O) demo $(DEMO_ARGS)
 
-check: setup ## format, lint, types, import order, generated files
+check: setup ## format, lint, types, import order, generated files, plain words
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -m pytest -q tests/unit/test_import_order.py
 	$(PY) scripts/generate.py --check
+	$(PY) scripts/check_words.py
 
 format: setup ## format the sources and mend what lint can mend
 	$(PY) -m ruff format .

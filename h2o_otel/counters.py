@@ -143,7 +143,7 @@ class Histogram:
 
 
 class Trace:
-    """What the layers did for one request or connection at level ``detail``: (layer, start, end) marks, in ns of ``clock``.
+    """The work of the layers for one request or connection at level ``detail``: (layer, start, end) marks, in ns of ``clock``.
 
     Preallocated and bounded: marks beyond ``TRACE_MARKS_MAX`` are counted in ``dropped``.
     Layers are positions in ``LAYERS``; telemetry turns marks into child spans at the end.
@@ -193,7 +193,7 @@ BUFFERS_ACQUIRE, TLS_ENCRYPT, TLS_DECRYPT, IO_FLUSH, POOL_ACQUIRE = range(6, 11)
 
 
 class Tally:
-    """One labelled counter, for whoever adds to it at every request and does not want to look it up."""
+    """One labelled counter, kept by callers that add to it at every request, to avoid the lookup."""
 
     __slots__ = ("n",)
 
@@ -391,7 +391,7 @@ def feeds(name: str) -> None:
 
 
 def feeders() -> set[str]:
-    """What feeds families in this process; without it their zeros mean nothing, and are not exported."""
+    """The components in use in this process; families that belong to others are not exported while zero."""
     return _feeders
 
 

@@ -183,7 +183,7 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "telemetry_exports": (SIGNALS, ("success", "failure")),
 }
 
-# What has to be in use before a zero of these families says anything.  A family whose first dimension is
+# The component that must be in use before a zero of these families is exported.  A family whose first dimension is
 # the role needs a client or a server; all others are counted by every user of the engine.
 FEEDERS: dict[str, str] = {
     "http_server_active_requests": "server",

@@ -18,7 +18,7 @@ CONNECTION = "connection"
 
 
 class Rule(NamedTuple):
-    """What a peer must not do, and what it gets.
+    """A violation that a peer can commit, and the reaction to it.
 
     Attributes:
         token: stable name; ``error.type`` in telemetry.
@@ -45,7 +45,7 @@ class Rule(NamedTuple):
         return _BOUNDS.get(self.token, "")
 
 
-# Rules that hold a bound of ours, and the field of ``Limits`` that it is.
+# Rules that enforce a bound, with the field of ``Limits`` that sets it.
 _BOUNDS = {
     "body_stalled": "body_stall_timeout_s",
     "body_too_slow": "body_rate_min_bytes_per_s",
@@ -83,12 +83,12 @@ _BOUNDS = {
 
 
 def bound_of(token: str) -> str:
-    """``Rule.bound`` of the rule with this token; "" for what is no rule."""
+    """``Rule.bound`` of the rule with this token; "" for other tokens."""
     return _BOUNDS.get(token, "")
 
 
 class Fault:
-    """What the message of an error says, made when somebody reads it: a peer that breaks rules for fun costs no text.
+    """The message of an error, formatted only when it is read, so that violations cost no formatting.
 
     Args:
         rule: the row.
@@ -130,7 +130,7 @@ class Violation(Exception):
         return str(self.fault())
 
     def fault(self) -> Fault:
-        """The message, without what an exception holds on to."""
+        """The message, without the traceback that the exception keeps."""
         return Fault(self.rule, self.stream_id, self.fields)
 
 
@@ -208,12 +208,12 @@ class RULES:
     )
 
     # -- streams (section 5)
-    stream_id_even: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1.1", "{frame} opens stream {stream_id}, which is not the peer's to open")
+    stream_id_even: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1.1", "{frame} opens stream {stream_id}, which the peer may not open")
     stream_id_reused: Rule = _rule(
-        CONNECTION, _P, "RFC 9113 §5.1.1", "{frame} on stream {stream_id}, below {limit}, the newest of the peer"
+        CONNECTION, _P, "RFC 9113 §5.1.1", "{frame} on stream {stream_id}, not above {limit}, the highest that the peer has opened"
     )
     stream_idle: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1", "{frame} on idle stream {stream_id}")
-    stream_reserved: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1", "{frame} on stream {stream_id}, which is only reserved")
+    stream_reserved: Rule = _rule(CONNECTION, _P, "RFC 9113 §5.1", "{frame} on stream {stream_id}, which is reserved")
     stream_half_closed: Rule = _rule(STREAM, _S, "RFC 9113 §5.1", "{frame} on stream {stream_id} after the peer ended it")
     stream_closed: Rule = _rule(CONNECTION, _S, "RFC 9113 §5.1", "{frame} on stream {stream_id}, which is closed")
     streams_exceeded: Rule = _rule(

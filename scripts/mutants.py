@@ -3,7 +3,7 @@
     python scripts/mutants.py h2o_otel/protocol/guards.py --tests tests/unit/protocol tests/attacks
 
 The tests are collected once, from the sources; each mutant is a fork of that process in which the code of one
-function is another, so some hundred are judged in a minute.  A survivor is a hole in the tests, code that nobody
+function is another, so some hundred are judged in a minute.  A survivor is a hole in the tests, code that nothing
 needs, or a change that makes no difference.  Where 0 tests were run, none executes the line, or it runs at import only.
 """
 
@@ -59,7 +59,7 @@ class Mutant(NamedTuple):
 
 
 def changes(node: ast.AST, parent: ast.AST, field: str) -> Iterator[tuple[str, Change]]:
-    """What can become of a node, by kind."""
+    """The mutations of a node, by kind."""
     if isinstance(node, ast.Compare):
         yield from ((f"comparison {i}", lambda n, i=i: _with_opposite(n, i)) for i in range(len(node.ops)))
     elif isinstance(node, (ast.BinOp, ast.AugAssign, ast.BoolOp)) and type(node.op) in OPPOSITES:

@@ -1,7 +1,7 @@
 """Run the failed tests of a run once more, alone: ``python scripts/test_again.py build/pytest-compiled [pytest's arguments]``.
 
 CI runs two suites at once on a shared machine, where a test may lose a race that it wins elsewhere.
-What passes the second time is listed as unstable, so that somebody mends it; what fails twice fails.
+What passes the second time is listed as unstable, so that it gets fixed; what fails twice fails.
 More than a few failures are no accident and are not run again.
 """
 

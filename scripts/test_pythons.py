@@ -1,4 +1,4 @@
-"""Run the suite on the other CPythons of this machine: 3.11 to 3.14, but the one that runs this script.
+"""Run the suite on the other CPythons of this machine: 3.11 to 3.14, except that which runs this script.
 
     python scripts/test_pythons.py          a part of the suite: pure on each, compiled on the newest, three minutes of tests at most
     python scripts/test_pythons.py --all    the whole suite on each, compiled
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / "build" / "pythons"
 MINORS = ((3, 11), (3, 12), (3, 13), (3, 14))
 SECONDS_MAX = 180
-# What depends on the interpreter most comes first, and is short, so that even a busy machine runs it on
+# The parts that depend most on the interpreter come first and are short, so that even a busy machine runs them on
 # each: import, loops, tasks, the collector, one client and server.  Parsers come last.
 PARTS = {
     "first": [
@@ -91,7 +91,7 @@ class Python:
 
 @dataclass
 class Report:
-    """What was tried and what was not, one line each."""
+    """The interpreters tried and those missing, one line each."""
 
     lines: list[str] = field(default_factory=list)
     failed: bool = False
@@ -134,7 +134,7 @@ def candidates(path: str | None = None, home: Path | None = None) -> list[str]:
 
 
 def probe(executable: str) -> Python | None:
-    """What kind of Python it is; None if it does not run, or is not one that the suite is for."""
+    """The kind of Python; None if it does not run or is not supported."""
     try:
         done = subprocess.run([executable, "-I", "-c", PROBE], capture_output=True, text=True, timeout=30, check=False, cwd="/")
         told = json.loads(done.stdout)
@@ -190,7 +190,7 @@ def run_all(pythons: list[Python], whole: bool, arguments: list[str], report: Re
 
 @dataclass
 class Tally:
-    """What one interpreter has run, one way."""
+    """The result of one interpreter, compiled or pure."""
 
     python: Python
     compiled: bool

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What feeds bytes of a peer to compiled code without needing a network.
+# Tests that feed bytes of a peer to compiled code without a network.
 ENGINE_TESTS = [
     "tests/unit/test_import_order.py",
     *(f"tests/unit/{layer}" for layer in ("memory", "buffers", "hpack", "frames", "streams", "protocol")),

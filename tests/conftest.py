@@ -1,4 +1,4 @@
-"""What every test run has: how the package runs, a time limit per test, a seed, the event loops, the peers."""
+"""Set-up of every test run: compiled or pure, a time limit per test, a seed, the event loops, the peers."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Leaving:
     """Ends the process by force when its time is over.
 
     An interpreter waits for threads when it ends, and a handler that blocks the event loop keeps it from
-    ending at all; whoever stops servers kills them after a while, with the last telemetry lost.
+    ending at all; a supervisor kills it after a while, and the last telemetry is lost.
 
     Args:
         seconds: from ``begin`` to the end by force.

@@ -12,7 +12,7 @@ from ._leaving import flush_standard_streams
 
 __all__ = ["SENSIBLE", "SWITCHES", "add_options", "list_tuning", "tuning"]
 
-# What a server does with each switch of Tuning on.
+# The effect of each switch of Tuning on a server.
 SWITCHES = {
     "buffer_pool": "buffers are kept for reuse by size class",
     "buffer_thread_cache": "each thread keeps idle buffers of its own, without a lock",

@@ -217,7 +217,7 @@ def _run(args: argparse.Namespace, leaving: list[Leaving]) -> int:
     return 0
 
 
-# What stops servers kills them ten seconds later: the last export gets what the grace time left of that.
+# Supervisors kill a server ten seconds after SIGTERM: the last export gets the time that the drain left of that.
 _STOP_S = 9.5
 _EXPORT_MIN_S = 1.0
 
@@ -298,7 +298,7 @@ async def _serve(server: Server, args: argparse.Namespace) -> None:
     await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
     started.cancel()
     if not serving.done():
-        # A full disk or a reader that left is no reason to end: whoever cannot read the line can still be served.
+        # A full disk or a closed pipe is no reason to stop serving.
         with contextlib.suppress(OSError):
             print(_start_line(server, args), file=sys.stderr, flush=True)
     await serving

@@ -44,7 +44,7 @@ class Alert:
         name: begins with H2O, by which the dashboards find it.
         condition: an expression that is compared with ``above``, or PromQL as text.
         lasts: how long it must hold.
-        severity: "critical" pages somebody at once, "warning" can wait until working hours.
+        severity: "critical" pages the person on call, "warning" can wait until working hours.
         summary: one line; ``{{ $labels.job }}`` and the like are filled in.
         action: which panel to look at and which setting to change.
         dashboard: uid of the dashboard that shows it.

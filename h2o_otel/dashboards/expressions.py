@@ -1,4 +1,4 @@
-"""What a panel shows, as a small algebra over instruments of the catalogue.
+"""Expressions of panels: a small algebra over instruments of the catalogue.
 
 An expression knows its unit and its labels and nothing of where the numbers are: ``promql`` writes
 it for Prometheus, and a view inside the process can evaluate the same tree over ``counters``.
@@ -189,7 +189,7 @@ class Count(Selected):
 
 
 class Level(Selected):
-    """What a gauge or an up-down counter says now: the sum over processes, or another aggregate of them."""
+    """The current value of a gauge or up-down counter: the sum over processes, or another aggregate."""
 
     __slots__ = ("how",)
     kinds = ("gauge", "updowncounter")

@@ -153,7 +153,7 @@ class Panel:
         return f"{self.what}\n\n**Healthy:** {self.healthy}\n\n**Tune:** {self.tune}"
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """What it is made from, each once."""
+        """The instruments of the panel, each once."""
         found = {leaf.instrument.name: leaf.instrument for query in self.queries for leaf in query.expression.leaves()}
         return tuple(found.values())
 

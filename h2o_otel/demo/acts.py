@@ -93,7 +93,7 @@ async def _distrust(stage: Stage) -> None:
 
 
 def _faults() -> list[tuple[str, bytes, str]]:
-    """What breaks a connection: name, octets after the preface, the code of the GOAWAY that they earn."""
+    """Faults that end a connection: name, bytes after the preface, the expected error code of GOAWAY."""
     ended = Flag.END_HEADERS | Flag.END_STREAM
     block = request_block("/items/1")
     resets = b"".join(
@@ -121,7 +121,7 @@ async def _rude_clients(stage: Stage) -> None:
 
 
 async def _odd_client(stage: Stage) -> None:
-    """Nothing it does is wrong: padding, priorities, a block in two frames, frames that nobody knows, trailers."""
+    """A client that sends unusual but valid frames: padding, priorities, CONTINUATION, unknown types, trailers."""
     async with stage.frame_client() as peer:
         peer.preface({SettingCode.ENABLE_PUSH: 0, SettingCode.HEADER_TABLE_SIZE: 1024, SettingCode.MAX_CONCURRENT_STREAMS: 10})
         block = request_block("/upload", peer.scheme, method=3)
@@ -250,7 +250,7 @@ async def _padding(visit: Visit) -> None:
 
 
 async def _rude_servers(stage: Stage) -> None:
-    """What our client has to survive; every request still ends as it must."""
+    """Faults of a server that the client must handle; every request ends with a response or a documented error."""
     async with FrameServer() as server:
         for name, script, times in (
             ("refusing", _refusing, 1),
@@ -313,7 +313,7 @@ async def _fails(stage: Stage, request: Awaitable[object], name: str, *kinds: ty
 
 
 class Act(NamedTuple):
-    """What is done once ``first_s`` after the start and every ``every_s`` seconds from then on."""
+    """A task that runs ``first_s`` after the start and then every ``every_s`` seconds."""
 
     name: str
     run: Callable[[Stage], Awaitable[None]]

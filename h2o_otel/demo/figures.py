@@ -84,7 +84,7 @@ class Meter:
         self._at = self._began = time.monotonic()
 
     def tick(self) -> Figures:
-        """What happened since the last tick."""
+        """The changes since the last tick."""
         now, snapshot = time.monotonic(), counters.collect()
         latency = self._read_latency()
         figures = self._figures(self._last, snapshot, now - self._at, self._latency_last)
@@ -93,7 +93,7 @@ class Meter:
         return figures
 
     def total(self) -> Figures:
-        """What happened since the meter was made."""
+        """The changes since the meter was made."""
         return self._figures(self._first, counters.collect(), time.monotonic() - self._began, None)
 
     def _read_latency(self) -> HistogramValue | None:

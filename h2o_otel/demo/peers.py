@@ -1,6 +1,6 @@
 """Peers that no library would be: a client and a server that write their frames by hand.
 
-They are what the runtime has to stand: faults of framing, floods, sockets that nobody reads,
+They test the runtime's guards: framing faults, floods, sockets that are not read,
 servers that fall silent.  Nothing of the engine is used here, so nothing here is counted twice.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["OK_BLOCK", "PATIENCE_S", "Frame", "FrameClient", "FrameServer", "Vis
 # No act of the demo waits longer for its peer.
 PATIENCE_S = 15.0
 FAREWELL_S = 1.0
-# These clients make no spans: the server is told that whoever sent the request does not sample it.
+# These clients make no spans: their traceparent says that the request is not sampled.
 UNTRACED = (b"traceparent", b"00-0123456789abcdef0123456789abcdef-0123456789abcdef-00")
 # ":status: 200" of the static table (RFC 7541 appendix A).
 OK_BLOCK = b"\x88"
@@ -178,7 +178,7 @@ class FrameServer:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def play(self, script: Script, values: dict[SettingCode, int] | None = None) -> None:
-        """What the connections from now on meet."""
+        """Choose the fault that further connections meet."""
         self._script = script
         self._settings = values or {}
         self._visits = 0

@@ -27,14 +27,14 @@ __all__ = ["Demo", "Options"]
 
 INTERRUPTED = 130
 ROLL_S = 4.0
-# Few connections, so that a crowd meets the bound; and little patience with handlers that nobody waits for.
+# Few connections, so that the load reaches the bound, and a short grace time for abandoned handlers.
 STOCK_LIMITS = Limits(connections_max=8)
 SHOP_LIMITS = Limits(disconnect_grace_s=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says.
+    """The options of the command line.
 
     Attributes:
         port: of the shop; 0 for any.
@@ -104,7 +104,7 @@ class Demo:
         return INTERRUPTED if self._interrupted.is_set() else 0
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Start the servers and the load, as far as they are wanted; ``stack`` ends them."""
+        """Start the servers and the load that the options ask for; ``stack`` stops them."""
         options = self.options
         if options.load_only is None:
             await self._serve(stack)

@@ -34,7 +34,7 @@ _SLEEP_S_MAX = 10.0
 
 
 class Route(NamedTuple):
-    """What frameworks leave in ``scope["route"]``: metrics and spans take ``http.route`` from it."""
+    """A route as frameworks set it in ``scope["route"]``; metrics and spans take ``http.route`` from it."""
 
     path: str
 

@@ -1,4 +1,4 @@
-"""What scenes and acts play on: the service, a client for it, and the count of how they end."""
+"""The environment that scenes and acts share: the service, a client for it, and a count of outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Stage:
         upstream: URL of the stock service, None when it is out of reach.
 
     Attributes:
-        client: the one that scenes share.
+        client: shared by the scenes.
         wanted: ends that a scene provokes (timeouts, cancellations), by kind.
         unexpected: everything else that went wrong, by kind.
     """

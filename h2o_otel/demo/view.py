@@ -1,4 +1,4 @@
-"""What the demo shows: tables with rich on a terminal, one plain line of figures a second elsewhere, and the sum at the end."""
+"""The output of the demo: tables with rich on a terminal, elsewhere one line of figures a second, and totals at the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def seconds(s: float) -> str:
 
 
 def say(text: str) -> None:
-    """A line for whoever started the demo, at once even into a pipe."""
+    """Print a line and flush it, also into a pipe."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -43,7 +43,7 @@ _DATE = re.compile(r"^\d{4}-\d\d-\d\dT|\.\d+Z|\[h2o_otel\] ")
 # Three boxes beside each other, and their legend below; on a smaller terminal the figures of a layer share a line.
 _BOXES_WIDTH, _BOXES_HEIGHT = 114, 32
 
-# What the figures and the log lines are about; without it a newcomer takes what the load provokes for faults.
+# Explains the figures and log lines, since the load provokes errors on purpose.
 LEGEND = (
     "A client calls two servers over TLS, and a part of it misbehaves on purpose: resets, floods, stalls.",
     "So warnings, errors and 'provoked ends' are expected; 'unexpected' counts real faults and stays 0.",
@@ -159,7 +159,7 @@ def _lines(found: dict[str, Rows]) -> Any:
 
 
 def layers(f: Figures, load: Load | None) -> dict[str, Rows]:
-    """What is shown of each layer: label and value."""
+    """Label and value of the figures shown for each layer."""
     unexpected = sum(load.unexpected.values()) if load else 0
     return {
         "Requests": [
@@ -234,7 +234,7 @@ def line(f: Figures, load: Load | None) -> str:
 
 
 def summary(total: Figures, load: Load | None, duration_s: float) -> str:
-    """What happened, in a few lines; its numbers are totals of the run."""
+    """A summary of the run in a few lines, with totals."""
     t = total.seconds
     lines = [
         "",

@@ -34,11 +34,11 @@ SUPPRESS_KEY: str = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppr
 SUPPRESS_HTTP_KEY: str = getattr(context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation")
 
 
-# The same for a context that is written without being entered; None where OpenTelemetry keeps it elsewhere.
+# The variable that holds the OpenTelemetry context, to set it in a context that is not entered; None if there is none.
 context_variable: contextvars.ContextVar[Context] | None = _context_variable if type(_context_variable) is contextvars.ContextVar else None
 
 
-# Called inside a ``contextvars.Context`` that nobody runs yet, with the OpenTelemetry context to be current there.
+# Called inside a ``contextvars.Context`` that is not yet entered, with the OpenTelemetry context to make current in it.
 make_current: Callable[[Context], Any] = context_api.attach if _context_variable is None else _context_variable.set
 
 

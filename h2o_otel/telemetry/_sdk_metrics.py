@@ -52,7 +52,7 @@ _SDK_KINDS: dict[str, str] = {
 }
 
 
-# What carries our instruments where a reader is not ours.
+# The SDK's instrument classes for our instruments, where a reader does not add our points itself.
 _OBSERVED = {"counter": ObservableCounter, "updowncounter": ObservableUpDownCounter, "histogram": Histogram, "gauge": ObservableGauge}
 
 
@@ -122,7 +122,7 @@ def _without(scope: ScopeMetrics, names: frozenset[str]) -> ScopeMetrics:
 
 
 def _once(scopes: Sequence[ScopeMetrics], claimed: frozenset[str]) -> list[ScopeMetrics]:
-    """What the SDK collected, less what our points say already: by our own instruments, or by others that watch our server."""
+    """The SDK's metrics without those that our points replace: of our own meter, and of instrumentation of the same server."""
     mine = {metric.name for scope in scopes if scope.scope.name == METER for metric in scope.metrics}
     twice = (claimed | mine) & SERVER_NAMES
     found = []
@@ -155,9 +155,9 @@ def counting_readers(provider: Any) -> list[Any]:
 
 
 def has_foreign_reader(provider: Any) -> bool:
-    """Whether somebody reads ``provider`` with a reader that does not add our points."""
+    """Whether ``provider`` has a reader that does not add the points of this package."""
     if not isinstance(provider, MeterProvider):
-        return True  # not the SDK's: nobody can know
+        return True  # not the SDK's: its readers are unknown
     return any(not isinstance(reader, CountersReader) for reader in _readers(provider))
 
 

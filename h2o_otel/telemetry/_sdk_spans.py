@@ -34,12 +34,12 @@ __all__ = [
     "tracer_access",
 ]
 
-# What a sampler decides where that needs no call: a ratio is a bound >= 0 on the low 64 bits of the trace id.
+# Decisions that need no call of the sampler: a value >= 0 is a bound on the low 64 bits of the trace id.
 OFF, ON, CUSTOM = -1, -2, -3
 
 
 class SamplerRules:
-    """What ``sampler`` decides for each kind of parent, as ``ON``, ``OFF``, a bound, or ``CUSTOM``."""
+    """The decision of ``sampler`` for each kind of parent, as ``ON``, ``OFF``, a bound, or ``CUSTOM``."""
 
     __slots__ = ("local_off", "local_on", "remote_off", "remote_on", "root")
 
@@ -66,7 +66,7 @@ def _rule(sampler: Any) -> int:
 
 
 class TracerAccess:
-    """What a finished span needs from the SDK's tracer, read once."""
+    """Parts of the SDK's tracer that spans need, read once."""
 
     __slots__ = (
         "attribute_length_max",
@@ -112,7 +112,7 @@ class TracerAccess:
 
 
 def starters(processors: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Those that do something in ``on_start``: the SDK's exporting ones do not."""
+    """The processors that override ``on_start``; the SDK's exporting processors do not."""
     idle = (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
     return tuple(p for p in processors if type(p).on_start not in idle)
 
@@ -123,7 +123,7 @@ def has_plain_ids(generator: Any) -> bool:
 
 
 def id_calls(generator: Any) -> tuple[Callable[[], int], Callable[[], int]]:
-    """What makes trace ids and span ids; for the SDK's own generator without its Python around the random bits.
+    """Functions that make trace ids and span ids; the SDK's own generator is replaced by direct calls of ``getrandbits``.
 
     The caller asks again for an id of 0, which is invalid.
     """
@@ -148,7 +148,7 @@ class LiveSpan(trace.Span, ReadableSpan):
     """
 
     _h2o_access: TracerAccess
-    # What few spans have is set on those alone.
+    # Class attributes are the defaults; only spans that differ set their own.
     _h2o_dropped = 0
     _instrumentation_info = None
     _end_time: int | None = None

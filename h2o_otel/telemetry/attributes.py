@@ -84,7 +84,7 @@ def connection(connection_id: int, peername: Any, sockname: Any, protocol_versio
 
 
 def server_request(stream: Any, base: dict[str, Any] | None) -> dict[str, Any]:
-    """What is known when a request begins."""
+    """The attributes known when a request begins."""
     fields: dict[str, Any] = {} if base is None else base.copy()
     method = stream.method or b""
     label = fields["http.request.method"] = method_label(method)
@@ -122,7 +122,7 @@ def client_request(method: str, url: str, server_address: str, server_port: int,
 
 
 def stream_facts(fields: dict[str, Any], stream: Any, server: bool, end_ns: int) -> None:
-    """What the stream knows at the end: sizes, and where the time went."""
+    """Add the attributes known at the end of the stream: sizes and times."""
     received, sent = stream.body_received, stream.body_sent
     fields["http.request.body.size"] = received if server else sent
     fields["http.response.body.size"] = sent if server else received

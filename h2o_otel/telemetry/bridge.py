@@ -37,7 +37,7 @@ REQUEST_HISTOGRAMS = frozenset(
         "http.client.request.time_in_queue",
     }
 )
-"""What is recorded request by request where a reader or a View needs it."""
+"""Histograms recorded once per request where a reader or a View needs it."""
 
 _KINDS = {instrument.name: (instrument.kind, instrument.unit) for instrument in INSTRUMENTS}
 _HISTOGRAMS = frozenset(name for name, (kind, _) in _KINDS.items() if kind == "histogram")

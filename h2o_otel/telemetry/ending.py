@@ -29,7 +29,7 @@ _GIVE_UP_S = 0.25
 
 
 class Closable(Protocol):
-    """What ``remember`` takes."""
+    """The argument of ``remember``."""
 
     def shutdown(self, timeout_s: float = ...) -> None: ...
 
@@ -113,7 +113,7 @@ def forget(telemetry: Closable) -> None:
 def _at_exit() -> None:
     until = time.monotonic() + SERVER_LIMITS.telemetry_shutdown_s
     for telemetry, pid in list(_open.items()):
-        # What was set up before a fork is the parent's to export.
+        # The parent exports telemetry that was set up before a fork.
         if pid == os.getpid():
             telemetry.shutdown(max(_GIVE_UP_S, until - time.monotonic()))
 

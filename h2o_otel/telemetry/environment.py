@@ -1,6 +1,6 @@
-"""What the ``OTEL_*`` variables ask for that the SDK's own constructors do not read.
+"""Reads the ``OTEL_*`` variables that the SDK's own constructors do not read.
 
-What cannot be done is named in one warning, and the rest goes on.
+A value that is not supported is named in one warning and ignored.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def exemplars_wanted() -> bool:
 
 
 def excluded_pattern(excluded: str | Iterable[str] | None) -> re.Pattern[str] | None:
-    """What the URLs of requests without spans and metrics match; None where none are excluded.
+    """The pattern of URLs whose requests have no spans and metrics; None if none are excluded.
 
     Args:
         excluded: regular expressions, with commas if it is one text; None takes ``OTEL_PYTHON_EXCLUDED_URLS``.

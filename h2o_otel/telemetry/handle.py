@@ -1,4 +1,4 @@
-"""The handle to what was set up: where clients and servers get their instruments, and how it all ends."""
+"""The handle that ``configure`` returns: instruments for clients and servers, and shutdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TelemetryError(ValueError):
 
 
 class Telemetry:
-    """What clients and servers ask for their instruments, and the handle to end it all.
+    """Gives clients and servers their instruments, and shuts telemetry down.
 
     Attributes:
         level: "off", "metrics", "traces" or "detail".

@@ -82,7 +82,7 @@ class LineQueue:
         self._progress = 0
         self._stuck_at = -1
         self.closed = False
-        """The process ends: whoever has a line writes it himself."""
+        """True once the process ends: then callers write their lines themselves."""
 
     def put(self, work: Work) -> bool:
         """Have the thread do ``work``; false, and counted, where too much waits already."""
@@ -155,7 +155,7 @@ class LineQueue:
                     self._hurry.wait(max(_PAUSE_S, time.monotonic() - began))
                 continue
             self._asleep = True
-            # A line may have come before the one who put it could see that.
+            # A line may have been queued before its caller could see that.
             if not self._waiting and not self.closed:
                 self._wake.wait()
             self._wake.clear()

@@ -145,7 +145,7 @@ def capture(provider: LoggerProvider, level: int | None = None) -> Callable[[], 
 
     Args:
         provider: of the OpenTelemetry logs.
-        level: for the root logger, where it has the one that Python gives it; None leaves that alone.
+        level: set on the root logger if that has Python's default level; None leaves it unchanged.
     """
     import logging.config
 

@@ -49,7 +49,7 @@ def _labels(dimensions: tuple[tuple[str, ...], ...]) -> list[tuple[str, ...]]:
 
 
 def _feeders(family: str, labels: tuple[str, ...]) -> frozenset[str]:
-    """What has to be in use before a zero of this series says anything."""
+    """The components that must be in use before a zero of this series is exported."""
     dimensions = counters.SLOTS[family]
     role = labels[:1] if dimensions and dimensions[0] is counters.ROLES else ()
     return frozenset((*role, *filter(None, [counters.FEEDERS.get(family)])))
@@ -117,7 +117,7 @@ def _without_exemplars(readings: Readings) -> Readings:
 
 
 def _minus(now: HistogramValue, last: HistogramValue | None, bounds: tuple[float, ...]) -> HistogramValue:
-    """What was recorded since ``last``.  Minimum and maximum of the interval are not known: the edges of its outermost buckets are."""
+    """The values recorded since ``last``; minimum and maximum are approximated by the edges of the outermost buckets."""
     if last is None:
         return now
     counts = [a - b for a, b in zip(now.counts, last.counts, strict=True)]
@@ -149,7 +149,7 @@ class Producer:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._start_ns = time_ns()
-        # What each reader that prefers delta saw last, and when.
+        # The last readings of each reader that prefers delta temporality, and their time.
         self._last: weakref.WeakKeyDictionary[Any, tuple[Readings, int]] = weakref.WeakKeyDictionary()
 
     def readings(self) -> Readings:
@@ -254,7 +254,7 @@ class Observables:
     Args:
         meter: gets the instruments.
         producer: reads the counters.
-        elsewhere: the instruments that somebody else feeds for the same requests: these are not observed.
+        elsewhere: the instruments that other instrumentation records for the same requests; these are not observed.
 
     Attributes:
         enabled: False silences all of them.

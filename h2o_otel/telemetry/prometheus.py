@@ -36,7 +36,7 @@ class CountersCollector:
 
     def collect(self) -> Iterator[Any]:
         found = {family.name: family for family in self._ours()}
-        # What the SDK has of other libraries: of one name there can be one family only.
+        # Metrics of other libraries in the SDK; a name may have only one family.
         for family in () if self._others is None else self._others.collect():
             known = found.setdefault(family.name, family)
             if known is not family and known.type == family.type:

@@ -65,7 +65,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, 
                 parent = value if parent is None else b""
         elif n == 10:
             if name == TRACESTATE:
-                # What is too long already grows no further: it will be ignored.
+                # A value that is too long already is not extended: it will be ignored.
                 if state is None:
                     state = value
                 elif len(state) <= TRACESTATE_BYTES_MAX:
@@ -111,7 +111,7 @@ def parse_traceparent(value: bytes) -> tuple[int, int, int] | None:
 
 
 def ignored(name: str, nothing: _T) -> _T:
-    """Count a field that says nothing because of what it is; returns ``nothing``."""
+    """Count a malformed or oversized field that is ignored; returns ``nothing``."""
     counters.local().add("fields_ignored", counters.IGNORED_FIELDS.index(name), 1)
     return nothing
 

@@ -1,9 +1,9 @@
-"""What one request adds to the metrics: the duration, the requests in flight, the body sizes.
+"""The metrics of one request: duration, requests in flight, body sizes.
 
-It knows nothing of OpenTelemetry; where somebody else's reader or View asks for it, ``RECORDING``
-hands each request on to what does.  The series of a combination of attributes is looked up once
+It does not import OpenTelemetry; if another reader or a View needs single measurements, ``RECORDING``
+passes each request to the bridge.  The series of a combination of attributes is looked up once
 and kept, so that a request costs one small tuple and one dictionary lookup, and not even these
-when it is like the one before.  An object belongs to the thread (event loop) that made it, as does
+when it equals the previous one.  An object belongs to the thread (event loop) that made it, as does
 the block of counters under it.
 """
 
@@ -49,10 +49,10 @@ def origin_label(address: str, port: int, origins_max: int = 64) -> tuple[str, s
 
 
 class Recording:
-    """Requests that are also recorded one by one, through the meters of applications; see ``bridge``.
+    """Passes single requests on to the meters of applications; see ``bridge``.
 
     Attributes:
-        active: whether anybody wants them.
+        active: whether there are sinks.
         sinks: called with the instrument's name, its labels, the value and the sampled span or None.
     """
 

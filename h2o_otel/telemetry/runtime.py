@@ -1,4 +1,4 @@
-"""What is read about the process at collection, and the two watches of the runtime: garbage collector and event loop."""
+"""Metrics of the process, read at collection, and the watches of the garbage collector and the event loop."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _TIMER_ERROR_S = 0.002
 
 
 class Watched(Protocol):
-    """What runs handlers on a watched loop.
+    """Interface of a service that runs handlers on a watched loop.
 
     Attributes:
         handlers: how many run now.

@@ -69,7 +69,7 @@ def configure(
     Args:
         service_name: ``service.name``; ``OTEL_SERVICE_NAME`` wins over it.
         level: "off", "metrics", "traces" or "detail".
-        otlp: endpoint of a collector, such as ``http://localhost:4318``; True for the one in the environment.
+        otlp: endpoint of a collector, such as ``http://localhost:4318``; True for the endpoint in the environment.
             Left out, it is on when ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set. ``OTEL_EXPORTER_OTLP_PROTOCOL`` chooses
             between OTLP over HTTP and gRPC.
         console: signals to print to standard output, one line each: "traces", "metrics" (series that changed),

@@ -140,7 +140,7 @@ class RequestSpan:
             )
         return found
 
-    # What an application finds as its current span when the request is not sampled: right ids for
+    # The current span of the application when the request is not sampled: correct ids for
     # its children and logs, and nothing recorded.  A registered Span (see the end of the module).
 
     def get_span_context(self) -> SpanContext:
@@ -222,7 +222,7 @@ class RequestSpan:
         if self._baggage is None:
             return context
         if not isinstance(self._baggage, bytes):
-            # What the application's own propagator has read.
+            # The context that the application's own propagator has read.
             context = _trace_api.set_span_in_context(current, self._baggage)  # type: ignore[arg-type]
         else:
             for name, value in propagation.parse_baggage(self._baggage).items():

@@ -307,7 +307,7 @@ class Tracing:
         return added
 
     def connection_started(self, server_address: str, server_port: int, start_ns: int) -> ConnectionSpan | None:
-        """A connection is being made for whoever needs it: the root of its own trace."""
+        """Start the span of a connection set-up, the root of its own trace."""
         sdk = self._sdk
         if sdk._access is None and not sdk._resolve():
             return None

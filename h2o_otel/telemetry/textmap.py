@@ -24,7 +24,7 @@ __all__ = ["BAGGAGE", "OTHER", "TRACE", "extract", "get_textmap", "inject", "kin
 
 Fields = Iterable[tuple[bytes, bytes]]
 
-# What is carried by our own code, as bits; OTHER is a propagator that has to be called.
+# Bits for the fields that this package carries itself; OTHER is a propagator that has to be called.
 TRACE, BAGGAGE, OTHER = 1, 2, 4
 
 # A propagator of the application may write anything; a request must not fail for it (RFC 9110 section 5.5 and 5.6.2).
@@ -48,7 +48,7 @@ get_textmap: Callable[[], Any] = _global()
 
 
 def kind_of(textmap: Any) -> int:
-    """What ``textmap`` carries: ``TRACE`` and ``BAGGAGE`` in W3C's form, or ``OTHER``."""
+    """The fields that ``textmap`` carries: ``TRACE`` and ``BAGGAGE`` in W3C's form, or ``OTHER``."""
     if textmap is None:
         return TRACE | BAGGAGE
     found = 0

@@ -28,7 +28,7 @@ PANELS = [
     if panel["type"] != "row"
 ]
 SUBSTITUTES = {"$__rate_interval": "1m", "$__range": "1h", "$job": ".*", "$instance": ".*", "$role": ".*"}
-# What Prometheus stores of each instrument.
+# The series that Prometheus stores for each instrument.
 COUNTERS = {i.prometheus for i in INSTRUMENTS if i.kind == "counter"}
 PARTS = {f"{i.prometheus}_{part}" for i in INSTRUMENTS if i.kind == "histogram" for part in ("bucket", "count", "sum")}
 LEVELS = {i.prometheus for i in INSTRUMENTS if i.kind in ("gauge", "updowncounter")}

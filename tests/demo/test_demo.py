@@ -88,7 +88,7 @@ def test_every_scene_runs_and_servers_spans_have_their_clients_as_parents() -> N
     assert {"timeout", "abandoned", "cancelled"} <= set(demo.load.wanted)
     spans = observed.spans()
     clients = {s.context.span_id: s for s in spans if s.kind.name == "CLIENT"}
-    # A connection that ended badly has a span too, which is nobody's child.
+    # A connection that ended badly has a span too, which has no parent.
     served = [s for s in spans if s.kind.name == "SERVER" and s.name != "h2o.connection"]
     # Nor is a proxy's health check, which names no site.
     servers = [s for s in served if "server.address" in s.attributes]
@@ -129,7 +129,7 @@ LEVELS = {
     "tls_handshake_active",
 }
 LABELLED_LEVELS = {"http_client_active_requests", "http_client_open_connections", "pool_limit", "pool_pending"}
-# What the demo does not drive, and why.
+# Instruments that the demo does not change, and why.
 NOT_DRIVEN = {
     "buffer_pool_contended": "one thread serves",
     "buffer_pool_evicted": "the load never needs more than the pool keeps",

@@ -127,7 +127,7 @@ class PageRun:
             elif block.language in RUN:
                 command = ["bash", "-euo", "pipefail", "-c", self._filled(block.text)] if block.language == "sh" else self._python(block)
                 if fault := self._finish(block, command):
-                    # What follows builds on it.
+                    # Later blocks depend on it.
                     return [fault]
         return []
 

@@ -13,7 +13,7 @@ TELEMETRY = ROOT / "docs" / "telemetry.md"
 
 
 def written(pattern: str) -> set[tuple[str, str]]:
-    """What the pattern's group finds on each page: (page, found)."""
+    """Matches of the pattern's group on each page: (page, found)."""
     return {(str(page.relative_to(ROOT)), found) for page in PAGES for found in re.findall(pattern, page.read_text(encoding="utf-8"))}
 
 

@@ -29,7 +29,7 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "nginx.conf": lambda path: [require_program("nginx"), "-p", str(path.parent), "-c", str(path), "-g", NGINX],
 }
 NGINX = "daemon off; pid nginx.pid; error_log error.log; master_process off;"
-# What Apache's packages set outside the part that is shown.
+# Configuration that Apache's packages add to the part shown in the guide.
 APACHE = (
     'ServerRoot "{folder}"\nServerName 127.0.0.1\nUser daemon\nGroup daemon\nPidFile {folder}/apache.pid\nErrorLog {folder}/error.log\n'
 )

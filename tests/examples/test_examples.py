@@ -26,7 +26,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @contextlib.contextmanager
 def running(*arguments: str, port: int, output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The program until the block ends; what it prints goes to a file, since a pipe that nobody reads would stop it."""
+    """The program until the block ends; what it prints goes to a file, since a pipe that is not read would stop it."""
     with output.open("wb") as file:
         process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=subprocess.STDOUT)
     try:

@@ -24,7 +24,7 @@ BURST = 300
 
 
 class Together:
-    """Answers nobody before ``wanted`` requests run at once."""
+    """Answers no request before ``wanted`` requests run at once."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted

@@ -169,7 +169,7 @@ class Sender:
         return rng.choice([*self.roots, *self.roots, *OTHERS, INDEXED, rng.randbytes(rng.randrange(8))])
 
     def step(self) -> tuple[str, bytes]:
-        """What it is called, and its octets."""
+        """The name and the octets of the case."""
         rng = self.rng
         stream_id, end = self.stream_id(), rng.random() < 0.4
         kind = rng.choice(["headers"] * 6 + ["data"] * 6 + ["window", "rst", "ping", "settings", "goaway", "priority", "pieces", "padded",

@@ -47,7 +47,7 @@ def fields_of(case: dict[str, Any]) -> Fields:
 
 
 def legal(fields: Fields) -> Fields:
-    """What HTTP/2 has a place for: recorded from HTTP/1.1, most sections have other fields, and some have pseudo-header fields last."""
+    """The fields that HTTP/2 allows: recorded from HTTP/1.1, most sections have other fields, and some have pseudo-header fields last."""
     pseudo: Fields = []
     regular: Fields = []
     for name, value in fields:

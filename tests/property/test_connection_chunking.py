@@ -77,7 +77,7 @@ class Application(Handler):
 
 
 def outcome(role: int, octets: bytes, feed: Feed) -> tuple[list[Any], bytes, list[int]]:
-    """What the application was told, what was sent, and the counters."""
+    """The events, the octets sent, and the counters."""
     application, block = Application(), Counters()
     limits = CLIENT_LIMITS if role == CLIENT else SERVER_LIMITS
     connection = Connection(ConnectionConfig(role=role, limits=limits, enable_push=role == CLIENT), application, block)

@@ -186,7 +186,7 @@ def test_a_traceparent_is_the_parent_of_the_one_server_span(tmp_path: Path) -> N
 
 
 def test_opentelemetry_instrument_is_used_as_it_is(tmp_path: Path) -> None:
-    """What the program ``opentelemetry-instrument`` sets up gets nothing from us, though an endpoint is in the environment."""
+    """Providers set up by ``opentelemetry-instrument`` get no exporter of this package, though the environment names an endpoint."""
     pytest.importorskip("opentelemetry.distro")
     program = shutil.which("opentelemetry-instrument", path=str(Path(sys.executable).parent))
     assert program is not None

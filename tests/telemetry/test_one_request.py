@@ -1,4 +1,4 @@
-"""What one request emits, in full: every point that moved, every span, every log record."""
+"""All telemetry of one request: every point that changed, every span, every log record."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""One telemetry per process, whoever asks first, and a context that requests carry on at every level but off.
+"""One telemetry per process, and a context that requests propagate at every level except off.
 
 Each program runs in a process of its own, since the providers of OpenTelemetry can be set once.
 """

@@ -1,4 +1,4 @@
-"""What the documents and the configuration name does exist: commands, options, targets, files, modules, versions."""
+"""Names in the documents and the configuration exist: commands, options, targets, files, modules, versions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def imported(*folders: str) -> set[str]:
 
 
 def code(path: Path) -> list[str]:
-    """What a document sets as code: spans, and the lines of blocks."""
+    """The code of a document: spans, and the lines of blocks."""
     text = path.read_text(encoding="utf-8")
     blocks = re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))

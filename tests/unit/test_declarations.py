@@ -1,4 +1,4 @@
-"""What uncompiled runs would not notice in compiled modules: undeclared attributes, indices from the end, directives without effect."""
+"""Faults of compiled modules that uncompiled runs do not show: undeclared attributes, indices from the end, directives without effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be shown of a peer's text: over all of Unicode, nothing that a terminal or a log takes for more than text."""
+"""Escaping of a peer's text over all of Unicode: no control, format or line-breaking character remains."""
 
 import sys
 import unicodedata

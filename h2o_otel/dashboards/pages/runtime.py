@@ -183,7 +183,7 @@ _COST = Row(
                 queries=(Query(Rate("h2o.log.dropped", by="h2o.reason")),),
                 healthy="0.",
                 tune="queue_full: lines come faster than they can be written, so turn `--access-log` off or raise "
-                "`Limits.log_queue_lines_max`; write_failed: the disk is full, or nobody reads the pipe.",
+                "`Limits.log_queue_lines_max`; write_failed: the disk is full, or the pipe is not read.",
             ),
             Panel(
                 title="Exports",

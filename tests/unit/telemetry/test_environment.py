@@ -1,4 +1,4 @@
-"""What the OTEL_* variables ask for: honoured, or named in one warning."""
+"""The OTEL_* variables: each value is honoured, or named in one warning."""
 
 import os
 

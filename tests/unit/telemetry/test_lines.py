@@ -281,7 +281,7 @@ def test_hostile_paths_reach_no_log(tmp_path: Path):
         text = target.read_text()
         assert all(character.isprintable() or character == "\n" for character in text)
         assert len(text) < 20_000
-        # What follows a line break of the peer begins no line.
+        # Text after a line break of the peer does not start a line.
         assert not any(line.startswith("forged") for line in text.split("\n"))
 
 

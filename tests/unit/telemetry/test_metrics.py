@@ -27,7 +27,7 @@ DELTAS = {Counter: DELTA, HistogramInstrument: DELTA}
 
 @pytest.fixture(autouse=True)
 def used(monkeypatch):
-    """What is in use: by what the other tests have made, nobody can tell."""
+    """Set the components in use, which other tests have changed."""
     monkeypatch.setattr(counters, "_feeders", {"client", "server", "loop"})
 
 

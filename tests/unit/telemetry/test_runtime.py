@@ -1,4 +1,4 @@
-"""What is read of the process, and the two watches."""
+"""Metrics of the process, and the watches of the loop and the garbage collector."""
 
 import asyncio
 import gc
@@ -81,7 +81,7 @@ def test_build_info():
 
 
 class Handlers:
-    """What a watch wants of a server's service."""
+    """The attributes of a server's service that a watch uses."""
 
     def __init__(self):
         self.handlers = 0

@@ -261,7 +261,7 @@ def test_shutdown_waits_for_a_hanging_exporter_only_so_long(caplog):
     telemetry._owned[0].get_meter("x").create_counter("x").add(1)
     telemetry.shutdown(0.2)
     assert not exporter.returned
-    # What is left of 0.2 s when the export begins.
+    # The rest of 0.2 s when the export begins.
     assert re.search(r"the last export of metrics did not finish within 0\.[012]\d* s and is lost", caplog.text)
     exporter.released.set()
     telemetry.shutdown()
