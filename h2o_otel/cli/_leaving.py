@@ -1,4 +1,4 @@
-"""The end of a server's process when it is due: threads and handlers of the application that go on do not hold it."""
+"""Ends a server's process on time, even if threads or handlers of the application still run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 
 __all__ = ["Leaving", "flush_standard_streams"]
 
-# The last export of telemetry gets so long after everything else.
+# Time for the last export of telemetry after all other steps.
 _EXPORT_S = 0.8
 _NAMES_MAX = 8
 
@@ -34,7 +34,7 @@ class Leaving:
         self._begun = False
 
     def begin(self) -> None:
-        """The end has begun; callable from any thread and from signal handlers, later calls do nothing."""
+        """Start the countdown; callable from any thread and from signal handlers, later calls do nothing."""
         if not self._begun:
             self._begun = True
             threading.Thread(target=self._wait, args=(time.monotonic() + self._seconds,), name="h2o-otel leaving", daemon=True).start()
@@ -49,7 +49,7 @@ class Leaving:
 
 
 def flush_standard_streams() -> None:
-    """Write what the application has printed: it would be lost at an end by force."""
+    """Flush standard output and error, which a forced end would lose."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()

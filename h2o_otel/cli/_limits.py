@@ -13,13 +13,13 @@ from ..limits import SERVER_LIMITS, Limits
 __all__ = ["ENVIRONMENT", "LimitsError", "add_options", "described", "limits_of"]
 
 ENVIRONMENT = "H2O_OTEL_LIMIT_"
-# Variables of other options that begin like those of limits.
+# Variables of other options that have the prefix of limits.
 _NOT_LIMITS = ("H2O_OTEL_LIMIT_CONCURRENCY",)
 _BOUNDS = bounds_of(Limits)
 
 
 class LimitsError(ValueError):
-    """A limit has a name or a value that it cannot have."""
+    """An unknown name of a limit, or an invalid value."""
 
 
 def add_options(group: Any) -> None:
@@ -32,7 +32,7 @@ def add_options(group: Any) -> None:
         default=[],
         help=f"set a limit; can be given many times. In the environment, {ENVIRONMENT}NAME is the same, NAME in upper case",
     )
-    group.add_argument("--list-limits", action=_List, help="print every limit with its meaning, default and unit, and end")
+    group.add_argument("--list-limits", action=_List, help="print every limit with its meaning, default and unit, and exit")
 
 
 def pair(text: str) -> tuple[str, int | float | None]:
@@ -47,7 +47,7 @@ def pair(text: str) -> tuple[str, int | float | None]:
 
 
 class _List(argparse.Action):
-    """Prints and ends, as ``--help`` does: no application is needed for it."""
+    """Prints and exits, as ``--help`` does; needs no application."""
 
     def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=help)
@@ -82,7 +82,7 @@ def limits_of(pairs: Iterable[tuple[str, int | float | None]], environment: Mapp
 
 
 def described() -> str:
-    """All limits, for people to read."""
+    """All limits as readable text."""
     lines = [f"Limits of h2o-otel. Set one with --limit NAME=VALUE, or with {ENVIRONMENT}NAME in the environment."]
     for row in _BOUNDS.values():
         lines += ["", f"{row.name} = {_shown(row)}", *textwrap.wrap(f"{row.meaning} {row.reached} {row.change}", 96, **_INDENTED)]

@@ -56,17 +56,17 @@ def add_options(group: Any) -> None:
         metavar="SWITCHES",
         help="optimisations to turn off (-stream_priorities) or on, with commas; or baseline for none",
     )
-    group.add_argument("--list-tuning", action=_List, help="print every switch of --tuning with what it does, and end")
+    group.add_argument("--list-tuning", action=_List, help="print every switch of --tuning with its effect, and exit")
 
 
 class _List(argparse.Action):
-    """Prints and ends, as ``--help`` does: no application is needed for it."""
+    """Prints and exits, as ``--help`` does; needs no application."""
 
     def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        # Whoever reads it may have seen enough: | head
+        # The reader may close the pipe early: | head
         with contextlib.suppress(OSError):
             print(list_tuning())
         flush_standard_streams()

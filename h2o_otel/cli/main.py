@@ -20,7 +20,7 @@ _ORDER = ("demo", "serve", "dashboards")
 
 
 def version() -> str:
-    """The version of the package, which is above its parts and so is not imported by them by name."""
+    """The version of the package, read at run time, since the package imports this module's layer."""
     package = (__package__ or "h2o_otel").partition(".")[0]
     return str(importlib.import_module(package).__version__)
 
@@ -48,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of ``argv`` (by default the process's); returns its exit status."""
     args = make_parser().parse_args(argv)
-    # Nobody goes on in this process after the command.
+    # Nothing else runs in this process after the command.
     args.own_process = argv is None
     status = args.run(args)
     return 0 if status is None else int(status)

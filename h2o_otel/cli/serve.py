@@ -91,7 +91,7 @@ def _add_behaviour(group: Any) -> None:
     group.add_argument("--root-path", default="", metavar="PATH", help="where a proxy mounts the application")
     group.add_argument("--limit-concurrency", type=positive_number, metavar="N", help="answer 503 beyond this many requests in flight")
     group.add_argument(
-        "--timeout-graceful-shutdown", type=seconds, metavar="SECONDS", help="for requests under way when the server ends (8)"
+        "--timeout-graceful-shutdown", type=seconds, metavar="SECONDS", help="for requests in flight when the server shuts down (8)"
     )
     group.add_argument(
         "--require-authority",
@@ -99,13 +99,13 @@ def _add_behaviour(group: Any) -> None:
         default=False,
         help="refuse requests without :authority and host, which health checks of some proxies send (off)",
     )
-    group.add_argument("--engine", choices=("native", "h2"), help="protocol engine (native); h2 is the reference library, slow")
+    group.add_argument("--engine", choices=("native", "h2"), help="protocol engine (native); h2 is the fallback on the h2 library, slow")
     _tuning.add_options(group)
 
 
 def _add_telemetry(group: Any) -> None:
     group.add_argument("--log-level", choices=_LEVELS, default="info", help="least level of log events (%(default)s)")
-    group.add_argument("--log-format", choices=("console", "json"), default="console", help="for people or for machines (%(default)s)")
+    group.add_argument("--log-format", choices=("console", "json"), default="console", help="console text or JSON lines (%(default)s)")
     group.add_argument(
         "--capture-logging",
         action=argparse.BooleanOptionalAction,
@@ -114,7 +114,7 @@ def _add_telemetry(group: Any) -> None:
     )
     group.add_argument("--access-log", action=argparse.BooleanOptionalAction, default=False, help="one log event per request (off)")
     group.add_argument(
-        "--telemetry", choices=("off", "metrics", "traces", "detail"), default="metrics", help="what is recorded (%(default)s)"
+        "--telemetry", choices=("off", "metrics", "traces", "detail"), default="metrics", help="level of telemetry (%(default)s)"
     )
     group.add_argument("--excluded-urls", metavar="REGEXPS", help="no spans and metrics for URLs that one of these, with commas, matches")
     group.add_argument(
@@ -172,7 +172,7 @@ def _read_environment(parser: argparse.ArgumentParser, environment: Mapping[str,
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 after an end in order, 1 when the server could not start or end, 2 when a setting is wrong."""
+    """Returns 0 after a clean shutdown, 1 when the server could not start or stop, 2 when a setting is wrong."""
     leaving: list[Leaving] = []
     status = _run(args, leaving)
     for each in leaving:
@@ -231,7 +231,7 @@ def _export_budget_s(server: Server | None) -> float:
 
 
 def _open_standard_streams() -> None:
-    """Whoever starts daemons may have closed them: their numbers must not go to sockets, and what is logged goes nowhere."""
+    """Open standard streams that a supervisor has closed on /dev/null, so that no socket gets their descriptors."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -323,7 +323,7 @@ def _url(scheme: str, address: Any) -> str:
 
 
 def _print_application_error(error: Exception) -> bool:
-    """Print the traceback of what failed while the application was loaded, from its own first line on; false when it was something else."""
+    """Print the traceback of an error of loading the application, from its own first line on; false for other errors."""
     import importlib
     import traceback
 

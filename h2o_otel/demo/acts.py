@@ -1,4 +1,4 @@
-"""Acts: what a steady load does not do by itself, each at its own interval.
+"""Acts: events that a steady load does not cause, each at its own interval.
 
 They fill the stream limit and the windows, roll connections, and meet peers that misbehave; an act
 knows how each of its requests has to end.
@@ -32,7 +32,7 @@ CROWD = 10
 
 
 async def _burst(stage: Stage) -> None:
-    """More requests at once than the peer allows streams: the rest queue for their turn."""
+    """More requests at once than the peer allows streams: the others wait for a stream."""
     answers = await asyncio.gather(*(stage.client.get(f"{stage.url}/slow?seconds=0.05") for _ in range(BURST)))
     stage.expect(all(answer.status_code == 200 for answer in answers), "burst")
 
@@ -110,7 +110,7 @@ def _faults() -> list[tuple[str, bytes, str]]:
 
 
 async def _rude_clients(stage: Stage) -> None:
-    """Each breaks a rule or floods, and has to be shown out with the right code."""
+    """Clients that violate a rule or flood; the server must end each with the right error code."""
     for name, octets, code in _faults():
         async with stage.frame_client() as peer:
             peer.preface()
@@ -131,7 +131,7 @@ async def _odd_client(stage: Stage) -> None:
         peer.write(frame(FrameType.CONTINUATION, Flag.END_HEADERS, 1, block[5:]))
         peer.write(frame(FrameType.DATA, Flag.PADDED, 1, b"\x20" + b"d" * 2000 + bytes(32)))
         peer.write(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, b"\x00\x0ax-checksum\x02ok"))
-        # A fault of one stream, beside it: an upper-case field name (RFC 9113 section 8.2.1).
+        # A fault of one stream: an upper-case field name (RFC 9113 section 8.2.1).
         peer.write(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 3, request_block("/", peer.scheme) + b"\x00\x01X\x01x"))
         stage.expect(await peer.until(FrameType.RST_STREAM, 3) is not None, "odd client: stream 3")
         # Forty new entries of 170 octets each, in a table of 4096.
@@ -164,7 +164,7 @@ async def _stuffed(stage: Stage) -> None:
 
 
 async def _strangers(stage: Stage) -> None:
-    """Connections that never come to HTTP/2: no ALPN, no TLS."""
+    """Connections without HTTP/2: no ALPN, no TLS."""
     # The end of such a handshake is an end of file or an error of TLS, by the time at which it comes.
     with suppress(OSError):
         async with FrameClient(stage.url, stage.context()) as peer:
@@ -182,7 +182,7 @@ async def _crowd(stage: Stage) -> None:
         return
     async with AsyncExitStack() as stack:
         for _ in range(CROWD):
-            # Those too many are turned away before their handshake.
+            # Connections beyond the limit are refused before their handshake.
             with suppress(OSError):
                 peer = await stack.enter_async_context(FrameClient(stage.upstream, stage.context("h2")))
                 peer.preface()
@@ -194,14 +194,14 @@ async def _crowd(stage: Stage) -> None:
 
 
 async def _silent(visit: Visit) -> None:
-    """Answers once, and then nothing more."""
+    """Answers the first request only."""
     visit.respond(await visit.request())
     while await visit.request():
         pass
 
 
 async def _sleepy(visit: Visit) -> None:
-    """Answers its second request never, a PING at once, and the third request again."""
+    """Does not answer its second request, answers a PING, and answers the third request."""
     visit.respond(await visit.request())
     await visit.request()
     while stream_id := await visit.request(pong=True):
@@ -216,7 +216,7 @@ async def _refusing(visit: Visit) -> None:
 
 
 async def _leaving(visit: Visit) -> None:
-    """The first connection goes away without having looked at its request."""
+    """The first connection sends GOAWAY without processing its request."""
     stream_id = await visit.request()
     if visit.number == 1:
         visit.write(frame(FrameType.GOAWAY, 0, 0, bytes(8)))
@@ -226,7 +226,7 @@ async def _leaving(visit: Visit) -> None:
 
 
 async def _dropping(visit: Visit) -> None:
-    """The first connection ends under its second request."""
+    """The first connection closes during its second request."""
     visit.respond(await visit.request())
     stream_id = await visit.request()
     if visit.number > 1 and stream_id:
@@ -275,7 +275,7 @@ async def _rude_servers(stage: Stage) -> None:
 
 
 async def _silence(stage: Stage, server: FrameServer) -> None:
-    """Nothing is heard: the request ends by its timeout, and a PING that stays unanswered ends the connection."""
+    """The server sends nothing: the request ends by its timeout, and an unanswered PING ends the connection."""
     server.play(_silent)
     async with stage.make_client(Limits(ping_timeout_s=0.2)) as client:
         await client.get(server.url + "/")
@@ -289,7 +289,7 @@ async def _silence(stage: Stage, server: FrameServer) -> None:
 
 
 async def _full(stage: Stage, server: FrameServer) -> None:
-    """One stream allowed, and it is taken: the next request waits no longer than it wants to."""
+    """One stream is allowed and in use: the next request ends by its pool timeout."""
     server.play(_silent, {SettingCode.MAX_CONCURRENT_STREAMS: 1})
     async with stage.make_client() as client:
         await client.get(server.url + "/")
@@ -303,7 +303,7 @@ async def _full(stage: Stage, server: FrameServer) -> None:
 
 
 async def _fails(stage: Stage, request: Awaitable[object], name: str, *kinds: type[Exception]) -> None:
-    """Await what has to fail."""
+    """Await a request that has to fail."""
     try:
         await request
     except kinds as error:

@@ -1,4 +1,4 @@
-"""A steady load: scenes, started at a fixed rate, and acts beside them."""
+"""A steady load: scenes started at a fixed rate, and acts at their own intervals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATENCY_S = tuple(5e-5 * 1.2**n for n in range(78))
 # At the end, for requests under way.
 LAST_S = 3.0
 
-# Requests under way beyond which a tick is skipped and counted, so that a slow machine is not buried.
+# Requests in flight beyond which a tick is skipped and counted, so that a slow machine is not overloaded.
 UNDER_WAY_MAX = 300
 
 
@@ -68,7 +68,7 @@ class Load(Stage):
         began = due = loop.time()
         weights = [scene.weight for scene in SCENES]
         acts_due = {act: began + act.first_s for act in ACTS}
-        # Each kind once at first, so that a short run has seen everything.
+        # Each kind once at first, so that a short run covers all.
         first = list(reversed(SCENES))
         async with self.client:
             try:
@@ -107,7 +107,7 @@ class Load(Stage):
         task.add_done_callback(self._tasks.discard)
 
     async def _end(self) -> None:
-        """Let what is under way end by itself, for a while."""
+        """Wait a limited time for requests in flight to end."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_S)
         for task in list(self._tasks):

@@ -1,4 +1,4 @@
-"""Peers that no library would be: a client and a server that write their frames by hand.
+"""Peers that violate the protocol on purpose: a client and a server with hand-written frames.
 
 They test the runtime's guards: framing faults, floods, sockets that are not read,
 servers that fall silent.  Nothing of the engine is used here, so nothing here is counted twice.
@@ -18,7 +18,7 @@ from ..frames.types import CLIENT_PREFACE, Flag, FrameType, SettingCode
 
 __all__ = ["OK_BLOCK", "PATIENCE_S", "Frame", "FrameClient", "FrameServer", "Visit", "frame", "request_block", "settings", "window_update"]
 
-# No act of the demo waits longer for its peer.
+# Acts of the demo wait at most so long for their peer.
 PATIENCE_S = 15.0
 FAREWELL_S = 1.0
 # These clients make no spans: their traceparent says that the request is not sampled.
@@ -122,7 +122,7 @@ class FrameClient:
 
 
 async def _hang_up(writer: asyncio.StreamWriter) -> None:
-    """Close in order, unless the other side does not play along."""
+    """Close cleanly, or abort where the peer does not close."""
     writer.close()
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(FAREWELL_S):
@@ -210,7 +210,7 @@ class FrameServer:
             if script is not None:
                 await script(visit)
             await writer.drain()
-            # Once more to the loop, so that what was written is read before the end is.
+            # Yield to the loop once more, so that the peer reads the data before the end of file.
             await asyncio.sleep(0.01)
         except (asyncio.IncompleteReadError, OSError):
             pass

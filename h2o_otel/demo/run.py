@@ -1,4 +1,4 @@
-"""Puts the demo together: certificate, telemetry, two servers, the load, the view; and takes it apart again."""
+"""Puts the demo together: certificate, telemetry, two servers, the load, the view, and stops them again."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Demo:
         self._interrupted = asyncio.Event()
 
     async def run(self) -> int:
-        """Run to the end; 0 when the time is over, 130 when it was interrupted."""
+        """Run the demo; returns 0 at the end of its time, 130 when interrupted."""
         began = time.monotonic()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -157,7 +157,7 @@ class Demo:
         stack.push_async_callback(_end, task)
 
     def make_client(self, limits: Limits = CLIENT_LIMITS, verify: Any = None) -> AsyncClient:
-        """A client that trusts the service, unless ``verify`` says whom else."""
+        """A client that trusts the service's authority, or ``verify`` if given."""
         return AsyncClient(verify=(self.ca or True) if verify is None else verify, limits=limits, telemetry=self.telemetry)
 
     def _announce(self) -> None:
@@ -183,7 +183,7 @@ class Demo:
 
 
 async def _roll(server: Server) -> None:
-    """Now and then the busiest connection is asked to go (GOAWAY), as a rolling restart does; its requests still end."""
+    """Send GOAWAY on the busiest connection from time to time, as a rolling restart does; its requests complete."""
     while True:
         await asyncio.sleep(ROLL_S)
         service = server.service
@@ -193,7 +193,7 @@ async def _roll(server: Server) -> None:
 
 
 async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel what runs beside the servers; an error that ended it early is reported."""
+    """Cancel the background tasks; an error that ended one early is reported."""
     if task.done():
         await task
     task.cancel()

@@ -15,13 +15,13 @@ __all__ = ["SCENES", "Scene"]
 
 
 async def _item(stage: Stage) -> None:
-    """Varying paths and values: what HPACK does with them."""
+    """Varying paths and values, for HPACK."""
     n = random.randrange(1000)
     fields = {"x-request-id": f"{random.getrandbits(64):016x}", "accept-language": random.choice(("en", "de, en;q=0.5", "fr"))}
     if n % 3 == 0:
         fields["authorization"] = f"Bearer {random.getrandbits(256):064x}"
     if n % 2 == 0:
-        # More sessions than a table of 4096 octets holds: entries come, are used, and are pushed out.
+        # More sessions than a table of 4096 octets holds: entries are added, used and evicted.
         fields["cookie"] = f"session={random.randrange(25):0300d}"
     if n % 4 == 0:
         fields["priority"] = f"u={n % 8}, i"
@@ -95,7 +95,7 @@ async def _break(stage: Stage) -> None:
 
 
 async def _timeout(stage: Stage) -> None:
-    """A deadline that passes: this stream is reset, its neighbours are not."""
+    """A timeout: this stream is reset, other streams continue."""
     try:
         await stage.client.get(f"{stage.url}/slow?seconds=3", timeout=Timeout(5.0, read=0.05))
     except TimeoutException:
@@ -105,7 +105,7 @@ async def _timeout(stage: Stage) -> None:
 
 
 async def _abandon(stage: Stage) -> None:
-    """A body that is left after its first part."""
+    """A response body that is abandoned after its first part."""
     async with stage.client.stream("GET", f"{stage.url}/big") as response:
         async for _ in response.aiter_raw():
             break

@@ -40,7 +40,7 @@ class Route(NamedTuple):
 
 
 def _number(scope: Scope, name: str, default: float, most: float) -> float:
-    """A number of the query string, at most ``most``; what is no number counts as the default."""
+    """A number of the query string, at most ``most``; the default for other text."""
     for key, value in parse_qsl(scope["query_string"].decode("latin-1")):
         if key == name:
             try:
@@ -134,12 +134,12 @@ class Shop:
         await send({"type": "http.response.body", "body": b""})
 
     async def upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Counts the body; with ``pause`` it takes its time over each part."""
+        """Counts the body; with ``pause`` it waits after each part."""
         size = await _drain(receive, _number(scope, "pause", 0.0, _SLEEP_S_MAX))
         await _answer(send, 201, _JSON, json.dumps({"received": size}).encode())
 
     async def echo(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Every part goes back as it comes."""
+        """Echoes each part as it arrives."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/octet-stream")]})
         more = True
         while more:

@@ -14,7 +14,7 @@ __all__ = ["Stage"]
 
 
 class Stage:
-    """One service and the ways to it.
+    """One service and its clients.
 
     Args:
         url: of the service.
@@ -39,14 +39,14 @@ class Stage:
         self.unexpected: Counter[str] = Counter()
 
     def expect(self, ok: bool, name: str) -> None:
-        """Count an answer that is not what its scene asked for."""
+        """Count a response that its scene did not expect."""
         if not ok:
             self.unexpected[f"{name}: wrong answer"] += 1
 
     def frame_client(self) -> FrameClient:
-        """A connection to the service, by hand."""
+        """A connection to the service with hand-written frames."""
         return FrameClient(self.url, self.context("h2"))
 
     def context(self, *alpn: str) -> ssl.SSLContext | None:
-        """For connections by hand; None for a service in cleartext."""
+        """The TLS context for hand-written frames; None for a service in cleartext."""
         return client_context(ca=self.ca, alpn=alpn) if self.scheme == "https" else None

@@ -17,7 +17,7 @@ __all__ = ["LEGEND", "NEXT", "LiveView", "PlainView", "RecentLines", "line", "oc
 
 
 def octets(n: float) -> str:
-    """A size for people."""
+    """A size in readable units."""
     for unit in ("B", "KiB", "MiB"):
         if abs(n) < 1024:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
@@ -26,7 +26,7 @@ def octets(n: float) -> str:
 
 
 def seconds(s: float) -> str:
-    """A duration for people."""
+    """A duration in readable units."""
     if s < 0.001:
         return f"{s * 1e6:.0f} us"
     return f"{s * 1e3:.1f} ms" if s < 1 else f"{s:.2f} s"
@@ -38,7 +38,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-# A console line of telemetry/logs.py begins with the date and names its logger, which is always ours.
+# A console line of telemetry/logs.py begins with the date and names its logger, which is always ``h2o_otel``.
 _DATE = re.compile(r"^\d{4}-\d\d-\d\dT|\.\d+Z|\[h2o_otel\] ")
 # Three boxes beside each other, and their legend below; on a smaller terminal the figures of a layer share a line.
 _BOXES_WIDTH, _BOXES_HEIGHT = 114, 32
@@ -61,7 +61,7 @@ class RecentLines(io.StringIO):
         self._lines: deque[str] = deque(maxlen=kept)
 
     def write(self, text: str) -> int:
-        # The first line is the event; a traceback after it has no room here.
+        # The first line is the event; a traceback after it is not shown.
         if event := text.partition("\n")[0].strip():
             self._lines.append(" ".join(_DATE.sub("", event).split()))
         return len(text)
@@ -79,7 +79,7 @@ class PlainView:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing to put back."""
+        """Restores nothing: plain output changes no terminal state."""
 
     def show(self, figures: Figures, load: Load | None) -> None:
         say(line(figures, load))
@@ -106,7 +106,7 @@ class LiveView:
         self._live.update(self.render(figures, load), refresh=True)
 
     def render(self, f: Figures, load: Load | None) -> Any:
-        """The whole picture, as something that rich can draw."""
+        """The whole view as a renderable of rich."""
         from rich.console import Group
         from rich.panel import Panel
         from rich.text import Text

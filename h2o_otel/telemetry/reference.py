@@ -48,7 +48,7 @@ telemetry = configure("my-service", level="traces", otlp="http://localhost:4318"
 
 `configure()` is called once per process, after the fork.
 Without it, clients and servers use the providers that the application has set (`default()`).
-[Beside other telemetry](telemetry-beside.md) says what happens to providers, Views and instrumentation that are there already.
+[With other telemetry](telemetry-beside.md) says what happens to providers, Views and instrumentation that are there already.
 
 | level | what it adds |
 |---|---|
