@@ -1,6 +1,5 @@
 """Log events: fields, trace ids, rate limit, formats, hand-over to OpenTelemetry."""
 
-import contextlib
 import io
 import json
 import logging
@@ -14,27 +13,13 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.trace import TracerProvider
 
 from h2o_otel import counters
-from h2o_otel.telemetry import lines, log_export, logs
+from h2o_otel.telemetry import lines, logs
 from h2o_otel.telemetry.catalogue import EVENTS
 from h2o_otel.telemetry.log_export import LogsHandler
-from h2o_otel.telemetry.log_rate import RateLimit, RateLimitFilter
 from h2o_otel.telemetry.log_text import Formatter
 from h2o_otel.telemetry.logs import EventLog
 from h2o_otel.telemetry.spans import Tracing
-
-
-class Kit:
-    def __init__(self, lines_per_s=10.0):
-        self.now = 0
-        self.exporter = InMemoryLogRecordExporter()
-        self.provider = LoggerProvider(shutdown_on_exit=False)
-        self.provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
-        self.events = EventLog(self.provider, lines_per_s, lambda: self.now)
-        self.log = self.events.bind({"h2o.connection.id": 7, "h2o.role": "server"})
-
-    @property
-    def records(self):
-        return [item.log_record for item in self.exporter.get_finished_logs()]
+from tests.support.log_events import Kit
 
 
 @pytest.fixture
@@ -141,16 +126,6 @@ def test_our_own_events_are_not_limited(kit):
         kit.log.access(None, b"GET", b"/", 200, 0.1)
     assert lines.flush()
     assert len(kit.records) == 25
-
-
-def test_rate_limit_refills_up_to_its_burst():
-    now = [0]
-    limit = RateLimit(2.0, lambda: now[0])
-    assert [limit.suppressed_before("a") for _ in range(4)] == [0, 0, -1, -1]
-    now[0] = 500_000_000
-    assert [limit.suppressed_before("a"), limit.suppressed_before("a")] == [2, -1]
-    now[0] = 60_000_000_000
-    assert [limit.suppressed_before("a") for _ in range(3)] == [1, 0, -1]
 
 
 def test_unknown_event_is_our_mistake(kit, monkeypatch):
@@ -264,25 +239,6 @@ def test_other_records_are_formatted_alike():
     assert (line["event"], line["level"], line["logger"]) == ("hello you", "warning", "app")
 
 
-def test_own_errors_do_not_flood():
-    time_ns = [0]
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(Formatter("json"))
-    handler.addFilter(RateLimitFilter(2.0, lambda: time_ns[0]))
-    logger = logging.getLogger("h2o_otel.flooded")
-    logger.addHandler(handler)
-    for _ in range(2):
-        for number in range(1000):
-            logger.error("internal error on the connection with %s: it is closed", number)
-        logger.error("another one")
-        time_ns[0] += 1_000_000_000
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    texts = [line["event"].removeprefix("internal error on the connection with ") for line in lines]
-    assert texts == ["0: it is closed", "1: it is closed", "another one"] * 2
-    assert [line.get("h2o.suppressed") for line in lines] == [None, None, None, 998, None, None]
-
-
 def test_unknown_format_is_refused():
     with pytest.raises(ValueError, match="'xml' is neither 'json' nor 'console'"):
         Formatter("xml")
@@ -330,62 +286,3 @@ def test_events_are_exported_once_beside_the_sdks_handler(caplog):
     assert bodies == ["h2o.server.started server.port=1", "no event"]
     # Everybody else has the line, too.
     assert [record.getMessage() for record in caplog.records] == bodies
-
-
-@contextlib.contextmanager
-def bare_root():
-    """A root logger as Python makes it, without what pytest has put there."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers[:] = []
-    root.setLevel(logging.WARNING)
-    try:
-        yield root
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-
-
-def bodies(kit):
-    return [record.body for record in kit.records]
-
-
-def test_captured_records_leave_the_applications_own_set_up_alone(kit, capsys):
-    stream = io.StringIO()
-    with bare_root():
-        undo = log_export.capture(kit.provider, logging.INFO)
-        logging.getLogger("app.a").info("before %s", 1)
-        logging.getLogger("app.a").warning("on standard error, as without any handler")
-        # With a handler on the root logger, Python's own would do nothing.
-        logging.basicConfig(stream=stream, format="%(name)s %(message)s")
-        logging.getLogger("app.a").info("after")
-        # Python's own would remove the handler.
-        logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "root": {"handlers": [], "level": "ERROR"}})
-        logging.getLogger("app.a").warning("below the level that the application chose")
-        logging.getLogger("app.a").error("last")
-        undo()
-        logging.getLogger("app.a").critical("too late")
-    assert bodies(kit) == ["before 1", "on standard error, as without any handler", "after", "last"]
-    assert stream.getvalue() == "app.a after\n"
-    assert capsys.readouterr().err.splitlines() == ["on standard error, as without any handler", "last", "too late"]
-    assert not hasattr(logging.basicConfig, "__wrapped__")
-
-
-def test_capturing_ends_as_it_began(kit):
-    with bare_root() as root:
-        undo = log_export.capture(kit.provider, logging.DEBUG)
-        assert (root.level, len(root.handlers)) == (logging.DEBUG, 1)
-        undo()
-        assert (root.level, root.handlers) == (logging.WARNING, [])
-
-
-def test_our_own_mistakes_are_captured_where_they_do_not_reach_the_root(kit):
-    handler = logs.install_handler("json", "info", io.StringIO())
-    undo = log_export.capture(kit.provider, logging.INFO)
-    try:
-        logging.getLogger("h2o_otel.io").error("internal error")
-        kit.log.emit("h2o.goaway")
-    finally:
-        undo()
-        logs.remove_handler(handler)
-    assert [(record.body.split()[0], record.event_name) for record in kit.records] == [("internal", None), ("h2o.goaway", "h2o.goaway")]
