@@ -63,11 +63,12 @@ PHRASES = (
     (r"\bin crumbs\b", "in small pieces"),
     (r"\bfor fun\b", "repeatedly"),
     (r"\bturned round\b", "reversed"),
-    (r"\b(nobody|somebody|whoever)('s)?\b", "name the client, the server, the caller"),
+    (r"\b([Nn]obody|[Ss]omebody|[Ww]hoever)('s)?\b", "name the client, the server, the caller"),
     (r"\b[Kk]nobs?\b", "setting"),
     (r"\byardstick\b", "baseline"),
     (r"\b(bad|good|healthy) citizens?\b", "say which limit it keeps"),
     (r"\bever in doubt\b", "as a fallback"),
+    (r'^ *(#|"""|\*|\|).*\bL(10|[1-9])\b', "the layer's name"),
 )
 SUBJECT = re.compile(r"^[a-z0-9_./, -]+: \S.*$")
 SUBJECT_MAX = 72

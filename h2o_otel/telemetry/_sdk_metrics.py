@@ -174,7 +174,7 @@ def _views(provider: Any) -> tuple[Any, ...]:
 
 
 def views_by_name(provider: Any, instruments: Mapping[str, tuple[str, str]], version: str, schema_url: str) -> dict[str, bool]:
-    """The instruments of ours that Views of ``provider`` match, and whether all of these drop them.
+    """The instruments of this package that Views of ``provider`` match, and whether all of these drop them.
 
     Args:
         instruments: kind and unit by name.

@@ -1,7 +1,7 @@
-"""Our instruments on a MeterProvider: for readers that are not ours, and for Views that name them.
+"""The instruments of this package on a MeterProvider: for other readers, and for Views that name them.
 
-A reader of ours gets all our points from the counters, at collection, and nothing runs per request.  Where
-an application has a reader of its own, it gets counters, sums and gauges through observable instruments,
+A reader made by this package gets all points from the counters, at collection, and nothing runs per request.  A
+reader of the application gets counters, sums and gauges through observable instruments,
 and the request histograms, which have no observable form, by one ``record`` for each request.  The same is
 done where a View of the application matches one of these instruments, and for readers that want exponential
 buckets: only the SDK itself can honour them.
@@ -118,7 +118,7 @@ class MeterBridge:
         else:
             RECORDING.remove(self.record)
         self._observables.enabled = used and (foreign or bool(held - _HISTOGRAMS))
-        # Where Views drop h2o.build.info, another one has the SDK call readers of ours, who show their own value of it.
+        # Where Views drop h2o.build.info, another instrument makes the SDK call the readers of this package, which add their value of it.
         kept = [name for name in _ALWAYS if name not in matched]
         self._observables.sign = kept[0] if used and "h2o.build.info" in dropped and kept else ""
         self._warn(held & (_HISTOGRAMS - REQUEST_HISTOGRAMS), "a View of the MeterProvider matches")

@@ -184,7 +184,7 @@ def capture(provider: LoggerProvider, level: int | None = None) -> Callable[[], 
         if lowered and root.level == level:
             root.setLevel(logging.WARNING)
         for (module, name, function), (_, _, own) in zip(before, ours, strict=True):
-            # Somebody else may have put a function around ours; with the handler gone it does nothing more.
+            # Other code may have wrapped this function since; without the handler it only calls the original.
             if getattr(module, name) is own:
                 setattr(module, name, function)
 

@@ -63,7 +63,7 @@ def add_line(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 def render(_: Any, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
-    """Last processor: the message for any handler, and the fields for a formatter that wants them."""
+    """Last processor: the message for any handler, and the fields for formatters."""
     text = event["_line"]
     if _STACK in event:
         text += "\n" + _indented(event[_STACK])

@@ -246,7 +246,7 @@ def _histogram_point(instrument: Instrument, fields: dict[str, Any], value: Hist
 
 
 class Observables:
-    """The same numbers through observable instruments, for a meter whose reader is not ours.
+    """The same numbers through observable instruments, for a meter whose reader does not add our points.
 
     Histograms have no observable form and are left out; one collection of the counters feeds all
     callbacks of a round.

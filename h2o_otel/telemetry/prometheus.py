@@ -1,7 +1,7 @@
 """A scrape endpoint: our instruments as native Prometheus families with exemplars, the rest of the application beside them.
 
-The stock exporter drops exemplars, so it serves only what other libraries record; ours come from
-the same producer.  Needs the extra ``prometheus``.
+The stock exporter drops exemplars, so it serves only metrics of other libraries; those of this package come from
+its producer.  Needs the extra ``prometheus``.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Builder:
             set_global(provider)
 
     def _is_mine(self, provider: Any, kind: str) -> bool:
-        """Whether exporters may be added; what was asked for and cannot be is named at the end."""
+        """Whether exporters may be added; requested ones that may not are named in a warning at the end."""
         if provider in _made:
             return True
         self._foreign.append(kind)
@@ -207,7 +207,9 @@ class Builder:
         if self._is_mine(found, "TracerProvider"):
             self._span_processors(found)
         elif not isinstance(found, TracerProvider):
-            _log.warning("telemetry: the application's TracerProvider is a %s, not the SDK's: no spans of ours", type(found).__qualname__)
+            _log.warning(
+                "telemetry: the application's TracerProvider is a %s, not the SDK's: no spans are recorded", type(found).__qualname__
+            )
         if telemetry.tracing is None or telemetry.tracer_provider is not found or telemetry.tracing.detail != detail:
             telemetry.tracing = Tracing(found, detail)
         telemetry.tracer_provider = found

@@ -131,7 +131,7 @@ class ServerRequestMetrics:
         self.block = _counters.local() if counters is None else counters
         self._body_sizes = body_sizes
         self._series: dict[tuple[int, int, str | None, str | None], _Series] = {}
-        # The method asked for last, and the series used last: most requests are like their neighbours.
+        # The method and the series of the last request: most requests equal the previous one.
         self._method = b""
         self._method_index = _OTHER
         self._last: _Series | None = None
@@ -140,7 +140,7 @@ class ServerRequestMetrics:
         self._last_route: str | None = None
 
     def started(self, method: bytes, scheme: bytes) -> int:
-        """A request began; returns what ``finished`` wants back."""
+        """A request began; returns the index for ``finished``."""
         if method is not self._method:
             self._method = method
             self._method_index = _METHOD_INDEX.get(method, _OTHER)
@@ -264,7 +264,7 @@ class ClientRequestMetrics:
         self._last_status = 0
 
     def started(self, method: bytes | str) -> int:
-        """A request began; returns what ``queued`` and ``finished`` want back."""
+        """A request began; returns the index for ``queued`` and ``finished``."""
         index = _METHOD_INDEX.get(method, _OTHER)
         active = self._active[index]
         if active is None:

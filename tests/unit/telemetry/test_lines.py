@@ -214,7 +214,7 @@ print("asked", flush=True)
 def test_a_process_whose_standard_error_blocks_still_ends():
     reading, writing = os.pipe()
     try:
-        # Nobody reads standard error: it is full after 64 kB.
+        # No process reads standard error: it is full after 64 kB.
         ran = subprocess.run([sys.executable, "-c", BLOCKED], stdout=subprocess.PIPE, stderr=writing, timeout=PATIENCE_S, check=True)
         assert ran.stdout == b"asked\n"
     finally:
