@@ -799,13 +799,13 @@ _HTTPX_NAMES = ("max_connections", "max_keepalive_connections", "keepalive_expir
 
 
 def limits_of(limits: Any) -> Limits:
-    """What users may write for the limits of a client: ``Limits``, or those of httpx with our defaults for the rest.
+    """What users may write for the limits of a client: ``Limits``, or those of httpx or httpx2 with our defaults for the rest.
 
     Raises:
         TypeError: it is of another type.
     """
     if isinstance(limits, Limits):
         return limits
-    if type(limits).__module__.partition(".")[0] == "httpx" and type(limits).__name__ == "Limits":
+    if type(limits).__module__.partition(".")[0] in ("httpx", "httpx2") and type(limits).__name__ == "Limits":
         return replace(CLIENT_LIMITS, **{name: getattr(limits, name) for name in _HTTPX_NAMES})
     raise TypeError(f"limits is {limits!r} of type {type(limits).__name__}; give h2o_otel.Limits(...) or httpx.Limits(...)")

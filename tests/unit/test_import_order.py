@@ -27,7 +27,7 @@ LEVELS = [
     ["tls", "io", "telemetry"],
     ["pool", "compat"],
     ["client", "server"],
-    ["dashboards", "demo", "testing"],
+    ["dashboards", "demo", "httpx", "testing"],
     ["cli"],
     ["__init__", "__main__"],
 ]
