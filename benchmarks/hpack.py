@@ -28,7 +28,7 @@ from h2o_otel.buffers.output import OutputBuffer
 from h2o_otel.hpack import encoder as encoder_module
 from h2o_otel.hpack.decoder import Decoder
 from h2o_otel.hpack.encoder import Encoder
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 
 Fields = list[tuple[bytes, bytes]]
 DISTINCT = 500
@@ -108,7 +108,7 @@ class LibNghttp2(Subject):
 
 def ours() -> Subject:
     block = counters.local()
-    encoder, decoder, out = Encoder(block, counters.CLIENT), Decoder(block, counters.SERVER, Limits()), OutputBuffer(block)
+    encoder, decoder, out = Encoder(block, counters.CLIENT), Decoder(block, counters.SERVER, EngineLimits()), OutputBuffer(block)
 
     def encode(fields: Fields) -> bytes:
         encoder.encode(out, fields)

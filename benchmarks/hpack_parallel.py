@@ -25,7 +25,7 @@ from h2o_otel.buffers.output import OutputBuffer
 from h2o_otel.hpack.decoder import Decoder
 from h2o_otel.hpack.encoder import Encoder
 from h2o_otel.hpack.parallel import decode_blocks
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 
 SIZES = (50, 200, 500, 1000, 2000, 5000)
 LARGE = (1024, 4096, 16_384, 49_152)
@@ -60,7 +60,7 @@ def best(work: Callable[[], Any], rounds: int) -> float:
 
 
 def measure(blocks: list[bytes], rounds: int, shares: int) -> dict[str, float]:
-    decoder = Decoder(counters.local(), counters.SERVER, Limits(header_list_bytes_max=1 << 20))
+    decoder = Decoder(counters.local(), counters.SERVER, EngineLimits(header_list_bytes_max=1 << 20))
 
     def run(bytes_min: int) -> None:
         for _ in decode_blocks([(decoder, block) for block in blocks], bytes_min, shares):

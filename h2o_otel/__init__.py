@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         WriteError,
         WriteTimeout,
     )
-    from .limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+    from .limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits, Limits, ServerLimits
     from .server import Server, ServerConfig, run
     from .tuning import Tuning
 
@@ -82,7 +82,7 @@ _MODULES = {
         "WriteError",
         "WriteTimeout",
     ),
-    "limits": ("CLIENT_LIMITS", "SERVER_LIMITS", "Limits"),
+    "limits": ("CLIENT_LIMITS", "SERVER_LIMITS", "EngineLimits", "Limits", "ServerLimits"),
     "server": ("Server", "ServerConfig", "run"),
     "tuning": ("Tuning",),
 }
@@ -106,7 +106,9 @@ __all__ = [
     "Headers",
     "JSONDecodeError",
     "LimitExceeded",
+    "EngineLimits",
     "Limits",
+    "ServerLimits",
     "LocalProtocolError",
     "NetworkError",
     "PoolTimeout",

@@ -1,4 +1,4 @@
-"""What a field of ``Limits`` says about itself: its meaning, what happens when it is reached, when to change it.
+"""What a field of a class of limits says about itself: its meaning, what happens when it is reached, when to change it.
 
 A leaf.  ``bound`` makes a dataclass field that carries a ``Bound`` in its metadata, from which the
 help of the command line and the reference page are made.

@@ -210,10 +210,10 @@ class ConnectionTerminated(RemoteProtocolError):
 
 
 class LimitExceeded(TransportError):
-    """A bound of ``Limits`` was reached.
+    """A bound of ``Limits`` or ``ServerLimits`` was reached.
 
     Attributes:
-        limit_name: the field of ``Limits``.
+        limit_name: the field of ``Limits`` or ``ServerLimits``.
         limit: its value.
         actual: what was asked for.
     """

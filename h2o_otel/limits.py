@@ -1,4 +1,4 @@
-"""Every bound of the runtime, in one frozen dataclass.
+"""Every bound of the runtime: ``ServerLimits`` of a server, ``Limits`` of a client, ``EngineLimits`` what both have.
 
 A leaf.  Units stand last in the names: ``_bytes``, ``_s`` (seconds), ``_per_s``; ``_max`` is the
 largest value allowed, ``_burst`` the size of a token bucket and ``_refill_per_s`` its refill.
@@ -14,7 +14,7 @@ from typing import Any
 
 from .bounds import bound
 
-__all__ = ["CLIENT_LIMITS", "SERVER_LIMITS", "Limits"]
+__all__ = ["CLIENT_LIMITS", "SERVER_LIMITS", "EngineLimits", "Limits", "ServerLimits"]
 
 # RFC 9113 section 6.9.1 and section 5.1.1: neither is a matter of taste, so neither is a field.
 WINDOW_BYTES_MAX = 2**31 - 1
@@ -32,8 +32,10 @@ def changes(values: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Limits:
-    """What a peer, an application or the machine may use up; immutable, so it can be shared.
+class EngineLimits:
+    """What bounds the protocol engine and the I/O under it, on either side; immutable, so it can be shared.
+
+    ``ServerLimits`` and ``Limits`` have these fields too, so that a server or a client takes one object for all its bounds.
 
     Raises:
         ValueError: a bound is negative, outside what RFC 9113 section 6.5.2 allows, a ring's size and no power of two, or lets nothing run.
@@ -192,13 +194,6 @@ class Limits:
         reached="The oldest is forgotten; a late frame for it ends the connection.",
         change="Raise it for peers with very many cancelled requests under way.",
     )
-    running_handlers_max: int = bound(
-        250,
-        "Applications of one connection that run at once, those whose stream is over included.",
-        reached="Further requests wait with their stream open until one ends.",
-        change="Raise it for proxies that put many slow requests on one connection.",
-        side="server",
-    )
     push_promises_max: int = bound(
         100,
         "Promised streams that may be open at once on a connection.",
@@ -243,13 +238,6 @@ class Limits:
         "Body octets of one stream that wait to be sent before its producer has to wait.",
         reached="The application's send() waits until half of it has gone.",
         change="Raise it for producers that write in large bursts.",
-    )
-    send_buffer_connection_bytes: int = bound(
-        524_288,
-        "Body octets of all streams of a connection that wait to be sent before producers have to wait.",
-        reached="The application's send() waits.",
-        change="Raise it for connections with many large responses at once.",
-        side="server",
     )
     output_high_water_bytes: int = bound(
         262_144,
@@ -509,60 +497,11 @@ class Limits:
         reached="The socket is closed.",
         change="Raise it for peers with much data under way.",
     )
-    request_drain_s: float = bound(
-        1.0,
-        "How long the rest of a request's body is taken and dropped after a full answer, and again while it brings 256 KiB in that time.",
-        reached="The stream is reset with NO_ERROR; the request counts as completed.",
-        change="Raise it for slow clients that read the answer only when they have sent everything; 0 resets at once.",
-        side="server",
-    )
-    request_drain_bytes: int = bound(
-        67_108_864,
-        "Octets of a request's body that are taken and dropped after a full answer.",
-        reached="The stream is reset with NO_ERROR; the request counts as completed.",
-        change="Lower it where uploads cost money, raise it for clients that read the answer only when they have sent everything.",
-        side="server",
-    )
-    shutdown_notice_s: float = bound(
-        5.0,
-        "How long requests under way run on when the server ends, before receive() gives them http.disconnect.",
-        reached="Streams that wait for the client to leave (such as server-sent events) end; others run on.",
-        change="Lower it where streams need long to end in order, raise it with shutdown_grace_s for long uploads.",
-        side="server",
-    )
-    shutdown_grace_s: float = bound(
-        8.0,
-        "How long requests under way may take when the server ends.",
-        reached="Streams that are still open get RST_STREAM, their handlers are cancelled, and h2o.server.streams_cut names the routes.",
-        change="Set it below the time that your container or service manager gives a process to end (containers: 10 s).",
-        side="server",
-    )
-    shutdown_cleanup_s: float = bound(
-        1.0,
-        "How long cancelled handlers, last frames and the lifespan's shutdown may take after the grace time.",
-        reached="Connections are dropped and the lifespan is cancelled; h2o-otel serve ends although threads still run.",
-        change="Raise it for applications whose lifespan has much to do at the end.",
-        side="server",
-    )
-    disconnect_grace_s: float = bound(
-        5.0,
-        "How long a handler that has not begun its response, or that waits in receive() or send(), may go on after its client has left.",
-        reached="It is cancelled; a handler in the middle of a streaming response that waits elsewhere is cancelled at once.",
-        change="Raise it for handlers that need longer to end in order.",
-        side="server",
-    )
     ping_interval_min_s: float = bound(
         10.0,
         "The least time between PINGs that ask whether a connection is alive.",
         reached="The next PING waits.",
         change="Raise it for peers that complain about PINGs.",
-        side="client",
-    )
-    ping_interval_max_s: float = bound(
-        300.0,
-        "What the time between PINGs may grow to when the peer complains about them.",
-        reached="The time grows no further.",
-        change="Leave it; it only follows complaints.",
         side="client",
     )
     ping_timeout_s: float = bound(
@@ -572,100 +511,7 @@ class Limits:
         change="Raise it for peers that stop for garbage collection or on very slow links.",
     )
 
-    # -- connections
-    forwarded_hops_max: int = bound(
-        32,
-        "Addresses in X-Forwarded-For that are looked at, from the right.",
-        reached="The last one that was looked at is the client's.",
-        change="Leave it; there are rarely more than a few proxies.",
-        side="server",
-    )
-    connections_max: int = bound(
-        10_000,
-        "Connections of a server at once.",
-        reached="Further connections are closed when they are accepted.",
-        change="Set it to what the process's file descriptors and memory allow.",
-        side="server",
-    )
-    connections_per_address_max: int | None = bound(
-        None,
-        "Connections from one address at once; None for no bound.",
-        reached="Further ones from that address are closed when they are accepted.",
-        change="Set it on servers that face clients directly, not behind a proxy.",
-        side="server",
-    )
-    requests_per_connection_max: int | None = bound(
-        None,
-        "Requests in the life of a connection; None for no bound.",
-        reached="The connection drains with GOAWAY and the client opens another.",
-        change="Set it to spread long-lived clients over new processes.",
-        side="server",
-    )
-    connection_age_max_s: float | None = bound(
-        None,
-        "The age of a connection; None for no bound.",
-        reached="The connection drains with GOAWAY and the client opens another.",
-        change="Set it to spread long-lived clients over new processes.",
-        side="server",
-    )
-    max_connections: int | None = bound(
-        100,
-        "Connections of a client's pool at once, over all origins; None for no bound.",
-        reached="Requests wait for one, as long as the pool timeout allows.",
-        change="Raise it for clients of very many origins.",
-        side="client",
-    )
-    max_keepalive_connections: int | None = bound(
-        20,
-        "Idle connections that a client's pool keeps; None for no bound.",
-        reached="The one that was idle for longest is closed.",
-        change="Raise it for clients that return to many origins.",
-        side="client",
-    )
-    keepalive_expiry: float | None = bound(
-        60.0,
-        "How long a client's pool keeps an idle connection; None for ever.",
-        reached="The connection is closed.",
-        change="Set it below the idle timeout of the servers.",
-        side="client",
-    )
-    retries_max: int = bound(
-        5,
-        "How often a request that may be sent again is sent again.",
-        reached="The request fails with the last error.",
-        change="Lower it where another layer retries as well.",
-        side="client",
-    )
-
-    # -- bodies, memory, logs
-    decompress_ratio_max: int = bound(
-        100,
-        "How many times larger than what was received a decoded body may be, beyond decompress_free_bytes.",
-        reached="Reading the body raises LimitExceeded.",
-        change="Raise it for bodies that compress extremely well, such as logs.",
-        side="client",
-    )
-    decompress_free_bytes: int = bound(
-        1_048_576,
-        "The size to which a decoded body may always grow.",
-        reached="Beyond it decompress_ratio_max holds.",
-        change="Raise it where small bodies compress extremely well.",
-        side="client",
-    )
-    decompress_empty_members_max: int = bound(
-        100,
-        "Members of one gzip body that have nothing in them.",
-        reached="Reading the body raises LimitExceeded.",
-        change="Raise it for files that were put together from very many empty ones.",
-        side="client",
-    )
-    response_bytes_max: int | None = bound(
-        268_435_456,
-        "A response body that is read whole (get, post, aread), decoded; a stream that is read in pieces has no bound.",
-        reached="The stream is reset and LimitExceeded raised.",
-        change="Raise it, or set None, where larger bodies are wanted in memory; better read those with AsyncClient.stream.",
-        side="client",
-    )
+    # -- memory
     memory_process_bytes_max: int | None = bound(
         None,
         "What the runtime may hold in this process; None for memory_process_percent of the container or machine.",
@@ -744,6 +590,8 @@ class Limits:
         reached="The rest is given back to the system.",
         change="Lower it where many processes share a machine.",
     )
+
+    # -- telemetry
     telemetry_shutdown_s: float = bound(
         5.0,
         "Time for the last export of spans, logs and metrics together, when a process ends.",
@@ -774,31 +622,236 @@ class Limits:
         return changes(self)
 
     def __post_init__(self) -> None:
+        kind = type(self).__name__
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None and value < 0:
-                raise ValueError(f"Limits.{field.name} is {value}; a bound is at least 0, or None where there is none")
+                raise ValueError(f"{kind}.{field.name} is {value}; a bound is at least 0, or None where there is none")
         if not 16_384 <= self.frame_bytes_max <= 16_777_215:
-            raise ValueError(f"Limits.frame_bytes_max is {self.frame_bytes_max}; RFC 9113 section 6.5.2 allows 16384 to 16777215")
+            raise ValueError(f"{kind}.frame_bytes_max is {self.frame_bytes_max}; RFC 9113 section 6.5.2 allows 16384 to 16777215")
         if self.flight_recorder_frames & (self.flight_recorder_frames - 1):
-            raise ValueError(f"Limits.flight_recorder_frames is {self.flight_recorder_frames}; it must be a power of two, or 0 for none")
-        if self.running_handlers_max == 0:
-            raise ValueError("Limits.running_handlers_max is 0; no request would ever be answered")
+            raise ValueError(f"{kind}.flight_recorder_frames is {self.flight_recorder_frames}; it must be a power of two, or 0 for none")
         for name in ("stream_window_bytes", "connection_window_bytes", "window_bytes_max"):
             if getattr(self, name) > WINDOW_BYTES_MAX:
-                raise ValueError(f"Limits.{name} is {getattr(self, name)}; RFC 9113 section 6.9.1 allows at most {WINDOW_BYTES_MAX}")
+                raise ValueError(f"{kind}.{name} is {getattr(self, name)}; RFC 9113 section 6.9.1 allows at most {WINDOW_BYTES_MAX}")
 
 
-SERVER_LIMITS = Limits()
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ServerLimits(EngineLimits):
+    """What bounds a server, ``ServerConfig(limits=...)``: its own bounds, and those of ``EngineLimits``.
+
+    Raises:
+        ValueError: as ``EngineLimits``; or ``running_handlers_max`` is 0.
+    """
+
+    # -- connections of a server
+    connections_max: int = bound(
+        10_000,
+        "Connections of a server at once.",
+        reached="Further connections are closed when they are accepted.",
+        change="Set it to what the process's file descriptors and memory allow.",
+        side="server",
+    )
+    connections_per_address_max: int | None = bound(
+        None,
+        "Connections from one address at once; None for no bound.",
+        reached="Further ones from that address are closed when they are accepted.",
+        change="Set it on servers that face clients directly, not behind a proxy.",
+        side="server",
+    )
+    requests_per_connection_max: int | None = bound(
+        None,
+        "Requests in the life of a connection; None for no bound.",
+        reached="The connection drains with GOAWAY and the client opens another.",
+        change="Set it to spread long-lived clients over new processes.",
+        side="server",
+    )
+    connection_age_max_s: float | None = bound(
+        None,
+        "The age of a connection; None for no bound.",
+        reached="The connection drains with GOAWAY and the client opens another.",
+        change="Set it to spread long-lived clients over new processes.",
+        side="server",
+    )
+
+    # -- requests of a server
+    running_handlers_max: int = bound(
+        250,
+        "Applications of one connection that run at once, those whose stream is over included.",
+        reached="Further requests wait with their stream open until one ends.",
+        change="Raise it for proxies that put many slow requests on one connection.",
+        side="server",
+    )
+    send_buffer_connection_bytes: int = bound(
+        524_288,
+        "Body octets of all streams of a connection that wait to be sent before producers have to wait.",
+        reached="The application's send() waits.",
+        change="Raise it for connections with many large responses at once.",
+        side="server",
+    )
+    request_drain_s: float = bound(
+        1.0,
+        "How long the rest of a request's body is taken and dropped after a full answer, and again while it brings 256 KiB in that time.",
+        reached="The stream is reset with NO_ERROR; the request counts as completed.",
+        change="Raise it for slow clients that read the answer only when they have sent everything; 0 resets at once.",
+        side="server",
+    )
+    request_drain_bytes: int = bound(
+        67_108_864,
+        "Octets of a request's body that are taken and dropped after a full answer.",
+        reached="The stream is reset with NO_ERROR; the request counts as completed.",
+        change="Lower it where uploads cost money, raise it for clients that read the answer only when they have sent everything.",
+        side="server",
+    )
+    disconnect_grace_s: float = bound(
+        5.0,
+        "How long a handler that has not begun its response, or that waits in receive() or send(), may go on after its client has left.",
+        reached="It is cancelled; a handler in the middle of a streaming response that waits elsewhere is cancelled at once.",
+        change="Raise it for handlers that need longer to end in order.",
+        side="server",
+    )
+    forwarded_hops_max: int = bound(
+        32,
+        "Addresses in X-Forwarded-For that are looked at, from the right.",
+        reached="The last one that was looked at is the client's.",
+        change="Leave it; there are rarely more than a few proxies.",
+        side="server",
+    )
+
+    # -- shutdown of a server
+    shutdown_notice_s: float = bound(
+        5.0,
+        "How long requests under way run on when the server ends, before receive() gives them http.disconnect.",
+        reached="Streams that wait for the client to leave (such as server-sent events) end; others run on.",
+        change="Lower it where streams need long to end in order, raise it with shutdown_grace_s for long uploads.",
+        side="server",
+    )
+    shutdown_grace_s: float = bound(
+        8.0,
+        "How long requests under way may take when the server ends.",
+        reached="Streams that are still open get RST_STREAM, their handlers are cancelled, and h2o.server.streams_cut names the routes.",
+        change="Set it below the time that your container or service manager gives a process to end (containers: 10 s).",
+        side="server",
+    )
+    shutdown_cleanup_s: float = bound(
+        1.0,
+        "How long cancelled handlers, last frames and the lifespan's shutdown may take after the grace time.",
+        reached="Connections are dropped and the lifespan is cancelled; h2o-otel serve ends although threads still run.",
+        change="Raise it for applications whose lifespan has much to do at the end.",
+        side="server",
+    )
+
+    # A dataclass with slots is created twice, and super() without arguments would refer to the first class.
+    def __post_init__(self) -> None:
+        EngineLimits.__post_init__(self)
+        if self.running_handlers_max == 0:
+            raise ValueError("ServerLimits.running_handlers_max is 0; no request would ever be answered")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Limits(EngineLimits):
+    """What bounds a client, ``AsyncClient(limits=...)``: its own bounds, and those of ``EngineLimits``.
+
+    The first three are those of ``httpx.Limits``.  Windows are larger than a server's, since responses are larger than requests.
+
+    Raises:
+        ValueError: as ``EngineLimits``.
+    """
+
+    # -- connections of a client
+    max_connections: int | None = bound(
+        100,
+        "Connections of a client's pool at once, over all origins; None for no bound.",
+        reached="Requests wait for one, as long as the pool timeout allows.",
+        change="Raise it for clients of very many origins.",
+        side="client",
+    )
+    max_keepalive_connections: int | None = bound(
+        20,
+        "Idle connections that a client's pool keeps; None for no bound.",
+        reached="The one that was idle for longest is closed.",
+        change="Raise it for clients that return to many origins.",
+        side="client",
+    )
+    keepalive_expiry: float | None = bound(
+        60.0,
+        "How long a client's pool keeps an idle connection; None for ever.",
+        reached="The connection is closed.",
+        change="Set it below the idle timeout of the servers.",
+        side="client",
+    )
+    ping_interval_max_s: float = bound(
+        300.0,
+        "What the time between PINGs may grow to when the peer complains about them.",
+        reached="The time grows no further.",
+        change="Leave it; it only follows complaints.",
+        side="client",
+    )
+
+    # -- requests of a client
+    retries_max: int = bound(
+        5,
+        "How often a request that may be sent again is sent again.",
+        reached="The request fails with the last error.",
+        change="Lower it where another layer retries as well.",
+        side="client",
+    )
+
+    # -- response bodies
+    response_bytes_max: int | None = bound(
+        268_435_456,
+        "A response body that is read whole (get, post, aread), decoded; a stream that is read in pieces has no bound.",
+        reached="The stream is reset and LimitExceeded raised.",
+        change="Raise it, or set None, where larger bodies are wanted in memory; better read those with AsyncClient.stream.",
+        side="client",
+    )
+    decompress_ratio_max: int = bound(
+        100,
+        "How many times larger than what was received a decoded body may be, beyond decompress_free_bytes.",
+        reached="Reading the body raises LimitExceeded.",
+        change="Raise it for bodies that compress extremely well, such as logs.",
+        side="client",
+    )
+    decompress_free_bytes: int = bound(
+        1_048_576,
+        "The size to which a decoded body may always grow.",
+        reached="Beyond it decompress_ratio_max holds.",
+        change="Raise it where small bodies compress extremely well.",
+        side="client",
+    )
+    decompress_empty_members_max: int = bound(
+        100,
+        "Members of one gzip body that have nothing in them.",
+        reached="Reading the body raises LimitExceeded.",
+        change="Raise it for files that were put together from very many empty ones.",
+        side="client",
+    )
+
+    # Larger windows in place of those of ``EngineLimits``; the sentences are the same.
+    stream_window_bytes: int = bound(
+        1_048_576,
+        "What a peer may send on a stream ahead of the reader (SETTINGS_INITIAL_WINDOW_SIZE).",
+        reached="The peer waits for WINDOW_UPDATE.",
+        change="Raise it for single transfers on links with a large product of bandwidth and delay; each open stream may hold that much.",
+    )
+    connection_window_bytes: int = bound(
+        8_388_608,
+        "What a peer may send on all streams of a connection ahead of their readers.",
+        reached="The peer waits for WINDOW_UPDATE.",
+        change="Raise it with stream_window_bytes; each connection may hold that much.",
+    )
+
+
+SERVER_LIMITS = ServerLimits()
 """Defaults of a server."""
 
-CLIENT_LIMITS = Limits(stream_window_bytes=1_048_576, connection_window_bytes=8_388_608)
-"""Defaults of a client: larger windows, since responses are larger than requests."""
+CLIENT_LIMITS = Limits()
+"""Defaults of a client."""
 
 _HTTPX_NAMES = ("max_connections", "max_keepalive_connections", "keepalive_expiry")
 
 
-def limits_of(limits: Any) -> Limits:
+def limits_of(limits: object) -> Limits:
     """What users may write for the limits of a client: ``Limits``, or those of httpx or httpx2 with our defaults for the rest.
 
     Raises:
@@ -806,6 +859,8 @@ def limits_of(limits: Any) -> Limits:
     """
     if isinstance(limits, Limits):
         return limits
+    if isinstance(limits, EngineLimits):
+        raise TypeError(f"limits is a {type(limits).__name__}; a client takes h2o_otel.Limits(...)")
     if type(limits).__module__.partition(".")[0] in ("httpx", "httpx2") and type(limits).__name__ == "Limits":
         return replace(CLIENT_LIMITS, **{name: getattr(limits, name) for name in _HTTPX_NAMES})
     raise TypeError(f"limits is {limits!r} of type {type(limits).__name__}; give h2o_otel.Limits(...) or httpx.Limits(...)")

@@ -41,11 +41,11 @@ class Rule(NamedTuple):
 
     @property
     def bound(self) -> str:
-        """The field of ``Limits`` that a user sets to allow more; "" where the rule is the protocol's."""
+        """The field of ``ServerLimits`` or ``Limits`` that a user sets to allow more; "" where the rule is the protocol's."""
         return _BOUNDS.get(self.token, "")
 
 
-# Rules that enforce a bound, with the field of ``Limits`` that sets it.
+# Rules that enforce a bound, with the field of ``ServerLimits`` or ``Limits`` that sets it.
 _BOUNDS = {
     "body_stalled": "body_stall_timeout_s",
     "body_too_slow": "body_rate_min_bytes_per_s",

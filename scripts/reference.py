@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -37,27 +36,28 @@ def limits_page() -> str:
     lines = [
         HEAD.format(source="h2o_otel/limits.py") + "# Limits",
         "",
-        "Every bound of the runtime is a field of `h2o_otel.limits.Limits`. Units stand last in the names; `None` means no bound.",
+        "`ServerConfig(limits=ServerLimits(...))` sets the bounds of a server, `AsyncClient(limits=Limits(...))` those of a client.",
+        "Both have the fields of `EngineLimits` too. Units stand last in the names; `None` means no bound.",
         "`h2o-otel serve --limit idle_timeout_s=60`, or `H2O_OTEL_LIMIT_IDLE_TIMEOUT_S=60` in its environment, sets one;",
-        "`h2o-otel serve --list-limits` prints them all.",
+        "`h2o-otel serve --list-limits` prints those of a server.",
     ]
-    described = bounds_of(limits.Limits)
+    described = bounds_of(limits.ServerLimits) | bounds_of(limits.Limits)
     client, server = limits.CLIENT_LIMITS, limits.SERVER_LIMITS
     groups = groups_of(Path(limits.__file__).read_text(encoding="utf-8"))
-    for field in dataclasses.fields(limits.Limits):
-        if field.name in groups:
+    for name in described:
+        if name in groups:
             lines += [
                 "",
-                f"## {groups[field.name]}",
+                f"## {groups[name]}",
                 "",
                 "| limit | client | server | what it bounds, what happens at the bound, when to change it |",
                 "|---" * 4 + "|",
             ]
-        row = described[field.name]
-        of_client = shown(getattr(client, field.name), row.unit) if row.side != "server" else ""
-        of_server = shown(getattr(server, field.name), row.unit) if row.side != "client" else ""
+        row = described[name]
+        of_client = shown(getattr(client, name), row.unit) if row.side != "server" else ""
+        of_server = shown(getattr(server, name), row.unit) if row.side != "client" else ""
         words = f"{row.meaning} *At the bound:* {row.reached} *Change it:* {row.change}"
-        lines.append(f"| `{field.name}` | {of_client} | {of_server} | {words} |")
+        lines.append(f"| `{name}` | {of_client} | {of_server} | {words} |")
     return "\n".join(lines) + "\n"
 
 

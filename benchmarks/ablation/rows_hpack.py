@@ -12,7 +12,7 @@ from h2o_otel.counters import Counters
 from h2o_otel.hpack.decoder import Decoder
 from h2o_otel.hpack.encoder import Encoder
 from h2o_otel.hpack.parallel import decode_blocks
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 from h2o_otel.tuning import Tuning
 
 from .row import Row, Workload
@@ -33,7 +33,7 @@ class Codec(Workload):
     def __init__(self, tuning: Tuning, sections: list[Fields], allowed: int = 4096) -> None:
         self.sections = sections
         self.at = 0
-        limits = Limits()
+        limits = EngineLimits()
         block = Counters()
         self.out = OutputBuffer(block)
         self.encoder = Encoder(
@@ -99,7 +99,7 @@ class NewNames(Workload):
         self.block = out.take()
 
     def run(self, n: int) -> None:
-        limits = Limits()
+        limits = EngineLimits()
         for _ in range(n):
             decoder = Decoder(self.counters, counters.SERVER, limits, name_cache=self.tuning.hpack_name_cache)
             if decoder.decode_block(self.block) != self.fields:
@@ -119,7 +119,7 @@ class Batches(Workload):
         for i in range(2000):
             Encoder(block, counters.CLIENT).encode(out, REQUESTS[i % len(REQUESTS)])
             self.blocks.append(out.take())
-        self.decoder = Decoder(block, counters.SERVER, Limits())
+        self.decoder = Decoder(block, counters.SERVER, EngineLimits())
 
     def run(self, n: int) -> None:
         for _ in range(n):

@@ -16,7 +16,7 @@ from hpack import Encoder
 from benchmarks.fields import REQUESTS, RESPONSES
 from h2o_otel.counters import Counters
 from h2o_otel.frames.types import CLIENT_PREFACE, Flag, FrameType
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.protocol.handler import Handler
@@ -47,7 +47,7 @@ class BesideAFlood(Workload):
         self.next_id = 1
 
     @staticmethod
-    def _connection(limits: Limits, tuning: Tuning) -> Connection:
+    def _connection(limits: EngineLimits, tuning: Tuning) -> Connection:
         connection = Connection(server_config(limits, tuning=tuning), Handler(), Counters())
         connection.start(1.0)
         connection.receive(CLIENT_PREFACE + _frame(FrameType.SETTINGS), 1.0)
@@ -71,7 +71,7 @@ class BesideAFlood(Workload):
 class OverAPath(Workload):
     """A client and a server whose octets take ``PATH_S`` each way."""
 
-    def __init__(self, tuning: Tuning, client: Handler, server: Handler, limits: Limits = SERVER_LIMITS) -> None:
+    def __init__(self, tuning: Tuning, client: Handler, server: Handler, limits: EngineLimits = SERVER_LIMITS) -> None:
         self.client = Connection(client_config(CLIENT_LIMITS, tuning=tuning, enable_push=True), client, Counters())
         self.server = Connection(server_config(limits, tuning=tuning), server, Counters())
         now = time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.fields import DISTINCT, REQUESTS, RESPONSES
 from h2o_otel.client import AsyncClient
 from h2o_otel.counters import Counters
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from h2o_otel.protocol import make_connection
 from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.handler import Handler
@@ -67,8 +67,8 @@ class Pair(Workload):
         engine: str = "native",
         requests: list[Fields] = REQUESTS,
         responses: list[Fields] = RESPONSES,
-        client_limits: Limits = CLIENT_LIMITS,
-        server_limits: Limits = SERVER_LIMITS,
+        client_limits: EngineLimits = CLIENT_LIMITS,
+        server_limits: EngineLimits = SERVER_LIMITS,
     ) -> None:
         self.batch = batch
         self.requests = requests

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..bounds import Bound, UnknownLimit, bounds_of, parse, replaced
-from ..limits import SERVER_LIMITS, Limits
+from ..limits import SERVER_LIMITS, ServerLimits
 
 __all__ = ["ENVIRONMENT", "LimitsError", "add_options", "described", "limits_of"]
 
 ENVIRONMENT = "H2O_OTEL_LIMIT_"
 # Variables of other options that have the prefix of limits.
 _NOT_LIMITS = ("H2O_OTEL_LIMIT_CONCURRENCY",)
-_BOUNDS = bounds_of(Limits)
+_BOUNDS = bounds_of(ServerLimits)
 
 
 class LimitsError(ValueError):
@@ -57,7 +57,7 @@ class _List(argparse.Action):
         parser.exit()
 
 
-def limits_of(pairs: Iterable[tuple[str, int | float | None]], environment: Mapping[str, str]) -> Limits:
+def limits_of(pairs: Iterable[tuple[str, int | float | None]], environment: Mapping[str, str]) -> ServerLimits:
     """The limits of a server: the defaults, changed by the environment, and then by ``pairs`` of the command line.
 
     Raises:

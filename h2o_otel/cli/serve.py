@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..limits import SERVER_LIMITS, Limits
+from ..limits import SERVER_LIMITS, ServerLimits
 from ..tuning import Tuning
 from . import _limits, _tuning
 from ._leaving import Leaving, flush_standard_streams
@@ -241,7 +241,7 @@ def _open_standard_streams() -> None:
         sys.stderr = open(2, "w", closefd=False)
 
 
-def _make_telemetry(args: argparse.Namespace, limits: Limits = SERVER_LIMITS) -> Any:
+def _make_telemetry(args: argparse.Namespace, limits: ServerLimits = SERVER_LIMITS) -> Any:
     from ..telemetry import configure
 
     return configure(
@@ -259,7 +259,7 @@ def _make_telemetry(args: argparse.Namespace, limits: Limits = SERVER_LIMITS) ->
     )
 
 
-def _make_config(args: argparse.Namespace, telemetry: Any, limits: Limits = SERVER_LIMITS) -> ServerConfig:
+def _make_config(args: argparse.Namespace, telemetry: Any, limits: ServerLimits = SERVER_LIMITS) -> ServerConfig:
     from ..server import ServerConfig
 
     return ServerConfig(

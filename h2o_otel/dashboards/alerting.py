@@ -123,7 +123,7 @@ ALERTS = (
         lasts="10m",
         severity="warning",
         summary="writers of {{ $labels.job }} wait for {{ $labels.h2o_flow_control_scope }} windows",
-        action="Raise Limits.stream_window_bytes or Limits.connection_window_bytes on the receiving side.",
+        action="Raise EngineLimits.stream_window_bytes or EngineLimits.connection_window_bytes on the receiving side.",
         dashboard="h2o-streams",
     ),
     Alert(
@@ -132,7 +132,7 @@ ALERTS = (
         lasts="5m",
         severity="warning",
         summary="{{ $value }} requests of {{ $labels.job }} wait for a stream",
-        action="The peer's MAX_CONCURRENT_STREAMS is reached: raise Limits.streams_max there, or use a second AsyncClient.",
+        action="The peer's MAX_CONCURRENT_STREAMS is reached: raise EngineLimits.streams_max there, or use a second AsyncClient.",
         dashboard="h2o-streams",
     ),
     Alert(

@@ -25,7 +25,7 @@ DOWNLOAD_BYTES = 4_194_304
 UPLOAD_BYTES = 1_048_576
 # Between the buffers of two sockets on loopback there is room for some MiB.
 FLOODED_BYTES = 16_777_216
-# More than Limits.resets_received_burst and Limits.pings_burst.
+# More than EngineLimits.resets_received_burst and EngineLimits.pings_burst.
 RESETS = 1200
 PINGS = 300
 CROWD = 10

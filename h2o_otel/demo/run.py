@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client import AsyncClient
-from ..limits import CLIENT_LIMITS, Limits
+from ..limits import CLIENT_LIMITS, Limits, ServerLimits
 from ..server import Server, ServerConfig
 from ..server.protocol import ServerProtocol
 from ..telemetry.runtime import unwatch_gc, watch_gc, watch_loop
@@ -28,8 +28,8 @@ __all__ = ["Demo", "Options"]
 INTERRUPTED = 130
 ROLL_S = 4.0
 # Few connections, so that the load reaches the bound, and a short grace time for abandoned handlers.
-STOCK_LIMITS = Limits(connections_max=8)
-SHOP_LIMITS = Limits(disconnect_grace_s=1.0)
+STOCK_LIMITS = ServerLimits(connections_max=8)
+SHOP_LIMITS = ServerLimits(disconnect_grace_s=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class Demo:
         made = authority.issue("localhost", "127.0.0.1", "::1", *options.names)
         self.ca = str(authority.certificate)
 
-        async def serve(app: Any, host: str, port: int, limits: Limits) -> Server:
+        async def serve(app: Any, host: str, port: int, limits: ServerLimits) -> Server:
             config = ServerConfig(
                 app=app,
                 host=host,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import _mem, counters
 from ..counters import Counters
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..memory.intern import ValueTable
 from ..rules import RULES, Rule, Violation, fail
 from . import names, table
@@ -90,7 +90,7 @@ class Decoder(FieldSection):
         self,
         counters: Counters,
         role: int,
-        limits: Limits,
+        limits: EngineLimits,
         validation_cache: bool = True,
         *,
         name_cache: bool = True,

@@ -6,7 +6,7 @@ half the work.  So for large blocks, and for batches of blocks of several connec
 decode the strings without the GIL, and the decoders find them ready.
 
 Handing work over costs about 40 us, as much as decoding 16 kB, and each string is looked up once
-more, so that below ``Limits.hpack_parallel_bytes_min`` everything is done inline.  Off by default
+more, so that below ``EngineLimits.hpack_parallel_bytes_min`` everything is done inline.  Off by default
 (``Tuning.hpack_parallel``): blocks of requests are a few hundred octets, and where it was measured
 it did not pay (docs/layers/hpack.md).
 """

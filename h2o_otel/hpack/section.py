@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import _mem
 from ..counters import IGNORED_FIELDS, Counters, slot
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..rules import RULES, Rule
 from . import names
 from .kinds import (
@@ -95,7 +95,7 @@ class FieldSection:
         "violation_fields",
     )
 
-    def __init__(self, counters: Counters, limits: Limits) -> None:
+    def __init__(self, counters: Counters, limits: EngineLimits) -> None:
         self.counters = counters
         self._list_bytes_max = limits.header_list_bytes_max
         self._fields_max = limits.header_fields_max

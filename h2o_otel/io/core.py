@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from ..counters import Counters, Trace
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..tls.pump import TLSPump
 from ..tuning import Tuning
 from .loop import Loop, Waiter
@@ -30,7 +30,7 @@ _NOTHING_TRACED: list[Trace] = []
 class DriverCore:
     """State of a driver; the calls at the end are what its halves ask of the ``Driver`` that they are part of."""
 
-    def __init__(self, loop: Loop, limits: Limits, role: int, tls: TLSPump | None, block: Counters, tuning: Tuning) -> None:
+    def __init__(self, loop: Loop, limits: EngineLimits, role: int, tls: TLSPump | None, block: Counters, tuning: Tuning) -> None:
         self.loop = loop
         self.limits = limits
         self.role = role

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from .. import counters
 from ..counters import Counters
 from ..errors import ConnectError, ErrorCode
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..memory.budget import TLS, TLS_BYTES
 from ..protocol.engine import Engine
 from ..tls.pump import TLSHandshakeError, TLSPump
@@ -59,7 +59,7 @@ class Driver(ReadingHalf):
     def __init__(
         self,
         loop: Loop,
-        limits: Limits,
+        limits: EngineLimits,
         setup: Callable[[Driver], object],
         *,
         role: int,

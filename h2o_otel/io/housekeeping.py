@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from .. import counters
 from ..buffers.pool import local_pools
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..memory.budget import DROP_IDLE, REFUSE, RELAXED
 from ..memory.heap import Heap
 from ..memory.machine import process_bytes_max
@@ -53,7 +53,7 @@ class Housekeeper:
         self.resting = True
         self.drivers: dict[Any, None] = {}
 
-    def join(self, driver: Any, limits: Limits, tuning: Tuning) -> None:
+    def join(self, driver: Any, limits: EngineLimits, tuning: Tuning) -> None:
         """``driver`` is one of the loop's from now on; the connection that asks for most decides for all."""
         self.drivers[driver] = None
         if tuning.memory_heap_kept and self.heap is not None:

@@ -11,7 +11,7 @@ from .. import _mem, counters
 from ..buffers.pool import TAIL, Buffer, local_pool
 from ..counters import TLS_DECRYPT, Counters
 from ..errors import ReadError
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..tls.pump import TLSPump
 from ..tuning import Tuning
 from .core import CLOSING, HANDSHAKE, OPEN
@@ -34,7 +34,7 @@ _HANDSHAKE, _OPEN, _CLOSING = HANDSHAKE, OPEN, CLOSING
 class ReadingHalf(WritingHalf):
     """Everything that comes from the transport."""
 
-    def __init__(self, loop: Loop, limits: Limits, role: int, tls: TLSPump | None, block: Counters, tuning: Tuning) -> None:
+    def __init__(self, loop: Loop, limits: EngineLimits, role: int, tls: TLSPump | None, block: Counters, tuning: Tuning) -> None:
         WritingHalf.__init__(self, loop, limits, role, tls, block, tuning)
         self._read_sizes = block.histogram("io_size", counters.RECV)
         self._received = _TRANSFERRED + role * 2 + counters.RECV

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .. import _mem, counters
 from ..counters import IO_FLUSH, TLS_ENCRYPT, Counters
 from ..errors import WriteError
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..tls.pump import TLSPump
 from ..tuning import Tuning
 from .core import CLOSED, OPEN, DriverCore
@@ -31,7 +31,7 @@ _DRAIN_CHECK_S = 0.01
 class WritingHalf(DriverCore):
     """Everything that goes to the transport."""
 
-    def __init__(self, loop: Loop, limits: Limits, role: int, tls: TLSPump | None, block: Counters, tuning: Tuning) -> None:
+    def __init__(self, loop: Loop, limits: EngineLimits, role: int, tls: TLSPump | None, block: Counters, tuning: Tuning) -> None:
         DriverCore.__init__(self, loop, limits, role, tls, block, tuning)
         self._write_sizes = block.histogram("io_size", counters.SEND)
         self._pause_durations = block.histogram("io_pause_duration", role)

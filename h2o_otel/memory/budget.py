@@ -2,7 +2,7 @@
 
 Layers account what they hold in the slots of ``memory_usage`` of their thread's counters; the
 budget of the thread adds them up, with those of other threads, and compares the sum with
-``Limits.memory_process_bytes_max``.  It decides only how pressing the matter is: what gives way,
+``EngineLimits.memory_process_bytes_max``.  It decides only how pressing the matter is: what gives way,
 and how, is for the layers.
 """
 

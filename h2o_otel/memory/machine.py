@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ..limits import Limits
+from ..limits import EngineLimits
 
 __all__ = ["machine_bytes", "process_bytes_max"]
 
@@ -17,8 +17,8 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 _UNBOUNDED = 1 << 60
 
 
-def process_bytes_max(limits: Limits) -> int | None:
-    """``Limits.memory_process_bytes_max``; left out, ``memory_process_percent`` of what there is; None for no bound."""
+def process_bytes_max(limits: EngineLimits) -> int | None:
+    """``EngineLimits.memory_process_bytes_max``; left out, ``memory_process_percent`` of what there is; None for no bound."""
     if limits.memory_process_bytes_max is not None:
         return limits.memory_process_bytes_max
     there = machine_bytes() if limits.memory_process_percent else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .. import counters
-from ..limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from ..limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from ..tuning import Tuning
 
 __all__ = ["ConnectionConfig", "client_config", "server_config"]
@@ -27,21 +27,21 @@ class ConnectionConfig:
     """
 
     role: int
-    limits: Limits = field(default=SERVER_LIMITS)
+    limits: EngineLimits = field(default=SERVER_LIMITS)
     tuning: Tuning = field(default=DEFAULT_TUNING)
     enable_push: bool = False
     enable_connect_protocol: bool = False
     require_authority: bool = False
 
 
-def client_config(limits: Limits = CLIENT_LIMITS, *, tuning: Tuning = DEFAULT_TUNING, enable_push: bool = False) -> ConnectionConfig:
+def client_config(limits: EngineLimits = CLIENT_LIMITS, *, tuning: Tuning = DEFAULT_TUNING, enable_push: bool = False) -> ConnectionConfig:
     """A client's configuration."""
     # A promised request has an authority, for which its server answers (RFC 9113 section 8.4).
     return ConnectionConfig(role=counters.CLIENT, limits=limits, tuning=tuning, enable_push=enable_push, require_authority=True)
 
 
 def server_config(
-    limits: Limits = SERVER_LIMITS,
+    limits: EngineLimits = SERVER_LIMITS,
     *,
     tuning: Tuning = DEFAULT_TUNING,
     enable_connect_protocol: bool = True,

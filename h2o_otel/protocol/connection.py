@@ -143,7 +143,7 @@ class Connection(ProgressHalf):
         Returns:
             Octets consumed; the caller keeps the rest, an incomplete frame, and presents it again in
             front of what comes next.  When ``turn_over`` is set the rest has complete frames, too, and
-            the caller presents it again when it has looked after others (``Limits.turn_frames_max``).
+            the caller presents it again when it has looked after others (``EngineLimits.turn_frames_max``).
         """
         self.now = now
         if self._receiving or not 0 <= start <= end <= len(buffer):

@@ -276,7 +276,7 @@ class ControlHalf(SendHalf):
     def limit_windows(self, bytes_max: int, now: float) -> None:
         """Let the receive windows grow to ``bytes_max`` at most from now on; larger ones shrink as their octets are read.
 
-        What the windows began with (``Limits.stream_window_bytes``, ``connection_window_bytes``) stays.
+        What the windows began with (``EngineLimits.stream_window_bytes``, ``connection_window_bytes``) stays.
         """
         self.now = now
         if self.tuner.limit(bytes_max):

@@ -10,7 +10,7 @@ import math
 
 from .. import counters
 from ..counters import GLITCHES, Counters
-from ..limits import Limits
+from ..limits import EngineLimits
 from ..rules import RULES, fail
 
 __all__ = ["SMALL_DATA_BYTES", "Bucket", "Guards"]
@@ -99,7 +99,7 @@ class Guards:
         "window_updates",
     )
 
-    def __init__(self, limits: Limits, block: Counters, role: int) -> None:
+    def __init__(self, limits: EngineLimits, block: Counters, role: int) -> None:
         self._limits = limits
         self._counters = block
         self._slots = self._counters.slots

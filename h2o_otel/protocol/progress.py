@@ -1,6 +1,6 @@
 """Bodies that make no progress: who owes what, how long a pause may be, and what ends.
 
-While no resource is short, a peer may pause for as long as ``Limits.body_stall_timeout_s`` and
+While no resource is short, a peer may pause for as long as ``EngineLimits.body_stall_timeout_s`` and
 ``send_stall_timeout_s``; while one is, bodies have to keep up a rate.
 """
 

@@ -93,7 +93,9 @@ class PushHalf(MessageHalf):
             self.count_promise(PUSH_DISABLED)
             raise LocalProtocolError("the client disabled push (SETTINGS_ENABLE_PUSH 0, RFC 9113 §8.4)", initiator="user")
         if self.promises_made() >= self.limits.push_promises_per_connection_max:
-            raise LocalProtocolError(f"{self.promises_made()} promises made, Limits.push_promises_per_connection_max", initiator="user")
+            raise LocalProtocolError(
+                f"{self.promises_made()} promises made, EngineLimits.push_promises_per_connection_max", initiator="user"
+            )
         if self.streams_local >= self.remote_streams_max or self.next_stream_id > STREAM_ID_MAX:
             raise LocalProtocolError(self.why_no_stream(), initiator="user")
         if stream.local or not stream.allows(_SEND_DATA):

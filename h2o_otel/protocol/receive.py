@@ -96,7 +96,7 @@ class ReceiveHalf(PushHalf):
     def parse(self, buf: bytes, pos: int, end: int) -> int:
         """Handle every complete frame of ``buf[pos:end]``; returns where the incomplete rest begins.
 
-        Stops early, with ``turn_over`` set, at the bounds of a turn (``Limits.turn_frames_max``, ``turn_streams_max``).
+        Stops early, with ``turn_over`` set, at the bounds of a turn (``EngineLimits.turn_frames_max``, ``turn_streams_max``).
         ``next_frame`` is kept at the end of the frame being handled, so that the caller can go on
         behind one that broke a rule of its stream.
         """

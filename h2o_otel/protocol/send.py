@@ -291,7 +291,7 @@ class SendHalf(ConnectionCore):
 
         Returns:
             Octets of this stream that are queued now; producers wait for ``Handler.stream_writable`` above
-            ``Limits.send_buffer_stream_bytes``.
+            ``EngineLimits.send_buffer_stream_bytes``.
 
         Raises:
             LocalProtocolError: headers were not sent, or the body has already ended.

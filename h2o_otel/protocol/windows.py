@@ -8,7 +8,7 @@ shrinks again.  An application that does not read is no reason to grow.
 
 from __future__ import annotations
 
-from ..limits import Limits
+from ..limits import EngineLimits
 
 __all__ = ["WindowTuner"]
 
@@ -62,7 +62,7 @@ class WindowTuner:
         "stream_id",
     )
 
-    def __init__(self, limits: Limits, enabled: bool) -> None:
+    def __init__(self, limits: EngineLimits, enabled: bool) -> None:
         self.enabled = enabled
         self.stream_bytes = self.stream_bytes_min = limits.stream_window_bytes
         self.connection_bytes = self.connection_bytes_min = max(65_535, limits.connection_window_bytes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ..limits import SERVER_LIMITS, Limits
+from ..limits import SERVER_LIMITS, ServerLimits
 from ..protocol.config import DEFAULT_TUNING
 from ..tls.context import ServerTLS, server_context
 from ..tuning import Tuning
@@ -51,7 +51,7 @@ class ServerOptions(TypedDict, total=False):
     access_log: bool
     date_header: bool
     server_header: str | None
-    limits: Limits
+    limits: ServerLimits
     limit_concurrency: int | None
     timeout_graceful_shutdown: float | None
     engine: str | None
@@ -121,7 +121,7 @@ class ServerConfig:
     access_log: bool = False
     date_header: bool = True
     server_header: str | None = None
-    limits: Limits = field(default=SERVER_LIMITS)
+    limits: ServerLimits = field(default=SERVER_LIMITS)
     limit_concurrency: int | None = None
     timeout_graceful_shutdown: float | None = None
     engine: str | None = None
@@ -132,6 +132,8 @@ class ServerConfig:
     telemetry: Any = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.limits, ServerLimits):
+            raise ConfigError(f"limits is a {type(self.limits).__name__}; a server takes h2o_otel.ServerLimits(...)")
         if self.lifespan not in LIFESPAN_MODES:
             raise ConfigError(f"lifespan is {self.lifespan!r}; there are {', '.join(LIFESPAN_MODES)}")
         if self.loop not in LOOPS:

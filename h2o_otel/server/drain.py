@@ -11,7 +11,7 @@ from .carrier import AsgiConnection
 __all__ = ["UploadDrain"]
 
 _NO_ERROR = int(ErrorCode.NO_ERROR)
-# An upload that brings so much within ``Limits.request_drain_s`` gets as much time again.
+# An upload that brings so much within ``ServerLimits.request_drain_s`` gets as much time again.
 _PROGRESS_BYTES = 262_144
 
 

@@ -46,7 +46,7 @@ class GracefulEnd:
     """Ends the connections and handlers of a service, in this order.
 
     At once: no new work.  After ``ServerConfig.notice_s``: ``http.disconnect`` for the requests that are still open.
-    After ``ServerConfig.grace_s``: RST_STREAM for them, and their handlers are cancelled.  ``Limits.shutdown_cleanup_s``
+    After ``ServerConfig.grace_s``: RST_STREAM for them, and their handlers are cancelled.  ``ServerLimits.shutdown_cleanup_s``
     later at most: the end, whatever still runs.
 
     Args:

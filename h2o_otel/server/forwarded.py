@@ -1,6 +1,6 @@
 """What proxies say about the client of a request: ``X-Forwarded-For`` and ``X-Forwarded-Proto``, believed only where they are trusted.
 
-Parsing is bounded by ``Limits.forwarded_hops_max`` and linear in the octets that it looks at.
+Parsing is bounded by ``ServerLimits.forwarded_hops_max`` and linear in the octets that it looks at.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Trust:
 
     Args:
         allowed: addresses and networks, with commas; ``*`` for everybody, ``unix`` for every Unix socket or the path of one.
-        hops_max: ``Limits.forwarded_hops_max``.
+        hops_max: ``ServerLimits.forwarded_hops_max``.
 
     Raises:
         ValueError: an entry is none of these.

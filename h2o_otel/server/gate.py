@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import counters
 from ..io.asyncio import H2Protocol
-from ..limits import Limits
+from ..limits import ServerLimits
 
 __all__ = ["Gate", "GatedProtocol"]
 
@@ -31,7 +31,7 @@ class Gate:
         left: called when a connection is gone, whose descriptor is free in the next turn of the loop.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self.connections = 0
         self.addresses: dict[str, int] = {}
         self.left: Callable[[], object] | None = None

@@ -84,7 +84,7 @@ class Lifespan:
             await asyncio.wait([self._task], timeout=_CANCEL_S)
             raise LifespanError(
                 f"the application's lifespan shutdown took more than {timeout_s:.1f} s and was cancelled "
-                "(Limits.shutdown_grace_s and shutdown_cleanup_s bound the end)"
+                "(ServerLimits.shutdown_grace_s and shutdown_cleanup_s bound the end)"
             ) from None
         if self._failure is not None or self._error is not None:
             raise LifespanError(f"the application failed to end: {self._failure or repr(self._error)}") from self._error

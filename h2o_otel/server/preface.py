@@ -14,7 +14,7 @@ from typing import Any
 from ..frames.types import CLIENT_PREFACE
 from ..io.driver import Driver
 from ..io.handler import DriverHandler
-from ..limits import Limits
+from ..limits import ServerLimits
 from ..protocol.engine import Engine
 
 __all__ = ["Preface", "http1_response"]
@@ -57,7 +57,7 @@ class Preface(Engine):
         http2: binds the HTTP/2 engine to the driver.
     """
 
-    def __init__(self, driver: Driver, limits: Limits, http2: Callable[[Driver], object]) -> None:
+    def __init__(self, driver: Driver, limits: ServerLimits, http2: Callable[[Driver], object]) -> None:
         Engine.__init__(self)
         self.started = True
         self._driver = driver

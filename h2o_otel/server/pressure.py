@@ -1,7 +1,7 @@
 """Which resources of a server are short: memory, connections, or the handlers of a connection.
 
 While none is, clients may pause for long; while one is, bodies have to make progress
-(``Limits.pressure_percent``).  Entry and exit are logged, and a gauge shows what is short.
+(``EngineLimits.pressure_percent``).  Entry and exit are logged, and a gauge shows what is short.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import counters
 from ..io.loop import Loop
-from ..limits import Limits
+from ..limits import ServerLimits
 from ..memory.budget import eased, local_budget
 from ..memory.machine import process_bytes_max
 
@@ -23,7 +23,7 @@ _LIMITS = ("memory_process_bytes_max", "connections_max", "running_handlers_max"
 _LOOK_S = 1.0
 
 
-def threshold(limits: Limits, most: int) -> int:
+def threshold(limits: ServerLimits, most: int) -> int:
     """Of ``most``, what can be used before it is short."""
     return most * limits.pressure_percent // 100
 
@@ -38,7 +38,7 @@ class Pressure:
         block: counters of the loop's thread.
     """
 
-    def __init__(self, loop: Loop, limits: Limits, log: Any, block: counters.Counters) -> None:
+    def __init__(self, loop: Loop, limits: ServerLimits, log: Any, block: counters.Counters) -> None:
         self._loop = loop
         self._limits = limits
         self._log = log

@@ -47,7 +47,7 @@ class ServerProtocol(AsgiConnection):
     """One connection of a server.
 
     Attributes:
-        running: handlers that count against ``Limits.running_handlers_max``.
+        running: handlers that count against ``ServerLimits.running_handlers_max``.
         draining: a graceful end has begun.
     """
 
@@ -274,7 +274,7 @@ class ServerProtocol(AsgiConnection):
 
         It is never refused: a client may have as many streams open as SETTINGS_MAX_CONCURRENT_STREAMS
         told it, whatever the limit of handlers, and more before it was told.  What waits is open, so that
-        there are at most ``Limits.streams_max``, and ``streams_held_max`` in the beginning; and handlers
+        there are at most ``EngineLimits.streams_max``, and ``streams_held_max`` in the beginning; and handlers
         that outlive their streams keep their place, so that a rapid reset makes others wait and nothing
         grow, until the ``rapid_reset`` rule ends it.
         """

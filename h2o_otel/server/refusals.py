@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..limits import Limits
+from ..limits import ServerLimits
 from ..rules import bound_of
 from ..streams.stream import Stream
 
@@ -21,7 +21,7 @@ _OTHER_BOUNDS = {
 }
 
 
-def limit_fields(rule: str, limits: Limits, limit: Any = None, actual: Any = None) -> dict[str, Any]:
+def limit_fields(rule: str, limits: ServerLimits, limit: Any = None, actual: Any = None) -> dict[str, Any]:
     """The limit that ``rule`` holds, and how to change it; empty where it is the protocol's.
 
     Args:
@@ -43,7 +43,7 @@ def limit_fields(rule: str, limits: Limits, limit: Any = None, actual: Any = Non
         fields["h2o.limit.value"] = value
     if actual is not None:
         fields["h2o.limit.actual"] = round(actual, 3)
-    fields["h2o.hint"] = f"change it with --limit {name}=VALUE, H2O_OTEL_LIMIT_{name.upper()} or Limits({name}=...)"
+    fields["h2o.hint"] = f"change it with --limit {name}=VALUE, H2O_OTEL_LIMIT_{name.upper()} or ServerLimits({name}=...)"
     return fields
 
 

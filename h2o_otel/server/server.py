@@ -197,7 +197,8 @@ class Server:
         fields: dict[str, Any] = {
             "h2o.reason": reason,
             "error.type": errno.errorcode.get(error.errno or 0, type(error).__name__),
-            "exception.message": f"{error.strerror}; new connections wait until one ends: raise ulimit -n, or lower Limits.connections_max",
+            "exception.message": f"{error.strerror}; new connections wait until one ends: raise ulimit -n, or lower "
+            "ServerLimits.connections_max",
         }
         if reason == "process_descriptors":
             fields["h2o.limit"] = _descriptors_max()

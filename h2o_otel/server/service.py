@@ -20,7 +20,7 @@ from .. import _mem
 from .. import counters as _counters
 from ..errors import ErrorCode
 from ..io.loop import AsyncioLoop
-from ..limits import Limits
+from ..limits import ServerLimits
 from ..streams.stream import REMOTE, Stream
 from ..telemetry.runtime import LoopWatch
 from ..telemetry.span import RequestSpan
@@ -79,7 +79,7 @@ class Service:
         self,
         app: Callable[..., Any],
         loop: AsyncioLoop,
-        limits: Limits,
+        limits: ServerLimits,
         telemetry: Any,
         *,
         root_path: str = "",

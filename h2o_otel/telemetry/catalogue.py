@@ -135,7 +135,7 @@ _SCHEME = Attribute("url.scheme", counters.URL_SCHEMES)
 _STATUS = Attribute("http.response.status_code", bound="statuses that applications send", type="int")
 _ROUTE = Attribute("http.route", bound="routes of the framework; absent without one")
 _VERSION = Attribute("network.protocol.version", ("1.1", "2"))
-_ADDRESS = Attribute("server.address", bound="Limits.origins_labelled_max, then other")
+_ADDRESS = Attribute("server.address", bound="EngineLimits.origins_labelled_max, then other")
 _PORT = Attribute("server.port", bound="as server.address", type="int")
 _RULE_ERROR = Attribute("error.type", bound="tokens of the rules")
 _ERROR = Attribute("error.type", bound="exception classes, rule tokens, statuses")
@@ -236,7 +236,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
          "Field names looked up in the name cache: those in literal fields or new to a connection."),
     _row("hpack", "h2o.hpack.fields.repeated", _C, "{field}", (), "Fields that repeat the objects of the previous header block at the same position, so that no table is searched."),
     _row("hpack", "h2o.hpack.table.lost", _C, "{entry}", (), "Entries evicted from the encoder's tables after they had been used: the table is too small."),
-    _row("hpack", "h2o.hpack.table.growths", _C, "{resize}", (), "Encoder tables that grew because used entries were evicted, within `Limits.encoder_table_grown_bytes_max`."),
+    _row("hpack", "h2o.hpack.table.growths", _C, "{resize}", (), "Encoder tables that grew because used entries were evicted, within `EngineLimits.encoder_table_grown_bytes_max`."),
     _row("hpack", "h2o.hpack.parallel.batches", _C, "{batch}", (_result(*counters.PARALLEL_RESULTS),),
          "Batches whose Huffman strings threads decoded, and those too small for it (`hpack_parallel`)."),
     _row("hpack", "h2o.hpack.errors", _C, "{error}", (_DIRECTION, _RULE_ERROR), "Header blocks that could not be decoded or were too large."),
@@ -247,9 +247,9 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("frames", "h2o.frame.payload", _C, "By", (_ROLE, _DIRECTION, _FRAME), "Payload bytes by frame type: DATA and overhead."),
     _row("frames", "h2o.frame.data.size", _H, "By", (_DIRECTION,), "Sizes of DATA frames; many small ones mean that writes are not coalesced."),
     _row("frames", "h2o.frame.flush.frames", _H, "{frame}", (_ROLE,), "Frames per write to the transport; more than 1 under load means that batching works."),
-    _row("frames", "h2o.frame.turn.frames", _H, "{frame}", (_ROLE,), "Frames parsed in one batch; at `Limits.turn_frames_max` the connection yields to others."),
+    _row("frames", "h2o.frame.turn.frames", _H, "{frame}", (_ROLE,), "Frames parsed in one batch; at `EngineLimits.turn_frames_max` the connection yields to others."),
     _row("frames", "h2o.frame.padding", _C, "By", (_DIRECTION,), "Bytes of padding."),
-    _row("frames", "h2o.frame.control_queue.size", _U, "{frame}", (_ROLE,), "Control frames that wait to be sent; `Limits.control_queue_frames_max` bounds them."),
+    _row("frames", "h2o.frame.control_queue.size", _U, "{frame}", (_ROLE,), "Control frames that wait to be sent; `EngineLimits.control_queue_frames_max` bounds them."),
     _row("frames", "h2o.frame.glitches", _C, "{frame}", (_ROLE, Attribute("h2o.glitch.kind", counters.GLITCHES)),
          "Valid frames without effect, which the glitch guard counts."),
     _row("frames", "h2o.requests.without_authority", _C, "{request}", (), "Requests with neither :authority nor host, such as health checks of proxies."),
@@ -302,7 +302,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
          "Memory that the runtime accounts for, by component; the budget compares the sum with its limit."),
     _row("memory", "h2o.memory.sheds", _C, "{event}", (_reason(*counters.SHED_REASONS),), "Actions that memory pressure caused."),
     _row("memory", "h2o.pressure", _G, "{resource}", (Attribute("h2o.resource", counters.PRESSURES),),
-         "Resources used above `Limits.pressure_percent`; meanwhile bodies have to make progress."),
+         "Resources used above `EngineLimits.pressure_percent`; meanwhile bodies have to make progress."),
     _row("memory", "h2o.memory.trimmed", _C, "By", (), "Resident memory that trimming the C heap returned to the system."),
     _row("memory", "h2o.memory.objects", _C, "{object}", (Attribute("h2o.object.type", counters.OBJECT_TYPES), _result(*counters.OBJECT_RESULTS)),
          "Stream objects from the pool (hit, miss), and those not reused because something still referred to them (held)."),

@@ -1,6 +1,6 @@
 """The queue of log lines: a thread formats and writes them, so that no event loop waits for a disk, a pipe or a terminal.
 
-One queue per process, as there is one ``logging``.  It holds ``Limits.log_queue_lines_max`` lines; a line
+One queue per process, as there is one ``logging``.  It holds ``EngineLimits.log_queue_lines_max`` lines; a line
 that finds it full is dropped and counted, and so is one that cannot be written.  The thread works in
 slices, with pauses at least as long, since it shares the interpreter lock with the loop.
 """

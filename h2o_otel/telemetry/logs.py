@@ -180,7 +180,7 @@ class EventLog(BoundLog):
 
     Args:
         provider: of the OpenTelemetry logs; by default the global one.
-        lines_per_s: ``Limits.log_lines_per_s``.
+        lines_per_s: ``EngineLimits.log_lines_per_s``.
         export_level: least level that is exported even where the logger's own level is higher; by default none.
     """
 

@@ -73,7 +73,7 @@ Environment, honoured also by `h2o-otel serve`:
 
 What a variable asks for and cannot be had is named once in a warning.
 
-A process that ends exports what it still has: all signals beside each other, within `Limits.telemetry_shutdown_s`.
+A process that ends exports what it still has: all signals beside each other, within `EngineLimits.telemetry_shutdown_s`.
 
 An exporter that is down, slow or raising never blocks, slows or breaks a request.
 `h2o.telemetry.exports`, `h2o.telemetry.spans` and `h2o.telemetry.logs` count what it did.
@@ -130,7 +130,7 @@ def _spans() -> Iterator[str]:
 def _events() -> Iterator[str]:
     yield "## Log events\n"
     yield (
-        "Events marked limited can be caused by a peer at will: at most `Limits.log_lines_per_s` of each kind are logged,\n"
+        "Events marked limited can be caused by a peer at will: at most `EngineLimits.log_lines_per_s` of each kind are logged,\n"
         "and the next one says in `h2o.suppressed` how many were not.\n"
     )
     yield "| event | level | what happened | limited | attributes |"

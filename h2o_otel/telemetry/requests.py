@@ -239,7 +239,7 @@ class ClientRequestMetrics:
         server_address, server_port: of the origin.
         protocol_version: ``network.protocol.version``: "2" or "1.1".
         counters: the block to add to, by default that of the calling thread.
-        origins_max: ``Limits.origins_labelled_max``; later origins share the label ``other``.
+        origins_max: ``EngineLimits.origins_labelled_max``; later origins share the label ``other``.
     """
 
     __slots__ = ("_active", "_address", "_last", "_last_index", "_last_status", "_port", "_queue", "_series", "_version", "block")

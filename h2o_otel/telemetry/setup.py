@@ -86,15 +86,15 @@ def configure(
         log_level: of the logger ``h2o_otel``, when ``log_format`` is given; and with ``capture_logging`` of the root
             logger, where the application leaves it at Python's "warning".
         log_stream: standard error by default.
-        log_lines_per_s: bound on lines of one kind that a peer can cause (``Limits.log_lines_per_s``).
-        log_queue_lines_max: lines that wait for the thread that writes them (``Limits.log_queue_lines_max``).
+        log_lines_per_s: bound on lines of one kind that a peer can cause (``EngineLimits.log_lines_per_s``).
+        log_queue_lines_max: lines that wait for the thread that writes them (``EngineLimits.log_queue_lines_max``).
         capture_logging: hand the application's own stdlib log records to OpenTelemetry too.
         access_log: one ``h2o.access`` event per request.
         body_sizes: record ``http.server.*.body.size``.
         excluded_urls: regular expressions, with commas if it is one text: requests, of servers and clients, whose URL
             (without its query) one of them matches have no spans and no request metrics. Left out, it is
             ``OTEL_PYTHON_EXCLUDED_URLS``.
-        origins_max: origins with labels of their own (``Limits.origins_labelled_max``).
+        origins_max: origins with labels of their own (``EngineLimits.origins_labelled_max``).
         tracer_provider, meter_provider, logger_provider: use these instead of the global ones.
         delta: the in-memory reader prefers delta temporality.
         set_global: make this the process's telemetry (``default()``), use the global providers, and make the ones

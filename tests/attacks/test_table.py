@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from h2o_otel.rules import all_rules
 from h2o_otel.telemetry.catalogue import by_name
 
@@ -28,7 +28,7 @@ def names(cell: str) -> set[str]:
 def test_row(row: list[str]) -> None:
     number, _class, limits, rules, signals, tests = row
     assert names(limits)
-    assert names(limits) <= {field.name for field in fields(Limits)}
+    assert names(limits) <= {field.name for field in fields(ServerLimits)}
     assert names(rules) or number in ("16", "25")
     assert names(rules) <= {rule.token for rule in all_rules()}
     assert names(signals)

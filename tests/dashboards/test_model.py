@@ -28,7 +28,7 @@ from h2o_otel.dashboards.expressions import (
 from h2o_otel.dashboards.model import COLOURS, Dashboard, Panel, Query, Row, quantiles
 from h2o_otel.dashboards.pages import DASHBOARDS
 from h2o_otel.dashboards.promql import RULES, write
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits, Limits, ServerLimits
 from h2o_otel.telemetry.catalogue import INSTRUMENTS
 from tests.support.faults import for_each
 
@@ -74,10 +74,10 @@ def test_panel_explains_itself(panel: Panel) -> None:
 
 @for_each("panel", PANELS)
 def test_settings_that_it_names_turn_something(panel: Panel) -> None:
-    known = {field.name for field in dataclasses.fields(Limits)}
-    for name in re.findall(r"`Limits\.(\w+)", panel.description):
-        assert name in known
-        assert re.search(rf"\.{name}\b", SOURCES), f"no code reads Limits.{name}"
+    kinds = {kind.__name__: {field.name for field in dataclasses.fields(kind)} for kind in (EngineLimits, ServerLimits, Limits)}
+    for kind, name in re.findall(r"`(\w*Limits)\.(\w+)", panel.description):
+        assert name in kinds[kind]
+        assert re.search(rf"\.{name}\b", SOURCES), f"no code reads {kind}.{name}"
 
 
 @for_each("panel", PANELS)

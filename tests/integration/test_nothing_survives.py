@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from h2o_otel import AsyncClient, Limits, Timeout
+from h2o_otel import AsyncClient, Limits, ServerLimits, Timeout
 from h2o_otel.server.config import ServerConfig
 from h2o_otel.server.server import Server
 from h2o_otel.telemetry import configure
@@ -302,7 +302,7 @@ FOR_SERVER = [
 @pytest.mark.filterwarnings("ignore")
 async def test_server(do: Any, path: str, level: str) -> None:
     """Connections that are gone wait for the collector, so those endings have it."""
-    limits = Limits(disconnect_grace_s=0.0, resets_received_burst=10_000, resets_sent_burst=10_000)
+    limits = ServerLimits(disconnect_grace_s=0.0, resets_received_burst=10_000, resets_sent_burst=10_000)
     with configure("test", level, in_memory=True, sample_ratio=1.0 if level == "detail" else None, set_global=False) as telemetry:
         server = Server(ServerConfig(app=application, port=0, lifespan="off", handle_signals=False, limits=limits, telemetry=telemetry))
         running = asyncio.ensure_future(server.serve())

@@ -22,7 +22,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 
 from h2o_otel import counters
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support import backends
 from tests.support.peer import connected
 from tests.support.waiting import eventually
@@ -146,7 +146,7 @@ async def test_starlette(middleware: bool, engine: str) -> None:
 @pytest.mark.parametrize("middleware", [True, False])
 async def test_starlette_streams_end_with_their_clients(middleware: bool) -> None:
     events = Events()
-    limits = Limits(disconnect_grace_s=0.2)
+    limits = ServerLimits(disconnect_grace_s=0.2)
     async with connected(starlette(events, middleware=middleware), limits=limits) as peer:
         answer = peer.request(path="/forever")
         while b"tick" not in answer.body:
@@ -184,7 +184,7 @@ async def test_stream_that_waits_for_its_next_event_ends_with_its_client(framewo
         return response
 
     app = Starlette(routes=[Route("/", stream)], middleware=[Middleware(Timing)] if middleware else [])
-    async with connected(app, limits=Limits(disconnect_grace_s=1800.0)) as peer:
+    async with connected(app, limits=ServerLimits(disconnect_grace_s=1800.0)) as peer:
         answer = peer.request()
         await eventually(lambda: b"first" in answer.body)
         if how == "reset":

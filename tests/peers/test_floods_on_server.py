@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits, ServerLimits
 from tests.support import backends, wire
 from tests.support.siege import post, request, siege
 from tests.support.wire import continuation, data, frame, headers, ping, priority, priority_update, rst_stream, settings, window_update
@@ -18,7 +18,7 @@ pytestmark = backends.asyncio_only
 
 ENDLESS = 20_000
 # Applications that hold on after their client is gone are cancelled soon, so that tests end soon.
-LIMITS = Limits(disconnect_grace_s=0.1)
+LIMITS = ServerLimits(disconnect_grace_s=0.1)
 FEW_RESETS = replace(LIMITS, resets_sent_burst=20)
 FEW_HANDLERS = replace(LIMITS, running_handlers_max=10)
 GET = wire.block((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"test.example"))
@@ -37,7 +37,7 @@ class Flood(NamedTuple):
     rule: str
     code: str
     says: str
-    limits: Limits = LIMITS
+    limits: EngineLimits = LIMITS
 
 
 def streams() -> Iterator[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support import backends, wire
 from tests.support.siege import post, request, siege
 from tests.support.waiting import eventually
@@ -15,7 +15,7 @@ from tests.support.wire import data, ping, rst_stream, window_update
 
 pytestmark = backends.asyncio_only
 
-DEFAULTS = Limits(disconnect_grace_s=0.1)
+DEFAULTS = ServerLimits(disconnect_grace_s=0.1)
 
 
 def numbers() -> Iterator[int]:
@@ -39,7 +39,7 @@ async def test_browser_that_cancels_a_hundred_requests_at_once(caplog: pytest.Lo
 
 async def test_all_streams_that_are_allowed_with_fewer_handlers(caplog: pytest.LogCaptureFixture) -> None:
     """A client keeps the advertised 100 streams busy; ten run at a time, the others wait, none is refused."""
-    async with siege(caplog, limits=Limits(running_handlers_max=10), lines=0) as under:
+    async with siege(caplog, limits=ServerLimits(running_handlers_max=10), lines=0) as under:
         await under.attacker.greet()
         ids = numbers()
         for _ in range(3):
@@ -117,7 +117,7 @@ async def test_ninety_cookies(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_long_poll_outlives_the_idle_time(caplog: pytest.LogCaptureFixture) -> None:
-    limits = Limits(idle_timeout_s=0.5, body_rate_grace_s=0.5, send_stall_timeout_s=0.5, disconnect_grace_s=0.1)
+    limits = ServerLimits(idle_timeout_s=0.5, body_rate_grace_s=0.5, send_stall_timeout_s=0.5, disconnect_grace_s=0.1)
     async with siege(caplog, limits=limits, lines=1) as under:
         await under.attacker.greet()
         await under.attacker.send(request(1, b"/wait"))
@@ -130,7 +130,7 @@ async def test_long_poll_outlives_the_idle_time(caplog: pytest.LogCaptureFixture
 
 async def test_slow_but_steady_upload(caplog: pytest.LogCaptureFixture) -> None:
     """2 kB a second, as a bad mobile network gives."""
-    limits = Limits(body_rate_grace_s=1.0)
+    limits = ServerLimits(body_rate_grace_s=1.0)
     async with siege(caplog, limits=limits, lines=0) as under:
         await under.attacker.greet()
         await under.attacker.send(post(1, b"/read"))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support import backends, wire
 from tests.support.siege import App, Attacker, post, request, siege
 from tests.support.waiting import eventually
@@ -15,7 +15,7 @@ from tests.support.wire import block, data, headers, literal, ping, rst_stream, 
 
 pytestmark = backends.asyncio_only
 
-LIMITS = Limits(disconnect_grace_s=0.1)
+LIMITS = ServerLimits(disconnect_grace_s=0.1)
 METHOD, SCHEME, PATH, HOST = (b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/bad"), (b":authority", b"test.example")
 
 
@@ -199,7 +199,7 @@ async def test_streams_beyond_the_limit_are_refused_and_may_be_sent_again(caplog
 
 async def test_handlers_that_outlive_their_streams_keep_their_limit(caplog: pytest.LogCaptureFixture) -> None:
     """Rapid reset against an application that takes its time: what runs is bounded, not only what is open."""
-    async with siege(caplog, limits=Limits(running_handlers_max=10, disconnect_grace_s=1.0), lines=3) as under:
+    async with siege(caplog, limits=ServerLimits(running_handlers_max=10, disconnect_grace_s=1.0), lines=3) as under:
         await under.attacker.greet()
         for n in range(1, 400, 2):
             await under.attacker.send(request(n, b"/hold"))

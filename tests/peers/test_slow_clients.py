@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support import backends, wire
 from tests.support.peers import Certificates
 from tests.support.siege import App, Attacker, post, request, siege
@@ -17,7 +17,7 @@ from tests.support.wire import continuation, data, headers, ping, window_update
 pytestmark = backends.asyncio_only
 
 # Long enough for a machine that stops now and then, between two steps of a test, too.
-SHORT = Limits(
+SHORT = ServerLimits(
     preface_timeout_s=0.5,
     settings_ack_timeout_s=0.5,
     header_block_timeout_s=0.5,

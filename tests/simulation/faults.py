@@ -16,7 +16,7 @@ from typing import Any
 
 from h2o_otel.counters import CLIENT, DIRECTIONS, FRAME_TYPES, RECV, ROLES, SEND, SERVER, Snapshot
 from h2o_otel.errors import ConnectionTerminated, LocalProtocolError, StreamReset
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from h2o_otel.rules import all_rules
 from h2o_otel.streams.stream import Stream
 from tests.simulation.world import CALM, End, Message, Wire
@@ -65,7 +65,7 @@ assert {rule.token for rule in all_rules()} >= LATE
 class FaultyEnd(End):
     """An application that notes how each exchange ended, once."""
 
-    def __init__(self, world: Any, role: int, limits: Limits) -> None:
+    def __init__(self, world: Any, role: int, limits: EngineLimits) -> None:
         super().__init__(world, role, "native", limits, enable_push=role == CLIENT and world.rng.random() < 0.5)
         self.outcomes: dict[int, str] = {}
         self.complete: set[int] = set()
@@ -273,7 +273,7 @@ class FaultyWorld:
         count = rng.choice([0, 1, 2, 3, 6]) if faults is None else faults
         self.faults = sorted((rng.randrange(250), rng.choice(FAULTS)) for _ in range(count))
 
-    def limits(self, base: Limits) -> Limits:
+    def limits(self, base: EngineLimits) -> EngineLimits:
         rng = self.rng
         mine: dict[str, Any] = {
             "stream_window_bytes": rng.choice([1, 1000, 65_535, 1_000_000]),

@@ -13,7 +13,7 @@ from typing import Any
 
 from h2o_otel.counters import CLIENT, SERVER, Counters, Snapshot
 from h2o_otel.errors import ConnectionTerminated, LocalProtocolError, StreamReset
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from h2o_otel.protocol import make_connection
 from h2o_otel.protocol.config import ConnectionConfig
 from h2o_otel.protocol.handler import Handler
@@ -73,7 +73,7 @@ class Message:
 class End(Handler):
     """One application on its connection."""
 
-    def __init__(self, world: World, role: int, engine: str, limits: Limits, enable_push: bool = False) -> None:
+    def __init__(self, world: World, role: int, engine: str, limits: EngineLimits, enable_push: bool = False) -> None:
         self.world = world
         self.rng = world.rng
         self.block = Counters()
@@ -177,7 +177,7 @@ class World:
         self.disturbances = disturbances
         windows = [1, 1000, 65_535, 1_000_000]
 
-        def limits(base: Limits) -> Limits:
+        def limits(base: EngineLimits) -> EngineLimits:
             mine = {"stream_window_bytes": rng.choice(windows), "connection_window_bytes": rng.choice([65_535, 2_000_000])}
             return replace(base, **CALM, **mine, streams_max=rng.choice([2, 100]), output_high_water_bytes=rng.choice([1, 20_000, 262_144]))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from h2o_otel import counters
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import SERVER_LIMITS, EngineLimits
 from h2o_otel.rules import CONNECTION, RULES
 from tests.support.engine import GET, Peer, requesting, serving
 from tests.support.wire import (
@@ -130,7 +130,7 @@ def pressed_answering_server() -> Peer:
     return answering_server(replace(SERVER_LIMITS, pressure_percent=0))
 
 
-def answering_server(limits: Limits = SERVER_LIMITS) -> Peer:
+def answering_server(limits: EngineLimits = SERVER_LIMITS) -> Peer:
     """The response of stream 1 waits for a window, as it did a second ago, and stream 3 for its application."""
     connection, peer = serving(limits)
     peer.sends(headers(1, request_block(), end_stream=True), headers(3, request_block(), end_stream=True))

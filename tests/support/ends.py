@@ -14,7 +14,7 @@ from h2o_otel.counters import Counters
 from h2o_otel.io.driver import Driver
 from h2o_otel.io.handler import DriverHandler
 from h2o_otel.io.loop import Loop
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from h2o_otel.protocol.config import client_config, server_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.tuning import Tuning
@@ -118,13 +118,13 @@ class Client(Server):
         return exchange
 
 
-def serving(handler: Server | None = None, limits: Limits = SERVER_LIMITS) -> tuple[Server, Callable[[Driver], None]]:
+def serving(handler: Server | None = None, limits: EngineLimits = SERVER_LIMITS) -> tuple[Server, Callable[[Driver], None]]:
     """A server's handler, and the ``setup`` that binds it."""
     made = Server() if handler is None else handler
     return made, lambda driver: driver.bind(Connection(server_config(limits), made, driver.counters), made)
 
 
-def asking(limits: Limits = CLIENT_LIMITS) -> tuple[Client, Callable[[Driver], None]]:
+def asking(limits: EngineLimits = CLIENT_LIMITS) -> tuple[Client, Callable[[Driver], None]]:
     """A client's handler, and the ``setup`` that binds it."""
     made = Client()
     return made, lambda driver: driver.bind(Connection(client_config(limits), made, driver.counters), made)
@@ -134,7 +134,7 @@ def server_driver(
     loop: Loop,
     kind: Any = Driver,
     *,
-    limits: Limits = SERVER_LIMITS,
+    limits: EngineLimits = SERVER_LIMITS,
     tls: Any = None,
     handler: Server | None = None,
     block: Counters | None = None,
@@ -148,7 +148,7 @@ def client_driver(
     loop: Loop,
     kind: Any = Driver,
     *,
-    limits: Limits = CLIENT_LIMITS,
+    limits: EngineLimits = CLIENT_LIMITS,
     tls: Any = None,
     block: Counters | None = None,
     tuning: Tuning | None = None,

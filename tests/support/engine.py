@@ -13,7 +13,7 @@ from typing import Any
 
 from h2o_otel.counters import Counters, Snapshot
 from h2o_otel.errors import ErrorCode
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from h2o_otel.protocol import events
 from h2o_otel.protocol.config import DEFAULT_TUNING, client_config, server_config
 from h2o_otel.protocol.connection import Connection
@@ -82,7 +82,7 @@ class Peer:
 
 
 def serving(
-    limits: Limits = SERVER_LIMITS,
+    limits: EngineLimits = SERVER_LIMITS,
     *,
     handshake: bool = True,
     handler: Any = None,
@@ -98,7 +98,7 @@ def serving(
 
 
 def requesting(
-    limits: Limits = CLIENT_LIMITS,
+    limits: EngineLimits = CLIENT_LIMITS,
     *,
     handshake: bool = True,
     handler: Any = None,

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from h2o_otel import AsyncClient, H2OError, Limits, Server, ServerConfig, Tuning, counters
+from h2o_otel import AsyncClient, H2OError, Limits, Server, ServerConfig, ServerLimits, Tuning, counters
 from h2o_otel.client.urls import URL
 from h2o_otel.demo.load import Load
 from h2o_otel.demo.peers import FrameClient, frame, request_block, window_update
@@ -43,7 +43,7 @@ def make_client(limits: Limits = CLIENT_LIMITS, verify: Any = None) -> AsyncClie
     return AsyncClient(verify=CA if verify is None else verify, limits=limits)
 
 
-async def _start(stack: AsyncExitStack, application: Any, limits: Limits, tuning: Tuning | None = None) -> str:
+async def _start(stack: AsyncExitStack, application: Any, limits: ServerLimits, tuning: Tuning | None = None) -> str:
     """The URL of another server in this process."""
     config = ServerConfig(
         app=application,
@@ -192,11 +192,11 @@ class Application:
             stock_url = await _start(stack, stock, STOCK_LIMITS)
             client = await stack.enter_async_context(make_client())
             self._shop = Shop(stock_url, client)
-            roomy = Limits(header_table_bytes=65_536, heap_free_bytes_max=0, buffer_quiet_s=0.3)
+            roomy = ServerLimits(header_table_bytes=65_536, heap_free_bytes_max=0, buffer_quiet_s=0.3)
             switched_on = Tuning(stream_pool=True, hpack_parallel=True)
             roomy_url = await _start(stack, small, roomy, switched_on)
-            narrow_url = await _start(stack, small, Limits(streams_max=2))
-            short_url = await _start(stack, small, Limits(memory_process_bytes_max=2_000_000))
+            narrow_url = await _start(stack, small, ServerLimits(streams_max=2))
+            short_url = await _start(stack, small, ServerLimits(memory_process_bytes_max=2_000_000))
             self._tasks.append(asyncio.create_task(self._load(stock_url)))
             for move in (push, answers_that_wait, long_fields, transfer, lost_lines):
                 self._tasks.append(asyncio.create_task(_again(move, roomy_url)))

@@ -11,7 +11,7 @@ from h2o_otel.buffers.output import OutputBuffer
 from h2o_otel.errors import LocalProtocolError
 from h2o_otel.hpack.decoder import Decoder
 from h2o_otel.hpack.encoder import Encoder
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 from h2o_otel.rules import Violation
 
 Fields = list[tuple[bytes, bytes]]
@@ -54,7 +54,7 @@ def refused(sender: Sender, fields: Fields) -> LocalProtocolError:
 
 
 def receiver(**limits: Any) -> Decoder:
-    return Decoder(counters.Counters(), counters.SERVER, Limits(**limits))
+    return Decoder(counters.Counters(), counters.SERVER, EngineLimits(**limits))
 
 
 def section(decoder: Decoder) -> Fields:

@@ -11,7 +11,7 @@ from h2o_otel.client.request import Request
 from h2o_otel.client.response import Response
 from h2o_otel.client.timeouts import Timeout
 from h2o_otel.io.loop import Loop
-from h2o_otel.limits import CLIENT_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, EngineLimits
 from h2o_otel.pool.origin import Origin
 from h2o_otel.streams.stream import Stream
 
@@ -28,7 +28,7 @@ class StillLoop(Loop):
         return SimpleNamespace(cancel=lambda: None)
 
 
-def response_of(status: int, fields: Fields, body: bytes, trailers: Fields | None = None, limits: Limits = CLIENT_LIMITS) -> Response:
+def response_of(status: int, fields: Fields, body: bytes, trailers: Fields | None = None, limits: EngineLimits = CLIENT_LIMITS) -> Response:
     """The response with these parts, read whole, its body in DATA frames of 16 KiB.
 
     Raises:

@@ -19,7 +19,7 @@ import pytest
 
 from h2o_otel import counters
 from h2o_otel.errors import ErrorCode
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import SERVER_LIMITS, EngineLimits
 from tests.support import peer as honest_peer
 from tests.support import wire
 from tests.support.waiting import eventually
@@ -239,7 +239,7 @@ def detections() -> dict[tuple[str, ...], int]:
 async def siege(
     caplog: pytest.LogCaptureFixture,
     *,
-    limits: Limits = SERVER_LIMITS,
+    limits: EngineLimits = SERVER_LIMITS,
     growth: int = GROWTH_BYTES_MAX,
     lines: int = 1,
     attacker: Attacker | None = None,

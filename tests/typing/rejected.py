@@ -6,7 +6,7 @@ from typing import assert_type
 
 import httpx
 
-from h2o_otel import AsyncClient, Response
+from h2o_otel import AsyncClient, Limits, Response, ServerConfig, ServerLimits
 
 
 async def calls(client: AsyncClient) -> None:
@@ -20,3 +20,9 @@ async def calls(client: AsyncClient) -> None:
     client.build_request("GET", "http://a.test/", timeout=[])  # wrong
     AsyncClient(timeout="soon")  # wrong
     await client.get(3)  # wrong
+    AsyncClient(limits=Limits(max_connections=5, stream_window_bytes=1_048_576))
+    AsyncClient(limits=ServerLimits())  # wrong
+    AsyncClient(limits=Limits(connections_max=5))  # wrong
+    ServerConfig(app="service:app", limits=ServerLimits(connections_max=5, streams_max=100))
+    ServerConfig(app="service:app", limits=Limits())  # wrong
+    ServerConfig(app="service:app", limits=ServerLimits(max_connections=5))  # wrong

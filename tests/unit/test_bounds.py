@@ -8,21 +8,19 @@ import re
 import pytest
 
 from h2o_otel import bounds
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits, ServerLimits
 from h2o_otel.rules import all_rules
 from tests.support.faults import for_each
 
-ALL = bounds.bounds_of(Limits)
+ALL = bounds.bounds_of(Limits) | bounds.bounds_of(ServerLimits)
 
 
 @for_each("name", list(ALL))
 def test_every_limit_says_what_it_bounds_what_happens_and_when_to_change_it(name: str) -> None:
     row = ALL[name]
     for sentence in (row.meaning, row.reached, row.change):
-        assert re.fullmatch(r"[A-Z0-9][^|]{14,}\.", sentence), (
-            f"Limits.{name}: describe it with h2o_otel.bounds.bound(); found {sentence!r}"
-        )
-    assert row.default == getattr(SERVER_LIMITS, name)
+        assert re.fullmatch(r"[A-Z0-9][^|]{14,}\.", sentence), f"{name}: describe it with h2o_otel.bounds.bound(); found {sentence!r}"
+    assert row.default == getattr(SERVER_LIMITS if hasattr(SERVER_LIMITS, name) else CLIENT_LIMITS, name)
     assert row.side in ("both", "server", "client")
 
 
@@ -109,7 +107,7 @@ def test_unknown_names_like_none() -> None:
 
 def test_changed_values() -> None:
     assert bounds.replaced(SERVER_LIMITS, {}) is SERVER_LIMITS
-    assert bounds.replaced(SERVER_LIMITS, {"streams_max": 7}) == Limits(streams_max=7)
+    assert bounds.replaced(SERVER_LIMITS, {"streams_max": 7}) == ServerLimits(streams_max=7)
 
 
 def test_a_field_without_a_description_has_empty_sentences() -> None:

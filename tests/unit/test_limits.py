@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import h2o_otel
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits, Limits, ServerLimits
 from tests.support.faults import for_each
 
 PACKAGE = Path(h2o_otel.__file__).parent
@@ -19,22 +19,39 @@ def test_frozen() -> None:
 
 
 def test_shown_by_what_differs_from_the_defaults() -> None:
-    assert repr(SERVER_LIMITS) == "Limits()"
-    assert repr(Limits(streams_max=7, idle_timeout_s=None)) == "Limits(streams_max=7, idle_timeout_s=None)"
+    assert repr(SERVER_LIMITS) == "ServerLimits()"
+    assert repr(CLIENT_LIMITS) == "Limits()"
+    assert repr(ServerLimits(streams_max=7, idle_timeout_s=None)) == "ServerLimits(streams_max=7, idle_timeout_s=None)"
     assert eval(repr(CLIENT_LIMITS)) == CLIENT_LIMITS
 
 
 def test_equal_by_value_and_hashable() -> None:
-    assert Limits() == SERVER_LIMITS
-    assert hash(Limits()) == hash(SERVER_LIMITS)
+    assert ServerLimits() == SERVER_LIMITS
+    assert hash(ServerLimits()) == hash(SERVER_LIMITS)
     assert CLIENT_LIMITS != SERVER_LIMITS
 
 
-@for_each("name", [f.name for f in dataclasses.fields(Limits)])
-def test_negative_bounds(name: str) -> None:
+def test_sides_share_the_bounds_of_the_engine_only() -> None:
+    engine, server, client = ({field.name for field in dataclasses.fields(kind)} for kind in (EngineLimits, ServerLimits, Limits))
+    assert server & client == engine
+    assert {"connections_max", "running_handlers_max"} <= server - engine
+    assert {"max_connections", "max_keepalive_connections", "keepalive_expiry", "retries_max"} <= client - engine
+
+
+def test_windows_of_a_client_are_larger() -> None:
+    assert (Limits().stream_window_bytes, Limits().connection_window_bytes) == (1_048_576, 8_388_608)
+    # A changed bound leaves them as they are.
+    assert Limits(max_connections=3).stream_window_bytes == 1_048_576
+
+
+@for_each("kind", [EngineLimits, ServerLimits, Limits])
+@for_each("name", sorted({f.name for f in (*dataclasses.fields(ServerLimits), *dataclasses.fields(Limits))}))
+def test_negative_bounds(kind: type[EngineLimits], name: str) -> None:
+    if name not in {field.name for field in dataclasses.fields(kind)}:
+        return
     with pytest.raises(ValueError) as caught:
-        Limits(**{name: -1})
-    assert str(caught.value) == f"Limits.{name} is -1; a bound is at least 0, or None where there is none"
+        kind(**{name: -1})
+    assert str(caught.value) == f"{kind.__name__}.{name} is -1; a bound is at least 0, or None where there is none"
 
 
 @pytest.mark.parametrize("value", [0, 16_383, 16_777_216])
@@ -53,8 +70,8 @@ def test_windows(name: str) -> None:
 
 
 def test_some_handler_runs() -> None:
-    with pytest.raises(ValueError, match="running_handlers_max is 0; no request would ever be answered"):
-        Limits(running_handlers_max=0)
+    with pytest.raises(ValueError, match=r"ServerLimits\.running_handlers_max is 0; no request would ever be answered"):
+        ServerLimits(running_handlers_max=0)
 
 
 def test_by_keyword_only() -> None:
@@ -74,4 +91,4 @@ def read_by_the_package() -> set[str]:
 
 
 def test_every_bound_binds() -> None:
-    assert {field.name for field in dataclasses.fields(Limits)} - read_by_the_package() == set()
+    assert {field.name for field in (*dataclasses.fields(ServerLimits), *dataclasses.fields(Limits))} - read_by_the_package() == set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from h2o_otel.bounds import bounds_of
 from h2o_otel.errors import ErrorCode
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from h2o_otel.rules import RULES, STREAM, Rule, _name_rows, all_rules, bound_of
 from tests.support.breaking import server
 from tests.support.wire import GOAWAY, data, headers, ping, request_block
@@ -22,8 +22,8 @@ def test_every_row_is_broken() -> None:
 
 def test_every_guard_names_the_limit_that_a_user_can_set() -> None:
     guards = [rule for rule in all_rules() if rule.is_abuse]
-    assert [rule.token for rule in guards if rule.bound not in bounds_of(Limits)] == []
-    assert {rule.bound for rule in all_rules() if rule.bound} <= set(bounds_of(Limits))
+    assert [rule.token for rule in guards if rule.bound not in bounds_of(ServerLimits)] == []
+    assert {rule.bound for rule in all_rules() if rule.bound} <= set(bounds_of(ServerLimits))
     assert (bound_of("send_stalled"), bound_of("data_on_stream_zero"), bound_of("nothing")) == ("send_stall_timeout_s", "", "")
 
 

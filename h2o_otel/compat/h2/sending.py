@@ -17,7 +17,7 @@ from ...hpack import encoder as hpack_encoder
 from ...hpack.encoder import Encoder
 from ...hpack.kinds import STATIC_COUNT
 from ...hpack.policies import Slot
-from ...limits import Limits
+from ...limits import EngineLimits
 from ...protocol.config import ConnectionConfig
 from ...protocol.connection import Connection
 from ...protocol.core import CONN_LOST
@@ -51,7 +51,7 @@ _CONN_LOST = CONN_LOST
 _SETTINGS = int(FrameType.SETTINGS)
 
 # The library's windows, and its bound of 64 frames in one field block; most other bounds are the engine's.
-_LIMITS = Limits(
+_LIMITS = EngineLimits(
     stream_window_bytes=65_535,
     connection_window_bytes=65_535,
     encoder_table_bytes_max=65_536,

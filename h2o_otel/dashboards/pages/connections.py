@@ -13,7 +13,7 @@ _LIFE = Row(
                 title="Connections open",
                 queries=(Query(Level("h2o.connection.active", by="h2o.role")),),
                 healthy="steady; a client needs one for every hundred requests in flight.",
-                tune="`Limits.connections_max`, `Limits.idle_timeout_s`.",
+                tune="`ServerLimits.connections_max`, `EngineLimits.idle_timeout_s`.",
             ),
             Panel(
                 title="Ended, by reason",
@@ -26,7 +26,7 @@ _LIFE = Row(
                 title="Lifetime",
                 queries=quantiles("h2o.connection.duration", by="h2o.role"),
                 healthy="minutes or more: each new connection costs a handshake and an empty HPACK table.",
-                tune="`Limits.idle_timeout_s` of the server, `Limits.keepalive_expiry` of the client.",
+                tune="`EngineLimits.idle_timeout_s` of the server, `Limits.keepalive_expiry` of the client.",
             ),
         ),
         (
@@ -48,8 +48,8 @@ _LIFE = Row(
                 queries=(Query(Count("h2o.io.accept.pauses", by="h2o.reason")),),
                 what="How often new connections had to wait because the process or the machine had no descriptor left.",
                 healthy="nothing.",
-                tune="process_descriptors: `ulimit -n`, or `Limits.connections_max` below it; against one client, "
-                "`Limits.connections_per_address_max`.",
+                tune="process_descriptors: `ulimit -n`, or `ServerLimits.connections_max` below it; against one client, "
+                "`ServerLimits.connections_per_address_max`.",
                 empty="none seen",
             ),
             Panel(
@@ -74,7 +74,7 @@ _PEER = Row(
                     Query(Quantile(0.99, "h2o.ping.rtt", by="h2o.role"), "p99 {h2o.role}"),
                 ),
                 healthy="the network's round-trip time. A higher value is a peer that answers late because it is busy.",
-                tune="`Limits.ping_interval_min_s` bounds how often PING is sent.",
+                tune="`EngineLimits.ping_interval_min_s` bounds how often PING is sent.",
                 empty="no pings yet",
             ),
             Panel(
@@ -84,13 +84,14 @@ _PEER = Row(
                     Query(Quantile(0.99, "h2o.settings.ack.duration", by="h2o.role"), "p99 {h2o.role}"),
                 ),
                 healthy="one round trip.",
-                tune="`Limits.settings_ack_timeout_s` ends a connection whose peer never acknowledges.",
+                tune="`EngineLimits.settings_ack_timeout_s` ends a connection whose peer never acknowledges.",
             ),
             Panel(
                 title="Unresponsive peers (PING timeouts)",
                 queries=(Query(Rate("h2o.ping.timeouts", by="h2o.role")),),
                 healthy="0.",
-                tune="`Limits.ping_timeout_s`; a steady rate is a middlebox that drops idle connections: lower `Limits.keepalive_expiry`.",
+                tune="`EngineLimits.ping_timeout_s`; a steady rate is a middlebox that drops idle connections: lower "
+                "`Limits.keepalive_expiry`.",
                 thresholds=(Threshold(0.001, "warning"),),
             ),
         ),
@@ -106,8 +107,8 @@ _PEER = Row(
                 ),
                 what="The last values sent and received; the largest over processes. 0 means never exchanged, or 0.",
                 healthy="peers that allow at least 100 streams and windows above 64 KiB.",
-                tune="sent by this side: `Limits.streams_max`, `Limits.stream_window_bytes`, `Limits.frame_bytes_max`, "
-                "`Limits.header_table_bytes`.",
+                tune="sent by this side: `EngineLimits.streams_max`, `EngineLimits.stream_window_bytes`, `EngineLimits.frame_bytes_max`, "
+                "`EngineLimits.header_table_bytes`.",
                 unit="{setting}",
             ),
         ),

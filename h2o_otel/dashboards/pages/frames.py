@@ -15,7 +15,7 @@ _MIX = Row(
                 title="Frames sent",
                 queries=(Query(Rate("h2o.frames", is_(_DIRECTION, "transmit"), by=_TYPE)),),
                 healthy="mostly HEADERS and DATA; few SETTINGS and PING.",
-                tune="many WINDOW_UPDATE: larger windows (`Limits.stream_window_bytes`).",
+                tune="many WINDOW_UPDATE: larger windows (`EngineLimits.stream_window_bytes`).",
                 stacked=True,
             ),
             Panel(
@@ -23,7 +23,8 @@ _MIX = Row(
                 queries=(Query(Rate("h2o.frames", is_(_DIRECTION, "receive"), by=_TYPE)),),
                 healthy="mostly HEADERS and DATA. Many PING, SETTINGS, RST_STREAM, PRIORITY or CONTINUATION frames are a "
                 "flood, which the guards count.",
-                tune="`Limits.pings_burst`, `Limits.settings_burst`, `Limits.resets_received_burst`, `Limits.continuation_frames_max`.",
+                tune="`EngineLimits.pings_burst`, `EngineLimits.settings_burst`, `EngineLimits.resets_received_burst`, "
+                "`EngineLimits.continuation_frames_max`.",
                 stacked=True,
             ),
             Panel(
@@ -38,8 +39,8 @@ _MIX = Row(
                 title="Frames per turn",
                 queries=quantiles("h2o.frame.turn.frames", by=_ROLE),
                 what="Frames that the engine parsed at once.",
-                healthy="grows with load. At `Limits.turn_frames_max` reads are parsed in slices.",
-                tune="`Limits.turn_frames_max`; Turns cut short, on the I/O dashboard, shows when that was needed.",
+                healthy="grows with load. At `EngineLimits.turn_frames_max` reads are parsed in slices.",
+                tune="`EngineLimits.turn_frames_max`; Turns cut short, on the I/O dashboard, shows when that was needed.",
             ),
         ),
     ),
@@ -70,7 +71,7 @@ _BYTES = Row(
                 ),
                 what="Payload of all other frames over all payload.",
                 healthy="low for large bodies; most of it for tiny ones.",
-                tune="`Limits.header_table_bytes`, fewer and shorter fields.",
+                tune="`EngineLimits.header_table_bytes`, fewer and shorter fields.",
             ),
             Panel(
                 title="Padding",
@@ -89,8 +90,8 @@ _BATCHES = Row(
             Panel(
                 title="Size of DATA frames",
                 queries=quantiles("h2o.frame.data.size", by=_DIRECTION),
-                healthy="near `Limits.frame_bytes_max` for large bodies. Many tiny frames are bad coalescing.",
-                tune="larger chunks from the application; `Limits.frame_bytes_max`.",
+                healthy="near `EngineLimits.frame_bytes_max` for large bodies. Many tiny frames are bad coalescing.",
+                tune="larger chunks from the application; `EngineLimits.frame_bytes_max`.",
                 empty="no DATA",
             ),
             Panel(
@@ -134,14 +135,14 @@ _FAULTS = Row(
                 queries=(Query(Rate("h2o.frame.glitches", by=(_ROLE, "h2o.glitch.kind"))),),
                 what="Valid frames without effect: unknown types, empty DATA, RFC 7540 PRIORITY, frames on closed streams.",
                 healthy="a low rate: browsers send PRIORITY, and frames in flight arrive after their stream was cancelled.",
-                tune="`Limits.glitches_burst` and `Limits.glitches_refill_per_s` end the connection.",
+                tune="`EngineLimits.glitches_burst` and `EngineLimits.glitches_refill_per_s` end the connection.",
                 empty="none seen",
             ),
             Panel(
                 title="Control frames that wait",
                 queries=(Query(Level("h2o.frame.control_queue.size", by=_ROLE)),),
                 healthy="near 0. It grows when a peer asks faster than it reads.",
-                tune="`Limits.control_queue_frames_max` ends the connection.",
+                tune="`EngineLimits.control_queue_frames_max` ends the connection.",
                 thresholds=(Threshold(500, "warning"), Threshold(900, "bad")),
             ),
             Panel(

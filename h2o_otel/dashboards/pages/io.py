@@ -47,8 +47,8 @@ _SOCKETS = Row(
                     Query(Quantile(0.99, "h2o.io.size", by=_DIRECTION), "p99 {network.io.direction}"),
                 ),
                 what="Bytes per read and per write.",
-                healthy="grows with load. Reads that sit at `Limits.read_buffer_bytes` want a larger buffer.",
-                tune="`Limits.read_buffer_bytes`, `Limits.output_high_water_bytes`.",
+                healthy="grows with load. Reads that sit at `EngineLimits.read_buffer_bytes` want a larger buffer.",
+                tune="`EngineLimits.read_buffer_bytes`, `EngineLimits.output_high_water_bytes`.",
             ),
             Panel(
                 title="Bytes per operation",
@@ -60,10 +60,10 @@ _SOCKETS = Row(
             Panel(
                 title="Turns cut short",
                 queries=(Query(Rate("h2o.io.yields", by=_ROLE)),),
-                what="Connections that had parsed for `Limits.turn_s_max` and queued behind the others with frames left.",
+                what="Connections that had parsed for `EngineLimits.turn_s_max` and queued behind the others with frames left.",
                 healthy="0, except during bursts of small frames. A steady rate is a peer that floods; other connections are "
                 "not delayed by it.",
-                tune="`Limits.turn_frames_max`, `Limits.turn_s_max`; `Tuning.protocol_fair_scheduling`.",
+                tune="`EngineLimits.turn_frames_max`, `EngineLimits.turn_s_max`; `Tuning.protocol_fair_scheduling`.",
             ),
         ),
     ),
@@ -77,19 +77,19 @@ _PRESSURE = Row(
                 title="Waiting on the transport",
                 queries=(Query(Level("h2o.io.write_queue.size", by=_ROLE)),),
                 healthy="near 0: peers read as fast as this process writes.",
-                tune="`Limits.output_high_water_bytes` bounds it per connection.",
+                tune="`EngineLimits.output_high_water_bytes` bounds it per connection.",
             ),
             Panel(
                 title="Pauses",
                 queries=(Query(Rate("h2o.io.pauses", by=_ROLE)),),
                 healthy="0, except for large bodies to slow peers.",
-                tune="`Limits.output_high_water_bytes`.",
+                tune="`EngineLimits.output_high_water_bytes`.",
             ),
             Panel(
                 title="Length of pauses",
                 queries=quantiles("h2o.io.pause.duration"),
                 healthy="the time that the network takes to drain the high-water mark.",
-                tune="`Limits.send_stall_timeout_s` ends streams to peers that never read.",
+                tune="`EngineLimits.send_stall_timeout_s` ends streams to peers that never read.",
                 empty="no pauses",
             ),
             Panel(

@@ -74,7 +74,7 @@ _SERVER = Row(
                 title="Requests in flight",
                 queries=(Query(Level("http.server.active_requests", by="http.request.method")),),
                 healthy="rate times duration; it returns to the base after each burst.",
-                tune="`limit_concurrency`, `Limits.running_handlers_max` per connection.",
+                tune="`limit_concurrency`, `ServerLimits.running_handlers_max` per connection.",
                 stacked=True,
             ),
             Panel(
@@ -95,7 +95,7 @@ _SERVER = Row(
                 ),
                 what="Sizes of uploads and downloads. Recorded only with `configure(body_sizes=True)`.",
                 healthy="what your application expects.",
-                tune="`Limits.stream_window_bytes` near the p99 of uploads lets one arrive in a single round trip.",
+                tune="`EngineLimits.stream_window_bytes` near the p99 of uploads lets one arrive in a single round trip.",
                 empty="off (body_sizes)",
             ),
         ),
@@ -110,7 +110,7 @@ _CLIENT = Row(
                 title="Rate by origin",
                 queries=(Query(Events(CALLED, by=("http.request.method", "server.address"))),),
                 healthy="follows your traffic.",
-                tune="`Limits.origins_labelled_max` origins have a label of their own.",
+                tune="`EngineLimits.origins_labelled_max` origins have a label of their own.",
                 stacked=True,
             ),
             Panel(

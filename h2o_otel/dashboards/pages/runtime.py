@@ -89,7 +89,7 @@ _PROCESS = Row(
                 title="File descriptors",
                 queries=(Query(Level("process.unix.file_descriptor.count", by="instance")),),
                 healthy="connections plus a few dozen.",
-                tune="`ulimit -n`; `Limits.connections_max` must stay below it.",
+                tune="`ulimit -n`; `ServerLimits.connections_max` must stay below it.",
             ),
             Panel(
                 title="Threads",
@@ -103,7 +103,7 @@ _PROCESS = Row(
                 title="Applications running",
                 queries=(Query(Level("h2o.asgi.handlers", by="h2o.asgi.state")),),
                 healthy="running follows the load; waiting is 0.",
-                tune="waiting: `Limits.running_handlers_max` per connection, `limit_concurrency` over all.",
+                tune="waiting: `ServerLimits.running_handlers_max` per connection, `limit_concurrency` over all.",
                 stacked=True,
             ),
             Panel(
@@ -176,14 +176,14 @@ _COST = Row(
                 title="Log events",
                 queries=(Query(Rate("h2o.telemetry.logs", by="h2o.result")),),
                 healthy="few, nothing dropped. Suppressed ones are repeats that one peer caused.",
-                tune="`Limits.log_lines_per_s`.",
+                tune="`EngineLimits.log_lines_per_s`.",
             ),
             Panel(
                 title="Log lines lost",
                 queries=(Query(Rate("h2o.log.dropped", by="h2o.reason")),),
                 healthy="0.",
                 tune="queue_full: lines come faster than they can be written, so turn `--access-log` off or raise "
-                "`Limits.log_queue_lines_max`; write_failed: the disk is full, or the pipe is not read.",
+                "`EngineLimits.log_queue_lines_max`; write_failed: the disk is full, or the pipe is not read.",
             ),
             Panel(
                 title="Exports",

@@ -21,13 +21,13 @@ _CONCURRENCY = Row(
                 what="Streams open, and MAX_CONCURRENT_STREAMS over all connections: transmit limits streams that this "
                 "side opens, receive those of peers.",
                 healthy="under 80 % of the limit that applies.",
-                tune="`Limits.streams_max` of the server; for the client a second `AsyncClient` has a connection of its own.",
+                tune="`EngineLimits.streams_max` of the server; for the client a second `AsyncClient` has a connection of its own.",
             ),
             Panel(
                 title="Streams, of what is allowed",
                 queries=(Query(common.SERVER_STREAMS_USED, "server"), Query(common.CLIENT_STREAMS_USED, "client")),
                 healthy="under 80 %.",
-                tune="`Limits.streams_max` of the server.",
+                tune="`EngineLimits.streams_max` of the server.",
                 thresholds=(Threshold(0.8, "warning"), Threshold(0.95, "bad")),
             ),
             Panel(
@@ -72,7 +72,8 @@ _ENDINGS = Row(
                 title="Resets, by code",
                 queries=(Query(Rate("h2o.stream.resets", by=(_ROLE, _DIRECTION, "h2o.error_code"))),),
                 healthy="CANCEL received as often as users go away; NO_ERROR sent for uploads that were answered early.",
-                tune="a flood of CANCEL received is rapid reset: `Limits.resets_received_burst`, `Limits.resets_received_refill_per_s`.",
+                tune="a flood of CANCEL received is rapid reset: `EngineLimits.resets_received_burst`, "
+                "`EngineLimits.resets_received_refill_per_s`.",
                 empty="none seen",
             ),
         ),
@@ -88,7 +89,8 @@ _FLOW = Row(
                 title="Writes stalled",
                 queries=(Query(Rate("h2o.flow_control.stalls", by=(_ROLE, _SCOPE))),),
                 healthy="0 for small bodies; for large ones at most a few per body.",
-                tune="stream: `Limits.stream_window_bytes` of the receiver; connection: `Limits.connection_window_bytes` of the receiver.",
+                tune="stream: `EngineLimits.stream_window_bytes` of the receiver; connection: "
+                "`EngineLimits.connection_window_bytes` of the receiver.",
             ),
             Panel(
                 title="Time stalled",
@@ -102,7 +104,7 @@ _FLOW = Row(
                 queries=(Query(Rate("h2o.flow_control.retunes", by=(_ROLE, "h2o.result"))),),
                 what="Receive windows that grew to a measured bandwidth-delay product, or shrank for want of use or of memory.",
                 healthy="a few when large bodies begin; steady shrinking is memory pressure.",
-                tune="`Limits.window_bytes_max`, `Limits.window_probe_interval_s`.",
+                tune="`EngineLimits.window_bytes_max`, `EngineLimits.window_probe_interval_s`.",
                 empty="none",
             ),
             Panel(
@@ -112,7 +114,7 @@ _FLOW = Row(
                     Query(Quantile(0.99, "h2o.flow_control.stall.duration", by=_SCOPE), "p99 {h2o.flow_control.scope}"),
                 ),
                 healthy="about one round trip: the window is slightly too small. Seconds: the reader is slow.",
-                tune="`Limits.send_stall_timeout_s` ends a stream whose reader never comes back.",
+                tune="`EngineLimits.send_stall_timeout_s` ends a stream whose reader never comes back.",
                 empty="no stalls",
             ),
         ),
@@ -121,20 +123,20 @@ _FLOW = Row(
                 title="Windows",
                 queries=(Query(Level("h2o.flow_control.window", by=(_ROLE, _DIRECTION))),),
                 healthy="transmit well above 0, so that writes need not wait.",
-                tune="`Limits.stream_window_bytes`, `Limits.connection_window_bytes`.",
+                tune="`EngineLimits.stream_window_bytes`, `EngineLimits.connection_window_bytes`.",
             ),
             Panel(
                 title="Target of receive windows",
                 queries=(Query(Level("h2o.flow_control.target", by=(_ROLE, _SCOPE))),),
                 what="Sum over connections: of the connection's window, and of the window that each gives a stream.",
                 healthy="the initial value on paths with a short round trip; larger on long ones, after large bodies.",
-                tune="`Limits.window_bytes_max` bounds each; `Tuning.protocol_window_tuning` off keeps the initial values.",
+                tune="`EngineLimits.window_bytes_max` bounds each; `Tuning.protocol_window_tuning` off keeps the initial values.",
             ),
             Panel(
                 title="Received, not yet read",
                 queries=(Query(Level("h2o.flow_control.unread", by=_ROLE)),),
                 healthy="small. It is memory that slow applications hold.",
-                tune="`Limits.stream_window_bytes` bounds it per stream, `Limits.connection_window_bytes` per connection.",
+                tune="`EngineLimits.stream_window_bytes` bounds it per stream, `EngineLimits.connection_window_bytes` per connection.",
             ),
             Panel(
                 title="WINDOW_UPDATE per DATA frame",
@@ -163,7 +165,7 @@ _PRIORITY = Row(
                 queries=(Query(Rate("h2o.push.promises", by=(_ROLE, "h2o.result"))),),
                 what="Pushed responses: promised or taken, refused at a limit, cancelled by either side, not allowed by the client.",
                 healthy="0 unless you push; then few cancelled, since each of those was sent for nothing.",
-                tune="103 Early Hints instead; `Tuning.protocol_push`, `Limits.push_promises_max`.",
+                tune="103 Early Hints instead; `Tuning.protocol_push`, `EngineLimits.push_promises_max`.",
                 empty="none made",
             ),
             Panel(

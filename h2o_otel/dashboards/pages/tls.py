@@ -20,7 +20,7 @@ _HANDSHAKES = Row(
                     ),
                 ),
                 healthy="few beside the rate of requests: connections live long.",
-                tune="`Limits.keepalive_expiry` of clients, `Limits.idle_timeout_s` of servers.",
+                tune="`Limits.keepalive_expiry` of clients, `EngineLimits.idle_timeout_s` of servers.",
             ),
             Panel(
                 title="Failures, by type",
@@ -59,7 +59,7 @@ _HANDSHAKES = Row(
                 title="Handshakes in progress",
                 queries=(Query(Level("h2o.tls.handshake.active", by=_ROLE)),),
                 healthy="near 0. A plateau is a storm: every client reconnects at once.",
-                tune="`Limits.connections_max`; more processes; `Limits.tls_handshake_timeout_s`.",
+                tune="`ServerLimits.connections_max`; more processes; `EngineLimits.tls_handshake_timeout_s`.",
             ),
             Panel(
                 title="Protocol chosen (ALPN)",

@@ -9,11 +9,11 @@ import pytest
 
 from h2o_otel.bounds import bounds_of
 from h2o_otel.cli import _limits, main, serve
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import SERVER_LIMITS, ServerLimits
 from tests.support.faults import for_each
 
 
-def limits(*arguments: str, **environment: str) -> Limits:
+def limits(*arguments: str, **environment: str) -> ServerLimits:
     parser = argparse.ArgumentParser()
     serve.register(parser.add_subparsers())
     return _limits.limits_of(parser.parse_args(["serve", "m:a", *arguments]).limit, environment)
@@ -34,7 +34,7 @@ def test_environment_is_read_and_the_command_line_wins() -> None:
     assert limits("--limit", "streams_max=8", **environment) == replace(SERVER_LIMITS, streams_max=8, body_stall_timeout_s=120.5)
 
 
-@for_each("name", list(bounds_of(Limits)))
+@for_each("name", list(bounds_of(ServerLimits)))
 def test_every_limit_can_be_set_both_ways(name: str) -> None:
     default = getattr(SERVER_LIMITS, name)
     value = 32_768 if name == "frame_bytes_max" else 8 if default is None else default * 2
@@ -62,7 +62,7 @@ def test_what_cannot_be(argument: str, text: str, capsys: pytest.CaptureFixture[
     [
         ({"H2O_OTEL_LIMIT_IDLE_TIMOUT_S": "1"}, "H2O_OTEL_LIMIT_IDLE_TIMOUT_S names no limit; did you mean H2O_OTEL_LIMIT_IDLE_TIMEOUT_S"),
         ({"H2O_OTEL_LIMIT_STREAMS_MAX": "x"}, "H2O_OTEL_LIMIT_STREAMS_MAX: streams_max is 'x'; it takes an integer"),
-        ({"H2O_OTEL_LIMIT_STREAMS_MAX": "-1"}, "Limits.streams_max is -1; a bound is at least 0"),
+        ({"H2O_OTEL_LIMIT_STREAMS_MAX": "-1"}, "ServerLimits.streams_max is -1; a bound is at least 0"),
         ({"H2O_OTEL_LIMIT_QQQ": "1"}, "H2O_OTEL_LIMIT_QQQ names no limit; h2o-otel serve --list-limits prints them"),
     ],
 )
@@ -88,7 +88,7 @@ def test_the_list_has_every_limit_with_meaning_default_and_unit(capsys: pytest.C
     assert "\nidle_timeout_s = 75.0 seconds, or none (servers)\n" in text
     assert "\nconnections_per_address_max = none (servers)\n" in text
     words = " ".join(text.split())
-    for row in bounds_of(Limits).values():
+    for row in bounds_of(ServerLimits).values():
         assert f"{row.name} = " in words
         assert f"{row.meaning} {row.reached} {row.change}" in words
 

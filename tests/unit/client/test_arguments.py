@@ -49,6 +49,7 @@ def test_timeouts_and_limits_of_httpx_are_taken() -> None:
         ({"timeout": float("nan")}, ValueError, "is nan"),
         ({"limits": 5}, TypeError, r"of type int; give h2o_otel.Limits\(...\) or httpx.Limits"),
         ({"limits": {"max_connections": 5}}, TypeError, "of type dict"),
+        ({"limits": h2o_otel.ServerLimits()}, TypeError, r"a ServerLimits; a client takes h2o_otel.Limits"),
         ({"headers": 3}, TypeError, "headers are of type int; give a mapping"),
         ({"headers": "accept: a"}, TypeError, "headers are of type str"),
         ({"base_url": b"http://a.test"}, TypeError, "of type bytes; give a str or URL"),

@@ -5,7 +5,7 @@ import pytest
 from h2o_otel import counters
 from h2o_otel.counters import Counters
 from h2o_otel.hpack.decoder import Decoder
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 from h2o_otel.rules import Violation
 from tests.support.counting import nonzero
 from tests.support.hpack import Sender, decoded, malformed, plain, receiver
@@ -84,7 +84,7 @@ def test_long_string_leaves_no_large_scratch() -> None:
 
 def test_counters() -> None:
     block = Counters()
-    decoder = Decoder(block, counters.SERVER, Limits())
+    decoder = Decoder(block, counters.SERVER, EngineLimits())
     wire = b"\x82" + plain((b"a", b"bc"), index=True) + plain((b"d", b"e")) + b"\x10\x01f\x01g" + bytes([0x80 | 62])
     decoder.decode_block(wire)
     seen = counters.Snapshot()
@@ -103,18 +103,18 @@ def test_counters() -> None:
 def test_names_are_counted() -> None:
     """Those of the tables are no names on the wire."""
     block = Counters()
-    decoder = Decoder(block, counters.CLIENT, Limits())
+    decoder = Decoder(block, counters.CLIENT, EngineLimits())
     decoder.decode_block(plain((b"x-name-of-test-names", b"1"), (b"x-name-of-test-names", b"2")) + b"\x04\x01/" + b"\x82")
     assert nonzero(block, "hpack_names") == {("receive", "examined"): 1, ("receive", "cached"): 1}
     block = Counters()
-    decoder = Decoder(block, counters.CLIENT, Limits(), name_cache=False)
+    decoder = Decoder(block, counters.CLIENT, EngineLimits(), name_cache=False)
     decoder.decode_block(plain((b"x-name-of-test-names", b"1"), (b"x-name-of-test-names", b"2")))
     assert nonzero(block, "hpack_names") == {("receive", "examined"): 2}
 
 
 def test_one_block_in_64_is_timed() -> None:
     block = Counters()
-    decoder = Decoder(block, counters.CLIENT, Limits())
+    decoder = Decoder(block, counters.CLIENT, EngineLimits())
     for _ in range(63):
         decoder.decode_block(b"\x82")
     assert nonzero(block, "hpack_time_ns") == {}
@@ -140,7 +140,7 @@ def test_fields_that_no_hop_may_index() -> None:
 def test_table_as_gauges(role: int) -> None:
     """Its size and capacity are those of now, whatever happened to it, and nothing is left of them in the end."""
     block = Counters()
-    decoder = Decoder(block, role, Limits())
+    decoder = Decoder(block, role, EngineLimits())
     key = counters.ROLES[role], "receive"
     for n in range(3):
         decoder.decode_block(plain((b"a%d" % n, b"b"), index=True))
@@ -165,7 +165,7 @@ def test_unknown_index_names_the_end_of_the_tables() -> None:
 
 def test_errors_are_counted() -> None:
     block = Counters()
-    decoder = Decoder(block, counters.SERVER, Limits(header_fields_max=1))
+    decoder = Decoder(block, counters.SERVER, EngineLimits(header_fields_max=1))
     decoder.decode_block(b"\x82\x84" + plain((b"a", b"b"), (b"a", b"b")))
     with pytest.raises(Violation):
         decoder.decode_block(b"\x80", 5)

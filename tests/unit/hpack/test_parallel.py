@@ -9,7 +9,7 @@ import pytest
 from h2o_otel import counters
 from h2o_otel.hpack.decoder import Decoder
 from h2o_otel.hpack.parallel import Ahead, decode_blocks
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 from h2o_otel.rules import Violation
 from tests.support.hpack import Fields, Sender, receiver, section
 
@@ -20,7 +20,7 @@ def fields_of(rng: random.Random, n: int = 6) -> Fields:
 
 
 def parallel(bytes_min: int = 0) -> Decoder:
-    return Decoder(counters.Counters(), counters.SERVER, Limits(hpack_parallel_bytes_min=bytes_min), parallel=True)
+    return Decoder(counters.Counters(), counters.SERVER, EngineLimits(hpack_parallel_bytes_min=bytes_min), parallel=True)
 
 
 def outcome(decoder: Decoder, block: bytes) -> str:

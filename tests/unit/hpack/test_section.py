@@ -5,7 +5,7 @@ import pytest
 from h2o_otel.counters import SERVER, Counters
 from h2o_otel.hpack import kinds
 from h2o_otel.hpack.decoder import Decoder
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 from tests.support.hpack import malformed, plain, receiver
 
 REQUEST = ((b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"example.com"), (b":path", b"/a"))
@@ -135,7 +135,7 @@ def test_malformed(fields: list[tuple[bytes, bytes]], token: str, index: bool) -
         count = len(fields)
         assert malformed(bytes(0x80 | (61 + count - i) for i in range(count)), decoder) == token
         # And with one, where entries are examined each time that they come.
-        decoder = Decoder(Counters(), SERVER, Limits(), False)
+        decoder = Decoder(Counters(), SERVER, EngineLimits(), False)
         decoder.decode_block(plain(*fields, index=True))
         assert malformed(bytes(0x80 | (61 + count - i) for i in range(count)), decoder) == token
 

@@ -11,7 +11,7 @@ import pytest
 from h2o_otel import counters
 from h2o_otel.errors import LocalProtocolError
 from h2o_otel.hpack.decoder import Decoder
-from h2o_otel.limits import CLIENT_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, EngineLimits
 from h2o_otel.protocol.config import client_config
 from h2o_otel.protocol.connection import Connection
 from h2o_otel.rules import Violation
@@ -36,7 +36,7 @@ DECODERS: dict[str, dict[str, bool]] = {
 
 
 def decoder_of(name: str, **limits: Any) -> Decoder:
-    return Decoder(counters.Counters(), counters.SERVER, Limits(**limits), **DECODERS[name])
+    return Decoder(counters.Counters(), counters.SERVER, EngineLimits(**limits), **DECODERS[name])
 
 
 def section_of(rng: random.Random) -> Fields:

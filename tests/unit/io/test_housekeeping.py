@@ -12,7 +12,7 @@ from h2o_otel.buffers.pool import OUTPUT, local_pool, local_pools
 from h2o_otel.counters import Counters, Snapshot
 from h2o_otel.io.driver import Driver
 from h2o_otel.io.memory import VirtualLoop, pair
-from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, Limits
+from h2o_otel.limits import CLIENT_LIMITS, SERVER_LIMITS, EngineLimits
 from h2o_otel.memory.budget import QUEUES
 from h2o_otel.memory.heap import Heap
 from h2o_otel.tuning import Tuning
@@ -25,7 +25,7 @@ POST = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"test"), 
 class Ends:
     """A client and a server joined by memory, on counters of their own."""
 
-    def __init__(self, limits: Limits = SERVER_LIMITS, tuning: Tuning | None = None) -> None:
+    def __init__(self, limits: EngineLimits = SERVER_LIMITS, tuning: Tuning | None = None) -> None:
         self.loop = VirtualLoop()
         self.block = Counters()
         self.server_driver, _ = server_driver(self.loop, block=self.block, limits=limits, tuning=tuning)

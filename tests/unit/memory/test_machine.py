@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 from h2o_otel.memory import machine
 from tests.support.engine import serving
 
@@ -66,17 +66,17 @@ def test_this_machine() -> None:
 
 def test_the_share_is_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "machine_bytes", lambda: 2 * GIB)
-    assert machine.process_bytes_max(Limits()) == GIB
-    assert machine.process_bytes_max(Limits(memory_process_percent=25)) == GIB // 2
-    assert machine.process_bytes_max(Limits(memory_process_percent=0)) is None
-    assert machine.process_bytes_max(Limits(memory_process_bytes_max=5)) == 5
+    assert machine.process_bytes_max(EngineLimits()) == GIB
+    assert machine.process_bytes_max(EngineLimits(memory_process_percent=25)) == GIB // 2
+    assert machine.process_bytes_max(EngineLimits(memory_process_percent=0)) is None
+    assert machine.process_bytes_max(EngineLimits(memory_process_bytes_max=5)) == 5
     monkeypatch.setattr(machine, "machine_bytes", lambda: None)
-    assert machine.process_bytes_max(Limits()) is None
+    assert machine.process_bytes_max(EngineLimits()) is None
 
 
 def test_connections_have_it() -> None:
     there = machine.machine_bytes()
     made, _ = serving()
     assert made.budget.bytes_max == (-1 if there is None else there // 2)
-    made, _ = serving(Limits(memory_process_percent=0))
+    made, _ = serving(EngineLimits(memory_process_percent=0))
     assert made.budget.bytes_max == -1

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from h2o_otel.errors import LocalProtocolError
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import SERVER_LIMITS, EngineLimits
 from h2o_otel.protocol.connection import Connection
 from tests.support.engine import POST, Peer, requesting, serving
 from tests.support.wire import (
@@ -28,7 +28,7 @@ from tests.support.wire import (
 SMALL = replace(SERVER_LIMITS, stream_window_bytes=1000, connection_window_bytes=65_535)
 
 
-def receiving(limits: Limits = SMALL) -> tuple[Connection, Peer]:
+def receiving(limits: EngineLimits = SMALL) -> tuple[Connection, Peer]:
     server, peer = serving(limits)
     peer.sends(headers(1, request_block(b"POST")))
     peer.forget()
@@ -324,7 +324,7 @@ def test_response_body_interleaves_with_the_request_body() -> None:
 
 @pytest.mark.parametrize(("size", "told"), [(65_536, []), (65_537, ["writable 1"])])
 def test_producer_is_told_only_if_it_had_to_wait(size: int, told: list[str]) -> None:
-    """Above ``Limits.send_buffer_stream_bytes`` it waits, and goes on below half of that."""
+    """Above ``EngineLimits.send_buffer_stream_bytes`` it waits, and goes on below half of that."""
     client, peer = sending(stream=0)
     client.send_data(client.streams[1], bytes(size), False, peer.now)
     peer.sends(window_update(1, size - 32_769))

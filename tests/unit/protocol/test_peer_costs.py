@@ -10,7 +10,7 @@ import pytest
 from h2o_otel import counters, rules
 from h2o_otel._pure import build
 from h2o_otel.hpack.decoder import Decoder
-from h2o_otel.limits import Limits
+from h2o_otel.limits import EngineLimits
 from tests.support.engine import serving
 from tests.support.hpack import plain, receiver
 from tests.support.wire import PRIORITY_UPDATE, frame, headers, priority_update, request_block
@@ -90,7 +90,7 @@ def test_a_long_priority_update_is_ignored_and_counted() -> None:
 
 
 def test_the_limit_of_priorities_is_settable() -> None:
-    server, peer = serving(Limits(priority_bytes_max=4))
+    server, peer = serving(EngineLimits(priority_bytes_max=4))
     peer.sends(headers(1, request_block(b"GET", b"/", (b"priority", b"u=1")), end_stream=True))
     peer.sends(headers(3, request_block(b"GET", b"/", (b"priority", b"u=1, i")), end_stream=True))
     peer.sends(frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x01u=6,i"))

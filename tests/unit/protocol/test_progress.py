@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from h2o_otel import counters
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import SERVER_LIMITS, EngineLimits
 from h2o_otel.memory.budget import QUEUES
 from h2o_otel.protocol.config import server_config
 from h2o_otel.protocol.connection import Connection
@@ -37,7 +37,7 @@ def rules(peer: Peer) -> list[str]:
     return [error.rule for error in peer.errors()]
 
 
-def uploading(limits: Limits = SERVER_LIMITS, fields: bytes | None = None) -> tuple[Any, Peer]:
+def uploading(limits: EngineLimits = SERVER_LIMITS, fields: bytes | None = None) -> tuple[Any, Peer]:
     """A server with an open request whose application waits for the body."""
     server, peer = serving(limits)
     peer.sends(headers(1, request_block(b"POST") if fields is None else fields))
@@ -103,7 +103,7 @@ def test_application_that_does_something_else_is_owed_nothing() -> None:
 
 
 @pytest.mark.parametrize("limits", [SERVER_LIMITS, SHORT], ids=["plenty", "short"])
-def test_bidirectional_stream_may_pause_for_ever(limits: Limits) -> None:
+def test_bidirectional_stream_may_pause_for_ever(limits: EngineLimits) -> None:
     """gRPC: both sides talk when they have something to say."""
     server, peer = uploading(limits)
     server.send_response(server.streams[1], 200, [], False, peer.now)
@@ -116,7 +116,7 @@ def test_bidirectional_stream_may_pause_for_ever(limits: Limits) -> None:
 
 
 @pytest.mark.parametrize("limits", [SERVER_LIMITS, SHORT], ids=["plenty", "short"])
-def test_events_that_come_rarely(limits: Limits) -> None:
+def test_events_that_come_rarely(limits: EngineLimits) -> None:
     """Server-sent events: the client has all there was, so it owes nothing, however long nothing is sent."""
     server, peer = serving(limits)
     peer.sends(headers(1, request_block(), end_stream=True))
@@ -129,7 +129,7 @@ def test_events_that_come_rarely(limits: Limits) -> None:
 
 
 @pytest.mark.parametrize(("limits", "survives"), [(SERVER_LIMITS, True), (SHORT, False)], ids=["plenty", "short"])
-def test_download_whose_reader_pauses_for_a_minute(limits: Limits, survives: bool) -> None:
+def test_download_whose_reader_pauses_for_a_minute(limits: EngineLimits, survives: bool) -> None:
     server, peer = serving(limits)
     peer.sends(headers(1, request_block(), end_stream=True))
     server.send_response(server.streams[1], 200, [], False, peer.now)
@@ -203,7 +203,7 @@ def test_server_that_is_busy_before_it_says_anything() -> None:
 
 
 @pytest.mark.parametrize("limits", [SERVER_LIMITS, SHORT], ids=["plenty", "short"])
-def test_server_that_pauses(limits: Limits) -> None:
+def test_server_that_pauses(limits: EngineLimits) -> None:
     """A client ends nothing by itself: neither an upload that is not taken, nor a response that does not come."""
     client, peer = requesting(limits)
     client.send_request(POST, False, peer.now)

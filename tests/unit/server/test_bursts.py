@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from h2o_otel import counters
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support.backends import asyncio_only
 from tests.support.peer import serving
 from tests.support.waiting import eventually
@@ -130,7 +130,7 @@ async def test_all_of_a_burst_are_answered(engine: str) -> None:
 @ENGINES
 async def test_held_requests_start_no_more_handlers_than_streams_are_allowed(engine: str) -> None:
     app = Held()
-    async with meeting(app, engine=engine, limits=Limits(streams_max=5)) as client:
+    async with meeting(app, engine=engine, limits=ServerLimits(streams_max=5)) as client:
         client.writer.write(PREFACE + settings() + burst(20) + settings_ack())
         await eventually(lambda: app.started == 5)
         await client.heard()
@@ -143,7 +143,7 @@ async def test_held_requests_start_no_more_handlers_than_streams_are_allowed(eng
 @ENGINES
 async def test_held_requests_that_are_cancelled_never_run(engine: str) -> None:
     app = Held()
-    async with meeting(app, engine=engine, limits=Limits(streams_max=5)) as client:
+    async with meeting(app, engine=engine, limits=ServerLimits(streams_max=5)) as client:
         client.writer.write(PREFACE + settings() + burst(20) + settings_ack())
         await eventually(lambda: app.started == 5)
         client.writer.write(b"".join(rst_stream(2 * n + 1, 8) for n in range(5, 20)))
@@ -159,7 +159,7 @@ async def test_held_requests_that_are_cancelled_never_run(engine: str) -> None:
 async def test_what_is_not_held_is_refused_and_counted(engine: str) -> None:
     app = Held()
     before = counters.collect()
-    async with meeting(app, engine=engine, limits=Limits(streams_max=5, streams_held_max=10)) as client:
+    async with meeting(app, engine=engine, limits=ServerLimits(streams_max=5, streams_held_max=10)) as client:
         client.writer.write(PREFACE + settings() + burst(40))
         await eventually(lambda: len(client.reset()) == 25)
         assert set(client.reset().values()) == {7}
@@ -176,7 +176,7 @@ async def test_what_is_not_held_is_refused_and_counted(engine: str) -> None:
 async def test_held_requests_outlive_a_limit_of_no_streams() -> None:
     """Setting the limit to 0 takes no new streams, and answers those that are open."""
     app = Held()
-    async with serving(app, limits=Limits(streams_max=5)) as server:
+    async with serving(app, limits=ServerLimits(streams_max=5)) as server:
         client = Client(*await asyncio.open_connection("127.0.0.1", server.addresses[0][1]))
         client.writer.write(PREFACE + settings() + burst(20) + settings_ack())
         await eventually(lambda: app.started == 5)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import CLIENT_LIMITS, ServerLimits
 from h2o_otel.server import ConfigError, Server, ServerConfig, load_app
 from h2o_otel.tuning import Tuning
 
@@ -24,6 +24,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         ({"loop": "trio"}, "auto, asyncio, uvloop"),
         ({"port": 70_000}, "0 to 65535"),
         ({"uds": "/x", "fd": 3}, "uds and fd"),
+        ({"limits": CLIENT_LIMITS}, r"a Limits; a server takes h2o_otel\.ServerLimits"),
         ({"ssl_keyfile": "key.pem"}, "without ssl_certfile"),
     ],
 )
@@ -102,5 +103,5 @@ def test_grace_comes_from_the_setting_or_the_limits() -> None:
 def test_notice_is_the_same_part_of_another_grace_time() -> None:
     assert ServerConfig(app=app).notice_s == 5.0
     assert ServerConfig(app=app, timeout_graceful_shutdown=16.0).notice_s == 10.0
-    assert ServerConfig(app=app, limits=Limits(shutdown_grace_s=3.0)).notice_s == 3.0
-    assert ServerConfig(app=app, limits=Limits(shutdown_grace_s=0.0), timeout_graceful_shutdown=2.0).notice_s == 2.0
+    assert ServerConfig(app=app, limits=ServerLimits(shutdown_grace_s=3.0)).notice_s == 3.0
+    assert ServerConfig(app=app, limits=ServerLimits(shutdown_grace_s=0.0), timeout_graceful_shutdown=2.0).notice_s == 2.0

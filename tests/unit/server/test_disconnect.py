@@ -12,7 +12,7 @@ import pytest
 
 from h2o_otel import counters
 from h2o_otel.errors import ClientDisconnected
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support import backends, wire
 from tests.support.peer import Peer, connected, serving
 from tests.support.waiting import eventually, still
@@ -58,7 +58,7 @@ class Watcher:
 @pytest.mark.parametrize("how", ["reset", "close"])
 async def test_disconnect_is_told_at_once_and_cancels_after_the_grace(how: str, caplog: pytest.LogCaptureFixture) -> None:
     app = Watcher()
-    async with connected(app, limits=Limits(disconnect_grace_s=0.3)) as peer:
+    async with connected(app, limits=ServerLimits(disconnect_grace_s=0.3)) as peer:
         answer = peer.request()
         await eventually(lambda: app.events == ["http.request"])
         if how == "reset":
@@ -82,7 +82,7 @@ async def test_handler_that_returns_in_time_is_not_cancelled() -> None:
         await asyncio.sleep(0.02)
         steps.append("ended")
 
-    async with connected(app, limits=Limits(disconnect_grace_s=10.0)) as peer:
+    async with connected(app, limits=ServerLimits(disconnect_grace_s=10.0)) as peer:
         answer = peer.request()
         await eventually(lambda: steps)
         peer.cancel(answer)
@@ -131,7 +131,7 @@ async def test_handler_that_waits_elsewhere(how: str, begun: bool, caplog: pytes
             events.append("cancelled")
             raise
 
-    async with connected(app, limits=Limits(disconnect_grace_s=1800.0)) as peer:
+    async with connected(app, limits=ServerLimits(disconnect_grace_s=1800.0)) as peer:
         answer = peer.request()
         await eventually(lambda: events == ["waits"] and (answer.status or not begun))
         if how == "reset":
@@ -159,7 +159,7 @@ async def test_streaming_handler_that_waits_in_receive_is_told_and_not_cancelled
         await asyncio.sleep(0)
         events.append("cleaned up")
 
-    async with connected(app, limits=Limits(disconnect_grace_s=1800.0)) as peer:
+    async with connected(app, limits=ServerLimits(disconnect_grace_s=1800.0)) as peer:
         answer = peer.request()
         await eventually(lambda: answer.status)
         peer.cancel(answer)
@@ -233,7 +233,7 @@ async def test_closed_window_makes_send_wait_and_memory_stay_flat(engine: str) -
             sent += 10_000
 
     peer = Peer(credit=False, window=0)
-    async with connected(app, peer=peer, engine=engine, limits=Limits(disconnect_grace_s=0.0)) as peer:
+    async with connected(app, peer=peer, engine=engine, limits=ServerLimits(disconnect_grace_s=0.0)) as peer:
         tracemalloc.start()
         try:
             before = tracemalloc.get_traced_memory()[0]
@@ -258,7 +258,7 @@ async def test_many_stuck_streams_stay_inside_the_connection_buffer() -> None:
             sent += 5_000
 
     peer = Peer(credit=False, window=0)
-    async with connected(app, peer=peer, limits=Limits(disconnect_grace_s=0.0)) as peer:
+    async with connected(app, peer=peer, limits=ServerLimits(disconnect_grace_s=0.0)) as peer:
         for _ in range(100):
             peer.request()
         await eventually(lambda: sent)
@@ -291,7 +291,7 @@ async def test_full_socket_holds_the_application_back() -> None:
             sent += 100_000
 
     peer = Peer(credit=False, window=2**31 - 1)
-    async with connected(app, peer=peer, limits=Limits(disconnect_grace_s=0.0)) as peer:
+    async with connected(app, peer=peer, limits=ServerLimits(disconnect_grace_s=0.0)) as peer:
         peer.pause()
         peer.request()
         peer.h2.increment_flow_control_window(2**30)
@@ -349,8 +349,8 @@ class Stubborn:
             return
 
 
-def small_limits(**more: Any) -> Limits:
-    return Limits(running_handlers_max=5, disconnect_grace_s=0.0, **more)
+def small_limits(**more: Any) -> ServerLimits:
+    return ServerLimits(running_handlers_max=5, disconnect_grace_s=0.0, **more)
 
 
 async def test_reset_streams_do_not_free_their_handlers() -> None:
@@ -469,7 +469,7 @@ async def test_connections_beyond_the_limit_are_dropped() -> None:
         await send(START)
         await send(body(b"ok"))
 
-    async with serving(app, limits=Limits(connections_max=2)) as server:
+    async with serving(app, limits=ServerLimits(connections_max=2)) as server:
         port = server.addresses[0][1]
         peers = [await Peer().connect(port) for _ in range(3)]
         assert (await peers[0].get()).body == b"ok"

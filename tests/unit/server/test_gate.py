@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from h2o_otel import counters
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from h2o_otel.server.gate import Gate
 from tests.support import backends
 from tests.support.peer import Peer, connected, serving
@@ -30,7 +30,7 @@ def rejected(limit: str) -> int:
 
 @pytest.mark.parametrize("address", ["192.0.2.1", ""])
 def test_what_entered_leaves(address: str) -> None:
-    gate = Gate(Limits(connections_max=3, connections_per_address_max=2))
+    gate = Gate(ServerLimits(connections_max=3, connections_per_address_max=2))
     assert [gate.enter(address) for _ in range(2)] == [True, True]
     assert gate.enter(address) is (address == "")
     assert gate.enter("192.0.2.2") is (address != "")
@@ -44,7 +44,7 @@ def test_what_entered_leaves(address: str) -> None:
 @backends.asyncio_loops
 async def test_connections_of_one_address() -> None:
     before = rejected("connections_per_address_max")
-    async with serving(app, limits=Limits(connections_per_address_max=2)) as server:
+    async with serving(app, limits=ServerLimits(connections_per_address_max=2)) as server:
         port = server.addresses[0][1]
         peers = [await Peer().connect(port) for _ in range(2)]
         assert [(await peer.get()).body for peer in peers] == [b"ok"] * 2
@@ -65,7 +65,7 @@ async def test_handshakes_under_way_count(tmp_path: Any) -> None:
     """A client that never says anything holds a place, and no more than that."""
     issued = Certificates(tmp_path).issued
     files = {"ssl_certfile": issued.certificate, "ssl_keyfile": issued.key}
-    async with serving(app, limits=Limits(connections_max=2, tls_handshake_timeout_s=300.0), **files) as server:
+    async with serving(app, limits=ServerLimits(connections_max=2, tls_handshake_timeout_s=300.0), **files) as server:
         silent = [await asyncio.open_connection(*server.addresses[0][:2]) for _ in range(3)]
         # Beyond the limit there is an end at once, with a reset or without; the others have their time.
         with contextlib.suppress(ConnectionError):
@@ -73,7 +73,7 @@ async def test_handshakes_under_way_count(tmp_path: Any) -> None:
         assert server._gate.connections == 2
         for _reader, writer in silent:
             writer.close()
-    async with serving(app, limits=Limits(connections_max=2, tls_handshake_timeout_s=0.2), **files) as server:
+    async with serving(app, limits=ServerLimits(connections_max=2, tls_handshake_timeout_s=0.2), **files) as server:
         silent = [await asyncio.open_connection(*server.addresses[0][:2]) for _ in range(2)]
         for reader, writer in silent:
             await reader.read()
@@ -83,7 +83,7 @@ async def test_handshakes_under_way_count(tmp_path: Any) -> None:
 
 @backends.asyncio_loops
 async def test_connection_ends_in_order_after_its_requests() -> None:
-    async with connected(app, limits=Limits(requests_per_connection_max=3)) as peer:
+    async with connected(app, limits=ServerLimits(requests_per_connection_max=3)) as peer:
         answers = [peer.request() for _ in range(3)]
         assert [(await answer.done()).body for answer in answers] == [b"ok"] * 3
         await peer.closed.wait()
@@ -99,7 +99,7 @@ async def test_connection_ends_in_order_at_its_age() -> None:
         await app(scope, receive, send)
 
     began = asyncio.get_running_loop().time()
-    async with connected(slow, limits=Limits(connection_age_max_s=0.1)) as peer:
+    async with connected(slow, limits=ServerLimits(connection_age_max_s=0.1)) as peer:
         answer = peer.request()
         await eventually(lambda: peer.goaways)
         assert peer.goaways[0][:2] == (ANY, 0)

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry import trace
 
 from h2o_otel import counters
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from h2o_otel.memory import gcwatch
 from h2o_otel.telemetry import Telemetry, configure, runtime
 from h2o_otel.telemetry.lines import flush
@@ -72,7 +72,7 @@ async def test_request_duration_has_route_status_and_error() -> None:
             begun.set()
         await app(scope, receive, send)
 
-    async with connected(waiting, telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0)) as peer:
+    async with connected(waiting, telemetry=telemetry, limits=ServerLimits(disconnect_grace_s=0.0)) as peer:
         await peer.get("/items/5")
         await peer.get("/raise")
         answer = peer.request(path="/wait")
@@ -194,7 +194,7 @@ async def test_excluded_urls_have_no_spans_and_no_metrics(monkeypatch: pytest.Mo
 async def left(caplog: pytest.LogCaptureFixture, goodbye: bool, reset: bool) -> list[logging.LogRecord]:
     """What is logged of three clients that leave in the middle of a response."""
     for said in range(3):
-        async with connected(app, engine="native", limits=Limits(disconnect_grace_s=0.0)) as peer:
+        async with connected(app, engine="native", limits=ServerLimits(disconnect_grace_s=0.0)) as peer:
             peer.request(path="/wait")
             await peer.get("/items/5")
             if goodbye:
@@ -220,7 +220,7 @@ async def test_a_client_that_leaves_politely_is_no_warning(caplog: pytest.LogCap
 @pytest.mark.parametrize("how", ["cancel", "close", "fail"])
 async def test_a_client_that_leaves_makes_no_error_span(how: str) -> None:
     with in_memory("traces") as telemetry:
-        async with connected(app, engine="native", telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0)) as peer:
+        async with connected(app, engine="native", telemetry=telemetry, limits=ServerLimits(disconnect_grace_s=0.0)) as peer:
             peer.request(path="/wait")
             await peer.get("/items/5")
             if how == "close":
@@ -254,7 +254,7 @@ async def test_level_off_serves() -> None:
 
 async def test_failed_spans_carry_the_frames_of_their_stream_and_of_the_connection() -> None:
     telemetry = in_memory("traces")
-    async with connected(app, telemetry=telemetry, limits=Limits(disconnect_grace_s=0.0), engine="native") as peer:
+    async with connected(app, telemetry=telemetry, limits=ServerLimits(disconnect_grace_s=0.0), engine="native") as peer:
         answer = peer.request(path="/wait")
         await peer.get("/items/5")
         peer.cancel(answer)

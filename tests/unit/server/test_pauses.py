@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from h2o_otel import counters
-from h2o_otel.limits import SERVER_LIMITS, Limits
+from h2o_otel.limits import SERVER_LIMITS, ServerLimits
 from h2o_otel.server.gate import Gate
 from h2o_otel.server.pressure import Pressure
 from h2o_otel.telemetry import configure
@@ -130,7 +130,7 @@ async def test_upload_goes_on_after_a_pause(path: str, seconds: int, caplog: pyt
 async def test_application_that_is_busy_is_not_waited_for(percent: int) -> None:
     """It is not in receive(): the client owes nothing, not even while something is short."""
     app = App()
-    async with connected(app, limits=Limits(pressure_percent=percent)) as peer:
+    async with connected(app, limits=ServerLimits(pressure_percent=percent)) as peer:
         answer = await upload(peer, app, "/busy")
         await passes(peer, 600)
         app.go_on.set()
@@ -143,7 +143,7 @@ async def test_body_that_does_not_come_is_answered_with_408(
     percent: int, seconds: int, rule: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App()
-    async with connected(app, limits=Limits(pressure_percent=percent, disconnect_grace_s=0.0)) as peer:
+    async with connected(app, limits=ServerLimits(pressure_percent=percent, disconnect_grace_s=0.0)) as peer:
         answer = await upload(peer, app)
         await passes(peer, seconds)
         await answer.done()
@@ -161,12 +161,12 @@ async def test_body_that_does_not_come_is_answered_with_408(
     assert fields["network.peer.address"] == "127.0.0.1"
     assert (fields["http.request.method"], fields["url.path"], fields["http.route"]) == ("POST", "/read", "/items/{id}")
     assert (fields["error.type"], fields["h2o.limit.name"], fields["h2o.limit.value"]) == (rule, limit, getattr(SERVER_LIMITS, limit))
-    assert fields["h2o.hint"] == f"change it with --limit {limit}=VALUE, H2O_OTEL_LIMIT_{limit.upper()} or Limits({limit}=...)"
+    assert fields["h2o.hint"] == f"change it with --limit {limit}=VALUE, H2O_OTEL_LIMIT_{limit.upper()} or ServerLimits({limit}=...)"
 
 
 async def test_response_that_has_begun_is_reset(caplog: pytest.LogCaptureFixture) -> None:
     app = App()
-    async with connected(app, limits=Limits(pressure_percent=0)) as peer:
+    async with connected(app, limits=ServerLimits(pressure_percent=0)) as peer:
         answer = await upload(peer, app, "/echo", [("content-length", "1000")])
         await passes(peer, 7)
         await answer.done()
@@ -190,7 +190,7 @@ async def test_download_goes_on_after_a_pause_of_its_reader() -> None:
 # -- the access log
 
 
-async def lines_of(app: App, limits: Limits, do: Any) -> list[dict[str, Any]]:
+async def lines_of(app: App, limits: ServerLimits, do: Any) -> list[dict[str, Any]]:
     """The fields of the access log's lines after ``do``."""
     found: list[dict[str, Any]] = []
 
@@ -227,7 +227,7 @@ async def test_access_log_of_a_request_that_the_server_reset() -> None:
 
     async with connected(app):
         pass
-    (line,) = await lines_of(app, Limits(stream_window_bytes=65_535), lambda peer: stall(_blind(peer)))
+    (line,) = await lines_of(app, ServerLimits(stream_window_bytes=65_535), lambda peer: stall(_blind(peer)))
     assert (line["error.type"], line["client.address"], line["http.route"]) == ("send_stalled", "127.0.0.1", "/items/{id}")
     assert line["http.response.status_code"] == 200
 
@@ -245,7 +245,7 @@ async def test_access_log_of_a_request_without_a_response() -> None:
         peer.cancel(answer)
         await peer.heard()
 
-    (line,) = await lines_of(app, Limits(disconnect_grace_s=0.0), leave)
+    (line,) = await lines_of(app, ServerLimits(disconnect_grace_s=0.0), leave)
     assert "http.response.status_code" not in line
     assert (line["client.address"], line["http.route"]) == ("127.0.0.1", "/items/{id}")
     assert line["error.type"]
@@ -259,7 +259,7 @@ async def test_access_log_of_a_request_that_was_answered_with_408() -> None:
         await passes(peer, 92)
         await answer.done()
 
-    (line,) = await lines_of(app, Limits(disconnect_grace_s=0.0), pause)
+    (line,) = await lines_of(app, ServerLimits(disconnect_grace_s=0.0), pause)
     assert (line["http.response.status_code"], line["error.type"], line["http.route"]) == (408, "body_stalled", "/items/{id}")
 
 
@@ -267,7 +267,7 @@ async def test_access_log_of_a_request_that_was_answered_with_408() -> None:
 
 
 async def test_one_line_a_second_however_many_are_refused(caplog: pytest.LogCaptureFixture) -> None:
-    async with connected(App(), limits=Limits(running_handlers_max=1), limit_concurrency=0 + 1) as peer:
+    async with connected(App(), limits=ServerLimits(running_handlers_max=1), limit_concurrency=0 + 1) as peer:
         app: Any = peer.server.config.app  # type: ignore[attr-defined]
         held = await upload(peer, app)
         answers = [peer.request(path="/read") for _ in range(20)]
@@ -293,7 +293,7 @@ async def test_request_that_limit_concurrency_refuses(caplog: pytest.LogCaptureF
 
 
 async def test_connection_that_finds_no_place(caplog: pytest.LogCaptureFixture) -> None:
-    async with connected(App(), limits=Limits(connections_max=1)) as peer:
+    async with connected(App(), limits=ServerLimits(connections_max=1)) as peer:
         assert (await peer.get("/read")).status == 200
         second = await Peer().connect(peer.server.addresses[0][1])  # type: ignore[attr-defined]
         await second.closed.wait()
@@ -334,7 +334,7 @@ async def test_connections_that_become_few() -> None:
     from h2o_otel.io.loop import asyncio_loop
 
     log = Log()
-    limits = Limits(connections_max=40)
+    limits = ServerLimits(connections_max=40)
     pressure = Pressure(asyncio_loop(), limits, log, counters.local())
     gate = Gate(limits)
     gate.changed = pressure.connections_changed
@@ -361,7 +361,7 @@ async def test_memory_that_becomes_short_is_looked_at_without_any_traffic() -> N
     from h2o_otel.memory.budget import QUEUES
 
     log, loop, block = Log(), VirtualLoop(), counters.local()
-    pressure = Pressure(loop, Limits(memory_process_bytes_max=1_000_000), log, block)
+    pressure = Pressure(loop, ServerLimits(memory_process_bytes_max=1_000_000), log, block)
     pressure._budget.check(loop.now())
     assert gauge("memory") == 0
     block.add("memory_usage", QUEUES, 800_000)
@@ -376,7 +376,7 @@ async def test_memory_that_becomes_short_is_looked_at_without_any_traffic() -> N
 
 
 async def test_a_server_that_ends_while_something_is_short_shows_nothing() -> None:
-    async with connected(App(), limits=Limits(pressure_percent=0)) as peer:
+    async with connected(App(), limits=ServerLimits(pressure_percent=0)) as peer:
         assert (await peer.get("/read")).status == 200
         assert gauge("memory") == 1
         assert gauge("connections") == 1
@@ -386,7 +386,7 @@ async def test_a_server_that_ends_while_something_is_short_shows_nothing() -> No
 async def test_handlers_of_a_connection_that_become_few(caplog: pytest.LogCaptureFixture) -> None:
     """Above 75 % of them bodies must come; other connections do not notice."""
     app = App()
-    limits = Limits(running_handlers_max=4, disconnect_grace_s=0.0)
+    limits = ServerLimits(running_handlers_max=4, disconnect_grace_s=0.0)
     async with serving(app, limits=limits) as server:
         crowded, other = [await Peer().connect(server.addresses[0][1]) for _ in range(2)]
         for peer in (crowded, other):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support import backends, wire
 from tests.support.peer import serving
 
@@ -92,8 +92,8 @@ async def test_neither_protocol_gets_goaway(octets: bytes) -> None:
 
 
 async def test_silence_is_ended() -> None:
-    assert await exchange(limits=Limits(preface_timeout_s=0.3)) == b""
-    assert await exchange(b"PR", limits=Limits(preface_timeout_s=0.3)) == b""
+    assert await exchange(limits=ServerLimits(preface_timeout_s=0.3)) == b""
+    assert await exchange(b"PR", limits=ServerLimits(preface_timeout_s=0.3)) == b""
 
 
 async def test_silent_connection_does_not_hold_up_the_end() -> None:

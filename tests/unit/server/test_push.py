@@ -7,7 +7,7 @@ from typing import Any
 import h2.events
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from h2o_otel.server.checks import pushed_path
 from h2o_otel.tuning import Tuning
 from tests.support import backends
@@ -94,7 +94,7 @@ async def test_promise_that_cannot_be_made_comes_to_nothing(against: str) -> Non
     if against == "tuning":
         settings["tuning"] = Tuning(protocol_push=False)
     elif against == "limit":
-        settings["limits"] = Limits(push_promises_per_connection_max=0)
+        settings["limits"] = ServerLimits(push_promises_per_connection_max=0)
     async with connected(app, peer=Taking(enable=against != "client"), **settings) as peer:
         assert isinstance(peer, Taking)
         assert (await peer.get()).body == b"/"
@@ -105,7 +105,7 @@ async def test_promise_that_cannot_be_made_comes_to_nothing(against: str) -> Non
 async def test_promises_wait_for_a_handler_like_requests() -> None:
     paths = [f"/{n}" for n in range(20)]
     app = Page(*paths)
-    async with connected(app, peer=Taking(), limits=Limits(running_handlers_max=1)) as peer:
+    async with connected(app, peer=Taking(), limits=ServerLimits(running_handlers_max=1)) as peer:
         assert isinstance(peer, Taking)
         assert (await peer.get()).body == b"/"
         await eventually(lambda: len(peer.promised) == 20)

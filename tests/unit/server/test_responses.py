@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from h2o_otel import counters
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from tests.support import backends
 from tests.support.peer import Answer, connected
 from tests.support.waiting import eventually
@@ -296,7 +296,7 @@ ENGINES = pytest.mark.parametrize("engine", ["native", "h2"])
 @pytest.mark.parametrize("drain_s", [0.0, 0.05])
 async def test_early_response_ends_with_reset_no_error(engine: str, drain_s: float) -> None:
     before = outcomes()
-    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=drain_s)) as peer:
+    async with connected(no_thanks, engine=engine, limits=ServerLimits(request_drain_s=drain_s)) as peer:
         answer = peer.request("POST", end=False)
         while answer.reset is None:
             await answer.change()
@@ -309,7 +309,7 @@ async def test_early_response_ends_with_reset_no_error(engine: str, drain_s: flo
 async def test_upload_goes_on_after_an_early_response_until_its_end(engine: str) -> None:
     """Clients that read the answer only when they have sent everything get to read it: windows open, nothing is reset."""
     before = outcomes()
-    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=3600.0)) as peer:
+    async with connected(no_thanks, engine=engine, limits=ServerLimits(request_drain_s=3600.0)) as peer:
         answer = peer.request("POST", end=False)
         await answer.done()
         left = 1_500_000
@@ -326,7 +326,7 @@ async def test_upload_goes_on_after_an_early_response_until_its_end(engine: str)
 
 @ENGINES
 async def test_octets_of_an_unwanted_upload_are_bounded(engine: str) -> None:
-    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=3600.0, request_drain_bytes=50_000)) as peer:
+    async with connected(no_thanks, engine=engine, limits=ServerLimits(request_drain_s=3600.0, request_drain_bytes=50_000)) as peer:
         answer = peer.request("POST", end=False)
         await answer.done()
         for _ in range(4):
@@ -360,7 +360,7 @@ async def test_client_that_ends_after_a_full_answer_has_a_completed_request(
 ) -> None:
     """curl cancels an upload that it has an answer for, or closes the connection: nothing failed."""
     before = outcomes()
-    async with connected(no_thanks, engine=engine, limits=Limits(request_drain_s=3600.0)) as peer:
+    async with connected(no_thanks, engine=engine, limits=ServerLimits(request_drain_s=3600.0)) as peer:
         answer = peer.request("POST", end=False)
         await answer.done()
         if how == "reset":

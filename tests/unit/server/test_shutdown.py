@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from h2o_otel.limits import Limits
+from h2o_otel.limits import ServerLimits
 from h2o_otel.server import SHUTDOWN_KEY, LifespanError, Server, ServerConfig
 from tests.support import backends
 from tests.support.peer import Peer, connected, serving
@@ -232,7 +232,7 @@ async def begun(peer: Peer, app: Waiting, *paths: str, end: bool = True) -> list
 @pytest.mark.parametrize("engine", ["native", "h2"])
 async def test_shutdown_is_seen_at_once_in_the_lifespan_state(engine: str) -> None:
     app = Waiting()
-    async with connected(app, engine=engine, lifespan="on", timeout_graceful_shutdown=None, limits=Limits(**LONG)) as peer:
+    async with connected(app, engine=engine, lifespan="on", timeout_graceful_shutdown=None, limits=ServerLimits(**LONG)) as peer:
         (answer,) = await begun(peer, app, "/state")
         peer.server.stop()
         await answer.done()
@@ -261,7 +261,7 @@ async def test_lifespan_itself_has_the_shutdown() -> None:
 async def test_disconnect_is_told_after_the_notice(engine: str, caplog: pytest.LogCaptureFixture) -> None:
     """What waits in receive() ends then; what sends on may do so; nothing of it is an error."""
     app = Waiting()
-    limits = Limits(shutdown_notice_s=0.05, **LONG)
+    limits = ServerLimits(shutdown_notice_s=0.05, **LONG)
     async with connected(app, engine=engine, lifespan="on", timeout_graceful_shutdown=None, limits=limits) as peer:
         answers = await begun(peer, app, "/receive", "/download", "/upload", end=False)
         stream, download, upload = answers
@@ -286,7 +286,7 @@ async def test_disconnect_is_told_after_the_notice(engine: str, caplog: pytest.L
 @pytest.mark.parametrize("engine", ["native", "h2"])
 async def test_open_streams_are_reset_after_the_grace(engine: str, caplog: pytest.LogCaptureFixture) -> None:
     app = Waiting()
-    limits = Limits(running_handlers_max=3, request_drain_s=3600.0)
+    limits = ServerLimits(running_handlers_max=3, request_drain_s=3600.0)
     async with connected(app, engine=engine, lifespan="on", timeout_graceful_shutdown=0.1, limits=limits) as peer:
         answers = await begun(peer, app, "/neither", "/neither", "/silent")
         waits = peer.request(path="/silent")
@@ -318,7 +318,9 @@ async def test_queued_response_is_cut_with_a_reset() -> None:
 async def test_answered_upload_is_not_cut(caplog: pytest.LogCaptureFixture) -> None:
     app = Gate()
     app.go.set()
-    async with connected(app, timeout_graceful_shutdown=0.1, limits=Limits(request_drain_s=3600.0), peer=Peer(window=1_000_000)) as peer:
+    async with connected(
+        app, timeout_graceful_shutdown=0.1, limits=ServerLimits(request_drain_s=3600.0), peer=Peer(window=1_000_000)
+    ) as peer:
         answer = peer.request("POST", end=False)
         peer.h2.increment_flow_control_window(1_000_000)
         peer.flush()
@@ -355,7 +357,7 @@ async def test_handler_that_does_not_end_is_not_waited_for() -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await stuck.wait()
 
-    async with connected(app, timeout_graceful_shutdown=0.05, limits=Limits(shutdown_cleanup_s=0.1)) as peer:
+    async with connected(app, timeout_graceful_shutdown=0.05, limits=ServerLimits(shutdown_cleanup_s=0.1)) as peer:
         peer.request()
         await peer.heard()
         peer.server.stop()
@@ -377,6 +379,6 @@ async def test_lifespan_that_does_not_end_is_cancelled() -> None:
             raise
 
     with pytest.raises(LifespanError, match=r"lifespan shutdown took more than 0\.\d s and was cancelled"):
-        async with serving(app, lifespan="on", timeout_graceful_shutdown=0.05, limits=Limits(shutdown_cleanup_s=0.1)):
+        async with serving(app, lifespan="on", timeout_graceful_shutdown=0.05, limits=ServerLimits(shutdown_cleanup_s=0.1)):
             pass
     assert events == ["cancelled"]
