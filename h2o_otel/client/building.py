@@ -15,7 +15,7 @@ from .headers import Headers, Pairs, merged, raw_headers
 from .request import Request, prepared
 from .retry import Retry
 from .timeouts import USE_CLIENT_DEFAULT
-from .types import HeaderTypes, TimeoutTypes
+from .types import HeaderTypes, ParamTypes, RequestContent, RequestData, TimeoutTypes
 from .urls import URL, encode_params
 
 __all__ = ["Endpoint", "RequestBuilder"]
@@ -73,7 +73,7 @@ class RequestBuilder:
         h2c: whether ``http://`` URLs can be spoken to.
     """
 
-    def __init__(self, base_url: URL, headers: Headers, params: Any, h2c: bool) -> None:
+    def __init__(self, base_url: URL, headers: Headers, params: ParamTypes | None, h2c: bool) -> None:
         self.base_url = base_url
         self.headers = headers
         self.params = params
@@ -88,10 +88,10 @@ class RequestBuilder:
         method: str,
         url: str | URL,
         *,
-        content: Any = None,
-        data: Any = None,
-        json: Any = None,
-        params: Any = None,
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        json: object = None,
+        params: ParamTypes | None = None,
         headers: HeaderTypes | None = None,
         timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .. import _mem, counters
 from ..counters import POOL_ACQUIRE
@@ -35,8 +35,13 @@ from .request import Arguments, Request
 from .response import Response
 from .retry import DEFAULT_RETRY, SENT_AGAIN_ONCE, Retry, explain_refusal, replay_reason
 from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
-from .types import HeaderTypes, TimeoutTypes
+from .types import CertTypes, HeaderTypes, ParamTypes, RequestContent, RequestData, TimeoutTypes, VerifyTypes
 from .urls import URL
+
+if TYPE_CHECKING:
+    import os
+
+    from ..telemetry.handle import Telemetry
 
 __all__ = ["AsyncClient"]
 
@@ -95,15 +100,15 @@ class AsyncClient(RequestBuilder):
         *,
         base_url: str | URL = "",
         headers: HeaderTypes | None = None,
-        params: Any = None,
+        params: ParamTypes | None = None,
         timeout: TimeoutTypes = DEFAULT_TIMEOUT,
         limits: Limits = CLIENT_LIMITS,
-        verify: Any = True,
-        cert: Any = None,
+        verify: VerifyTypes = True,
+        cert: CertTypes | None = None,
         h2c: bool = True,
         engine: str | None = None,
-        telemetry: Any = None,
-        uds: Any = None,
+        telemetry: Telemetry | None = None,
+        uds: str | os.PathLike[str] | None = None,
         local_address: str | None = None,
         tuning: Tuning = DEFAULT_TUNING,
         retry: Retry = DEFAULT_RETRY,
@@ -118,7 +123,7 @@ class AsyncClient(RequestBuilder):
         self._engine = engine
         self._verify = verify
         self._cert = cert
-        self._telemetry = telemetry
+        self._telemetry: Any = telemetry
         self._uds = uds
         self._local_address = local_address
         self._tracing: Any = None
@@ -394,10 +399,10 @@ class AsyncClient(RequestBuilder):
         method: str,
         url: str | URL,
         *,
-        content: Any = None,
-        data: Any = None,
-        json: Any = None,
-        params: Any = None,
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        json: object = None,
+        params: ParamTypes | None = None,
         headers: HeaderTypes | None = None,
         timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
@@ -428,7 +433,7 @@ class AsyncClient(RequestBuilder):
         self,
         url: str | URL,
         *,
-        params: Any = None,
+        params: ParamTypes | None = None,
         headers: HeaderTypes | None = None,
         timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
@@ -440,7 +445,7 @@ class AsyncClient(RequestBuilder):
         self,
         url: str | URL,
         *,
-        params: Any = None,
+        params: ParamTypes | None = None,
         headers: HeaderTypes | None = None,
         timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
@@ -452,7 +457,7 @@ class AsyncClient(RequestBuilder):
         self,
         url: str | URL,
         *,
-        params: Any = None,
+        params: ParamTypes | None = None,
         headers: HeaderTypes | None = None,
         timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,
@@ -464,7 +469,7 @@ class AsyncClient(RequestBuilder):
         self,
         url: str | URL,
         *,
-        params: Any = None,
+        params: ParamTypes | None = None,
         headers: HeaderTypes | None = None,
         timeout: TimeoutTypes = USE_CLIENT_DEFAULT,
         retry: Retry | None = None,

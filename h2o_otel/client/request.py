@@ -8,7 +8,7 @@ from ..errors import LocalProtocolError, UnsupportedProtocol
 from .content import NO_BODY, Body, encode_body
 from .headers import Headers, Pairs, merged, raw_headers
 from .timeouts import USE_CLIENT_DEFAULT
-from .types import HeaderTypes, TimeoutTypes
+from .types import HeaderTypes, ParamTypes, RequestContent, RequestData, TimeoutTypes
 from .urls import URL
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ _WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))
 class Arguments(TypedDict, total=False):
     """What ``AsyncClient.request`` takes beside the method and the URL, for the methods that pass it on; see there."""
 
-    content: Any
-    data: Any
-    json: Any
-    params: Any
+    content: RequestContent | None
+    data: RequestData | None
+    json: object
+    params: ParamTypes | None
     headers: HeaderTypes | None
     timeout: TimeoutTypes
     retry: Retry | None
@@ -59,11 +59,11 @@ class Request:
         method: str,
         url: str | URL,
         *,
-        params: Any = None,
-        headers: Any = None,
-        content: Any = None,
-        data: Any = None,
-        json: Any = None,
+        params: ParamTypes | None = None,
+        headers: HeaderTypes | None = None,
+        content: RequestContent | None = None,
+        data: RequestData | None = None,
+        json: object = None,
         retry: Retry | None = None,
     ) -> None:
         self.method = method.upper()

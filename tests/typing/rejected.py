@@ -26,3 +26,14 @@ async def calls(client: AsyncClient) -> None:
     ServerConfig(app="service:app", limits=ServerLimits(connections_max=5, streams_max=100))
     ServerConfig(app="service:app", limits=Limits())  # wrong
     ServerConfig(app="service:app", limits=ServerLimits(max_connections=5))  # wrong
+    await client.get("http://a.test/", params={"a": 1, "b": ["c", None]})
+    await client.get("http://a.test/", params=3)  # wrong
+    await client.post("http://a.test/", content=b"a")
+    await client.post("http://a.test/", content=3)  # wrong
+    await client.post("http://a.test/", data={"a": "b"})
+    await client.post("http://a.test/", data=3)  # wrong
+    AsyncClient(verify="ca.pem", cert=("cert.pem", "key.pem"), uds="/run/app.sock")
+    AsyncClient(verify=3)  # wrong
+    AsyncClient(cert=3)  # wrong
+    AsyncClient(telemetry="on")  # wrong
+    AsyncClient(uds=3)  # wrong
