@@ -16,7 +16,7 @@ from collections.abc import Sequence
 __all__ = ["main", "make_parser", "version"]
 
 # The order of the help text; commands that are not named here follow in alphabetical order.
-_ORDER = ("demo", "serve", "dashboards")
+_ORDER = ("demo", "serve", "get", "dashboards")
 
 
 def version() -> str:
