@@ -1,4 +1,4 @@
-"""What ``h2o-otel get`` does: the request, its output and the exit status."""
+"""Runs ``h2o-otel get``: sends the request, writes its output and decides the exit status."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def run(args: argparse.Namespace) -> int:
     """Request each URL; returns the exit status of the first that failed, else 0.
 
     Raises:
-        BrokenPipeError: nobody reads standard output any more.
+        BrokenPipeError: the reader of standard output has left.
     """
     try:
         headers = [_field(text) for text in args.header]
