@@ -85,6 +85,9 @@ class H2OError(Exception):
     attempts: int = 0
     retry_reasons: tuple[str, ...] = ()
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+
 
 def copied(error: H2OError) -> H2OError:
     """An error like ``error``, with its fields and its cause, that was not raised yet."""

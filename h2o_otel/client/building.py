@@ -110,7 +110,7 @@ class RequestBuilder:
         request.retry = retry
         if headers is not None:
             request.raw = merged(request.raw, raw_headers(headers))
-        request.describe(content, data, json)
+        request._describe(content, data, json)
         return request
 
     def _known(self, method: str, url: str, timeout: Any) -> Request | None:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from .. import _mem, counters
+from .._signature import SourceSignature
 from ..counters import POOL_ACQUIRE
 from ..errors import ClientClosed, H2OError, LocalProtocolError
 from ..io.loop import Loop, asyncio_loop
@@ -94,6 +95,8 @@ class AsyncClient(RequestBuilder):
         tuning: which optimisations its connections use.
         retry: which failed requests are sent again.
     """
+
+    __signature__ = SourceSignature()
 
     def __init__(
         self,

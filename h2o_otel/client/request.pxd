@@ -12,7 +12,7 @@ cdef class Request:
     cdef public str prefix
     cdef public list raw
     cdef object _url, _headers
-    cpdef describe(self, object content, object data, object json)
+    cdef _describe(self, object content, object data, object json)
     cpdef list fields(self)
     cpdef str url_text(self)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from .._signature import SourceSignature
 from ..errors import LocalProtocolError, UnsupportedProtocol
 from .content import NO_BODY, Body, encode_body
 from .headers import Headers, Pairs, merged, raw_headers
@@ -54,6 +55,8 @@ class Request:
         LocalProtocolError: the URL or the body is of no use.
     """
 
+    __signature__ = SourceSignature()
+
     def __init__(
         self,
         method: str,
@@ -77,9 +80,9 @@ class Request:
         self.prefix = ""
         self._headers: Headers | None = None
         self.raw: Pairs = raw_headers(headers)
-        self.describe(content, data, json)
+        self._describe(content, data, json)
 
-    def describe(self, content: Any, data: Any, json: Any) -> None:
+    def _describe(self, content: Any, data: Any, json: Any) -> None:
         """Set the body, and the fields that describe it unless the request has its own."""
         if content is not None or data is not None or json is not None:
             self.body, described = encode_body(content, data, json)

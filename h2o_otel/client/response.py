@@ -8,6 +8,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from .._signature import SourceSignature
 from ..errors import HTTPStatusError, JSONDecodeError, StreamClosed, StreamConsumed
 from .decoders import ContentDecoder, charset_of, decoder_of, text_decoder, text_of
 from .exchange import Exchange
@@ -71,6 +72,8 @@ class Response:
         is_closed: nothing more will be read from the peer.
         is_stream_consumed: the body was read, or is being read, piece by piece.
     """
+
+    __signature__ = SourceSignature()
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .._signature import SourceSignature
+
 __all__ = ["DEFAULT_TIMEOUT", "USE_CLIENT_DEFAULT", "Timeout"]
 
 
@@ -41,6 +43,8 @@ class Timeout:
     """
 
     __slots__ = ("connect", "pool", "read", "read_s", "total", "total_s", "write")
+
+    __signature__ = SourceSignature()
 
     def __init__(
         self,

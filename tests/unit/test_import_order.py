@@ -17,7 +17,7 @@ PACKAGE = "h2o_otel"
 
 # Lowest first.  A module may import from lower levels and from its own folder.
 LEVELS = [
-    ["errors", "escape", "bounds", "limits", "rules", "tuning", "families", "counters", "_mem", "_pure"],
+    ["errors", "escape", "bounds", "limits", "rules", "tuning", "families", "counters", "_mem", "_pure", "_signature"],
     ["memory"],
     ["buffers"],
     ["hpack"],

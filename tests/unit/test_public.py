@@ -107,3 +107,31 @@ def test_without_a_record_nothing_is_claimed(record: str | None, package: Path) 
 @pytest.mark.skipif(_pure.build() != "compiled", reason="what the build leaves beside compiled modules")
 def test_the_build_leaves_its_record() -> None:
     assert json.loads((_pure.ROOT / _pure.RECORD).read_text()) == _pure.fingerprints()
+
+
+def test_signatures_are_those_of_the_source() -> None:
+    """Of classes and their public methods, compiled or not."""
+    pure = subprocess.run(
+        [sys.executable, "-c", SIGNATURES], capture_output=True, text=True, check=True, env={**os.environ, "H2O_OTEL_PURE": "1"}
+    )
+    found: dict[str, str] = {}
+    exec(SIGNATURES.replace("print(json.dumps(found))", ""), {"found": found})
+    assert found == json.loads(pure.stdout)
+    assert found["AsyncClient"].startswith("(*, base_url: 'str | URL' = ''")
+    assert "AsyncClient.get" in found
+
+
+# Objects without a repr of their own have addresses in theirs.
+SIGNATURES = """
+import inspect, json, re
+import h2o_otel
+found = globals().get("found", {})
+for name in h2o_otel.__all__:
+    public = getattr(h2o_otel, name)
+    if callable(public):
+        members = vars(public) if inspect.isclass(public) and public.__module__.startswith("h2o_otel") else {}
+        methods = {f"{name}.{m}": getattr(public, m) for m in members if not m.startswith("_") and inspect.isroutine(getattr(public, m))}
+        for label, function in {name: public, **methods}.items():
+            found[label] = re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(function)))
+print(json.dumps(found))
+"""
