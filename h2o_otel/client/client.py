@@ -256,7 +256,7 @@ class AsyncClient(RequestBuilder):
         """The exchange begins, for the metrics and, if there is tracing, its span."""
         request = exchange.request
         excluded = self._telemetry.excluded
-        if excluded is not None and excluded.search(request.url_text().partition("?")[0]):
+        if excluded is not None and excluded.search(request._url_text().partition("?")[0]):
             return
         origin = endpoint.origin
         metrics = endpoint.metrics
@@ -275,7 +275,7 @@ class AsyncClient(RequestBuilder):
     def _open(self, exchange: Exchange, endpoint: Endpoint, connection: ClientProtocol, now: float) -> None:
         """Send the exchange's request on ``connection``; ``exchange.stream`` stays None if the connection has just ended."""
         request = exchange.request
-        raw = request.fields()
+        raw = request._fields()
         span = exchange.span
         trace = None
         try:
@@ -511,7 +511,7 @@ def _respond(exchange: Exchange) -> Response:
     response = Response(exchange)
     if not exchange.streaming:
         try:
-            response.read_body()
+            response._read_body()
         except H2OError as error:
             exchange.describe_failure(error)
             raise

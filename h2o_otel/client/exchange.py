@@ -518,7 +518,7 @@ class Exchange:
             where += f", the peer sent GOAWAY {self.protocol.goaway}"
         if self.retry_reasons:
             where += f", {self._attempt()}"
-        return f"{self.request.method} {self.request.url_text()} ({where}, after {now - self.asked_at:.3g} s)"
+        return f"{self.request.method} {self.request._url_text()} ({where}, after {now - self.asked_at:.3g} s)"
 
     def _attempt(self) -> str:
         return f"attempt {len(self.retry_reasons) + 1} after {', '.join(self.retry_reasons)}"
@@ -584,7 +584,7 @@ class Exchange:
         await waiter
 
     def _end_upload(self) -> None:
-        check_length(self.request.fields(), self.stream.body_sent + self.stream.queued)
+        check_length(self.request._fields(), self.stream.body_sent + self.stream.queued)
         self.uploading = False
         self._active_at = self.protocol.loop.now()
         self.protocol.connection.send_data(self.stream, b"", True, self._active_at)

@@ -13,8 +13,8 @@ cdef class Request:
     cdef public list raw
     cdef object _url, _headers
     cdef _describe(self, object content, object data, object json)
-    cpdef list fields(self)
-    cpdef str url_text(self)
+    cpdef list _fields(self)
+    cpdef str _url_text(self)
 
 @cython.locals(request=Request)
 cpdef Request prepared(str method, str prefix, bytes target, list raw, object timeout)

@@ -103,7 +103,7 @@ class Request:
             self._headers = Headers.of_raw(self.raw)
         return self._headers
 
-    def fields(self) -> Pairs:
+    def _fields(self) -> Pairs:
         """The regular fields for the wire."""
         return self.raw if self._headers is None else self._headers.raw
 
@@ -114,7 +114,7 @@ class Request:
             raise LocalProtocolError("the request body is a stream; there is no content to look at", initiator="user")
         return self.body.data
 
-    def url_text(self) -> str:
+    def _url_text(self) -> str:
         return str(self._url) if self._url is not None else self.prefix + self.target.decode("ascii")
 
     def __repr__(self) -> str:

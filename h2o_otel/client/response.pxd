@@ -9,7 +9,7 @@ cdef class Response:
     cdef public object watch
     cdef bytes _content
     cdef object __weakref__
-    cpdef read_body(self)
+    cpdef _read_body(self)
     @cython.locals(headers=list, field=tuple)
     cdef _decoder(self)
     cdef _raise_if_closed(self)

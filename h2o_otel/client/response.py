@@ -164,7 +164,7 @@ class Response:
         kind = "client error" if self.status_code < 500 else "server error"
         phrase = f" {self.reason_phrase}" if self.reason_phrase else ""
         raise HTTPStatusError(
-            f"{kind} {self.status_code}{phrase} for {self.request.method} {self.request.url_text()}", request=self.request, response=self
+            f"{kind} {self.status_code}{phrase} for {self.request.method} {self.request._url_text()}", request=self.request, response=self
         )
 
     # -- body
@@ -180,7 +180,7 @@ class Response:
             raise StreamConsumed("the body of a streaming response was not read: await response.aread() first")
         return self._content
 
-    def read_body(self) -> None:
+    def _read_body(self) -> None:
         """Take the body of a response that is complete; the exchange has decoded it."""
         self._content = self.exchange.body()
 
@@ -245,7 +245,7 @@ class Response:
                     raise
             if exchange.error is not None:
                 raise exchange.failure()
-            self.read_body()
+            self._read_body()
         return self._content or b""
 
     def aiter_raw(self, chunk_size: int | None = None) -> BytesIterator:
@@ -281,7 +281,7 @@ class Response:
 
     def _raise_if_closed(self) -> None:
         if self.exchange.closed:
-            raise StreamClosed(f"the response to {self.request.method} {self.request.url_text()} was closed before its body was read")
+            raise StreamClosed(f"the response to {self.request.method} {self.request._url_text()} was closed before its body was read")
 
     # -- the end
 

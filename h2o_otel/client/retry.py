@@ -104,4 +104,4 @@ def _is_reset(error: BaseException | None) -> bool:
 
 def _is_repeatable(request: Request) -> bool:
     """Whether acting twice on the request is like acting once, by its method or by what the user promised."""
-    return request.method in _IDEMPOTENT or any(name == b"idempotency-key" for name, _ in request.fields())
+    return request.method in _IDEMPOTENT or any(name == b"idempotency-key" for name, _ in request._fields())

@@ -41,7 +41,7 @@ _current_context = _sdk_context.current_context
 
 
 def _text(url: Any) -> str:
-    text: str = url if isinstance(url, str) else url.url_text()
+    text: str = url if isinstance(url, str) else url._url_text()
     return text
 
 
@@ -233,7 +233,7 @@ class Tracing:
 
         Args:
             method: as given by the caller.
-            url: the absolute URL, or what has it as ``url_text()``, asked only when it is wanted;
+            url: the absolute URL, or what has it as ``_url_text()``, asked only when it is wanted;
                 credentials and known signatures in it are redacted.
             server_address, server_port: of the origin.
             start_ns: on ``counters.clock``.

@@ -55,5 +55,5 @@ def response_of(status: int, fields: Fields, body: bytes, trailers: Fields | Non
         if exchange.error is not None:
             raise exchange.failure()
     response = Response(exchange)
-    response.read_body()
+    response._read_body()
     return response

@@ -49,7 +49,7 @@ fields = st.lists(st.tuples(names, st.binary(max_size=60) | codings), max_size=6
 def touch(response: Response) -> None:
     """Look at every property, and call every method that needs no argument and does not wait."""
     for name in dir(Response):
-        if name.startswith("__") or name == "read_body":
+        if name.startswith("__") or name == "_read_body":
             continue
         try:
             value = getattr(response, name)

@@ -160,7 +160,7 @@ def test_the_url_is_made_only_for_who_wants_it(fresh):
     class Url:
         asked = 0
 
-        def url_text(self):
+        def _url_text(self):
             self.asked += 1
             return "http://a/x"
 
