@@ -240,7 +240,7 @@ class AsyncTransport(_Base):
         self._client = AsyncClient(
             verify=verify,
             cert=cert,
-            limits=limits,  # type: ignore[arg-type]  # limits_of takes both
+            limits=limits,
             h2c=h2c,
             uds=uds,
             local_address=local_address,

@@ -20,13 +20,14 @@ from .._signature import SourceSignature
 from ..counters import POOL_ACQUIRE
 from ..errors import ClientClosed, H2OError, LocalProtocolError
 from ..io.loop import Loop, asyncio_loop
-from ..limits import CLIENT_LIMITS, Limits, limits_of
+from ..limits import CLIENT_LIMITS, limits_of
 from ..pool.pool import Pool
 from ..pool.tasks import back_off, spawn
 from ..protocol.config import DEFAULT_TUNING
 from ..telemetry import current
 from ..tuning import Tuning
 from .building import Endpoint, RequestBuilder
+from .checks import check_type, check_verify
 from .connect import Connector
 from .decoders import ACCEPT_ENCODING
 from .exchange import Exchange, check_length
@@ -36,7 +37,7 @@ from .request import Arguments, Request
 from .response import Response
 from .retry import DEFAULT_RETRY, SENT_AGAIN_ONCE, Retry, explain_refusal, replay_reason
 from .timeouts import DEFAULT_TIMEOUT, USE_CLIENT_DEFAULT, Timeout, timeout_of
-from .types import CertTypes, HeaderTypes, ParamTypes, RequestContent, RequestData, TimeoutTypes, VerifyTypes
+from .types import CertTypes, HeaderTypes, LimitsTypes, ParamTypes, RequestContent, RequestData, TimeoutTypes, VerifyTypes
 from .urls import URL
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class AsyncClient(RequestBuilder):
         headers: HeaderTypes | None = None,
         params: ParamTypes | None = None,
         timeout: TimeoutTypes = DEFAULT_TIMEOUT,
-        limits: Limits = CLIENT_LIMITS,
+        limits: LimitsTypes = CLIENT_LIMITS,
         verify: VerifyTypes = True,
         cert: CertTypes | None = None,
         h2c: bool = True,
@@ -116,6 +117,9 @@ class AsyncClient(RequestBuilder):
         tuning: Tuning = DEFAULT_TUNING,
         retry: Retry = DEFAULT_RETRY,
     ) -> None:
+        check_type("retry", retry, Retry)
+        check_type("tuning", tuning, Tuning)
+        check_verify(verify)
         defaults = Headers([(b"accept", b"*/*"), (b"accept-encoding", ACCEPT_ENCODING), (b"user-agent", _user_agent())])
         defaults.update(headers)
         RequestBuilder.__init__(self, URL(base_url), defaults, params, h2c)

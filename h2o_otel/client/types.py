@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
+from ..limits import Limits
 from ..tls.context import ClientTLS
 from .headers import Headers
 from .timeouts import Timeout
@@ -15,6 +16,7 @@ __all__ = [
     "CertTypes",
     "FileLike",
     "HeaderTypes",
+    "LimitsTypes",
     "ParamTypes",
     "Primitive",
     "RequestContent",
@@ -34,6 +36,14 @@ class TimeoutLike(Protocol):
     pool: float | None
 
 
+class LimitsLike(Protocol):
+    """``httpx.Limits``, which is taken without being a dependency."""
+
+    max_connections: int | None
+    max_keepalive_connections: int | None
+    keepalive_expiry: float | None
+
+
 class FileLike(Protocol):
     """A file that is open for reading bytes."""
 
@@ -43,6 +53,7 @@ class FileLike(Protocol):
 HeaderTypes: TypeAlias = (
     Headers | Mapping[str, str] | Mapping[str, bytes] | Mapping[bytes, bytes] | Iterable[tuple[str | bytes, str | bytes]]
 )
+LimitsTypes: TypeAlias = Limits | LimitsLike
 TimeoutTypes: TypeAlias = Timeout | TimeoutLike | float | None
 # What a parameter of a query, or a field of a form, may be.
 Primitive: TypeAlias = str | int | float | bool | None

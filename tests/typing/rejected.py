@@ -6,7 +6,7 @@ from typing import assert_type
 
 import httpx
 
-from h2o_otel import AsyncClient, Limits, Response, ServerConfig, ServerLimits
+from h2o_otel import AsyncClient, Limits, Response, Retry, ServerConfig, ServerLimits, Tuning
 
 
 async def calls(client: AsyncClient) -> None:
@@ -21,7 +21,11 @@ async def calls(client: AsyncClient) -> None:
     AsyncClient(timeout="soon")  # wrong
     await client.get(3)  # wrong
     AsyncClient(limits=Limits(max_connections=5, stream_window_bytes=1_048_576))
+    AsyncClient(limits=httpx.Limits(max_connections=5), retry=Retry(refused="never"), tuning=Tuning())
     AsyncClient(limits=ServerLimits())  # wrong
+    AsyncClient(limits=5)  # wrong
+    AsyncClient(retry=3)  # wrong
+    AsyncClient(tuning="fast")  # wrong
     AsyncClient(limits=Limits(connections_max=5))  # wrong
     ServerConfig(app="service:app", limits=ServerLimits(connections_max=5, streams_max=100))
     ServerConfig(app="service:app", limits=Limits())  # wrong

@@ -53,6 +53,10 @@ def test_timeouts_and_limits_of_httpx_are_taken() -> None:
         ({"headers": 3}, TypeError, "headers are of type int; give a mapping"),
         ({"headers": "accept: a"}, TypeError, "headers are of type str"),
         ({"base_url": b"http://a.test"}, TypeError, "of type bytes; give a str or URL"),
+        ({"retry": 3}, TypeError, "retry is 3 of type int; give h2o_otel.Retry"),
+        ({"tuning": "fast"}, TypeError, "tuning is 'fast' of type str; give h2o_otel.Tuning"),
+        ({"verify": 3}, TypeError, "verify is 3 of type int; give True, False, a file or folder of certificates"),
+        ({"verify": None}, TypeError, "verify is None of type NoneType"),
     ],
 )
 def test_arguments_of_wrong_types_are_refused_at_once(wrong: dict[str, object], error: type[Exception], says: str) -> None:
