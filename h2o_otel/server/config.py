@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from ..limits import SERVER_LIMITS, ServerLimits
 from ..protocol.config import DEFAULT_TUNING
@@ -16,9 +16,15 @@ from ..tls.context import ServerTLS, server_context
 from ..tuning import Tuning
 from .forwarded import Trust, allowed_by_environment
 
+if TYPE_CHECKING:
+    from ..telemetry.handle import Telemetry
+
 __all__ = ["ConfigError", "ServerConfig", "ServerOptions", "load_app"]
 
-Application = Callable[..., Any]
+# Frameworks, asgiref and users annotate scope, receive and send in ways of their own, so only what is returned is told.
+Application: TypeAlias = Callable[..., Awaitable[object]]
+ApplicationFactory: TypeAlias = Callable[[], Application]
+TelemetryTypes: TypeAlias = "Telemetry | Callable[[], Telemetry] | None"
 
 LIFESPAN_MODES = ("auto", "on", "off")
 LOOPS = ("auto", "asyncio", "uvloop")
@@ -59,7 +65,7 @@ class ServerOptions(TypedDict, total=False):
     require_authority: bool
     eager_tasks: bool
     handle_signals: bool
-    telemetry: Any
+    telemetry: TelemetryTypes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +106,7 @@ class ServerConfig:
             has set; or None for the process's own.
     """
 
-    app: Application | str
+    app: Application | ApplicationFactory | str
     factory: bool = False
     app_dir: str | None = None
     host: str = "127.0.0.1"
@@ -129,7 +135,7 @@ class ServerConfig:
     require_authority: bool = False
     eager_tasks: bool = True
     handle_signals: bool = True
-    telemetry: Any = None
+    telemetry: TelemetryTypes = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.limits, ServerLimits):

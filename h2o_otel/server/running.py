@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import Unpack
 
-from .config import Application, ServerConfig, ServerOptions
+from .config import Application, ApplicationFactory, ServerConfig, ServerOptions
 from .server import Server
 
 __all__ = ["run"]
 
 
-def run(app: Application | str, **options: Unpack[ServerOptions]) -> None:
+def run(app: Application | ApplicationFactory | str, **options: Unpack[ServerOptions]) -> None:
     """Serve an application until SIGINT or SIGTERM; it blocks.
 
     Args:

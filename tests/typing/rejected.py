@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import assert_type
 
 import httpx
+from fastapi import FastAPI
 
+import h2o_otel
 from h2o_otel import AsyncClient, Limits, Response, Retry, ServerConfig, ServerLimits, Tuning
+from h2o_otel.telemetry import configure
 
 
 async def calls(client: AsyncClient) -> None:
@@ -41,3 +44,20 @@ async def calls(client: AsyncClient) -> None:
     AsyncClient(cert=3)  # wrong
     AsyncClient(telemetry="on")  # wrong
     AsyncClient(uds=3)  # wrong
+
+
+async def application(scope: dict[str, object], receive: object, send: object) -> None: ...
+
+
+def not_asynchronous(scope: object, receive: object, send: object) -> None: ...
+
+
+def servers() -> None:
+    ServerConfig(app=application)
+    ServerConfig(app=lambda: application, factory=True, telemetry=configure(level="off"))
+    h2o_otel.run("service:app", port=8443)
+    ServerConfig(app=FastAPI(), telemetry=configure)
+    ServerConfig(app=not_asynchronous)  # wrong
+    ServerConfig(app=3)  # wrong
+    ServerConfig(app=application, telemetry=3)  # wrong
+    h2o_otel.run(application, port="8000")  # wrong
