@@ -286,7 +286,7 @@ class AsyncTransport(_Base):
                 "http_version": b"HTTP/2",
                 "reason_phrase": response.reason_phrase.encode("ascii"),
                 "stream_id": response.stream_id,
-                "network_stream": NetworkStream(response.connection.driver),
+                "network_stream": NetworkStream(response.exchange.protocol.driver),
                 "h2o_otel": ResponseFacts(response),
             },
         )

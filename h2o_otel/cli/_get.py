@@ -288,7 +288,7 @@ def _shown(args: argparse.Namespace, fields: Pairs) -> list[tuple[str, str]]:
 
 
 def _explain(args: argparse.Namespace, response: Response, octets: int, reused: bool) -> None:
-    recorder = getattr(response.connection.connection, "recorder", None)
+    recorder = getattr(response.exchange.protocol.connection, "recorder", None)
     if args.json:
         _print_json(_document(args, response, octets, reused, recorder))
     elif args.frames:
@@ -301,8 +301,8 @@ def _explain(args: argparse.Namespace, response: Response, octets: int, reused: 
 
 
 def _document(args: argparse.Namespace, response: Response, octets: int, reused: bool, recorder: Any) -> dict[str, Any]:
-    peer = response.connection.driver.peername
-    tls = response.connection.driver.tls
+    peer = response.exchange.protocol.driver.peername
+    tls = response.exchange.protocol.driver.tls
     found: dict[str, Any] = {
         "url": str(response.url),
         "method": response.request.method,
@@ -355,8 +355,8 @@ def _waterfall(response: Response, reused: bool) -> list[str]:
         bar = "#" * min(_BAR_COLUMNS - before, round(seconds * scale))
         lines.append(f"{name:<10} {seconds * 1000:9.3f} ms  {' ' * before}{bar}".rstrip())
     lines.append(f"{'total':<10} {timings.total * 1000:9.3f} ms")
-    peer = response.connection.driver.peername
-    tls = response.connection.driver.tls
+    peer = response.exchange.protocol.driver.peername
+    tls = response.exchange.protocol.driver.tls
     how = "reused: it was open and had a free stream" if reused else "new: no connection with a free stream was open"
     where = f"{peer[0]} port {peer[1]}" if isinstance(peer, tuple) else str(peer)
     over = "in cleartext" if tls is None else f"with TLS {tls.version}"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from .._signature import SourceSignature
 from ..errors import HTTPStatusError, JSONDecodeError, StreamClosed, StreamConsumed
+from .connection_info import ConnectionInfo, connection_info
 from .decoders import ContentDecoder, charset_of, decoder_of, text_decoder, text_of
 from .exchange import Exchange
 from .headers import Headers
@@ -311,9 +312,9 @@ class Response:
         return int(self.exchange.protocol.id)
 
     @property
-    def connection(self) -> Any:
-        """The connection: ``id``, ``origin``, ``driver.peername``, ``driver.tls``, ``describe()``."""
-        return self.exchange.protocol
+    def connection(self) -> ConnectionInfo:
+        """The connection that the response came on: reused or not, its peer, its TLS."""
+        return connection_info(self.exchange)
 
     @property
     def attempts(self) -> int:

@@ -100,7 +100,12 @@ async def test_get(url: str, client: Any) -> None:
         assert response.headers["Content-Type"].startswith("text/plain")
         assert str(response.url) == f"{url}/text?q=%C3%A4+b&n=1&n=2"
         assert response.raise_for_status() is response
-        assert (response.stream_id, response.connection.id) == (1, response.connection_id)
+        connection = response.connection
+        assert (response.stream_id, connection.id) == (1, response.connection_id)
+        assert (connection.reused, connection.protocol, connection.tls_resumed) == (False, "HTTP/2", False)
+        assert connection.tls_version == ("1.3" if url.startswith("https") else None)
+        assert connection.peer == (response.url.host, response.url.port)
+        assert (await c.get(f"{url}/text")).connection == connection._replace(reused=True)
         assert repr(response) == "<Response [200 OK]>"
 
 
