@@ -90,6 +90,8 @@ class App:
 
 async def passes(peer: Peer, seconds: int) -> None:
     """Time goes by for every connection of the server, second by second; the peer answers PINGs now and then."""
+    # What the client has sent already, such as its acknowledgement of SETTINGS, is not late.
+    await peer.heard()
     connections = list(peer.server.service.connections)  # type: ignore[attr-defined]
     start = max(connection.loop.now() for connection in connections)
     for second in range(1, seconds + 1):
